@@ -1,0 +1,114 @@
+"""The one reader of ``django.conf.settings``: a typed property per setting.
+
+Nothing is cached, so ``override_settings`` works everywhere. A property gives the
+setting's value as written when it has the right type and its default otherwise:
+the system checks (:mod:`django_celery_results.checks`) are what reports a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+__all__ = ["KNOWN_KEYS", "ResultsSettings", "results_settings"]
+
+#: The keys of ``DJANGO_CELERY_RESULTS`` that are settings of the core. Any other
+#: key is the name of a plugin, whose options stand under it.
+KNOWN_KEYS = frozenset(
+    {
+        "ALLOW_EDITS",
+        "CODINGS",
+        "DISABLED_PLUGINS",
+        "EXPIRE_BATCH_SIZE",
+        "EXPIRE_UNFINISHED_AFTER",
+        "PLUGINS",
+        "STRICT_PLUGINS",
+    }
+)
+
+DEFAULT_ID_LENGTH = 255
+DEFAULT_UNFINISHED_AFTER = timedelta(days=30)
+DEFAULT_BATCH_SIZE = 1000
+
+
+class ResultsSettings:
+    """Typed access to every setting of this package."""
+
+    @property
+    def task_id_max_length(self) -> int:
+        """``DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH``: characters in every id column."""
+        value = getattr(
+            settings, "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH", DEFAULT_ID_LENGTH
+        )
+        return value if isinstance(value, int) and value > 0 else DEFAULT_ID_LENGTH
+
+    @property
+    def id_first_urls(self) -> bool:
+        """``DJANGO_CELERY_RESULTS_ID_FIRST_URLS``: serve 1.x's URLs too (default True)."""
+        return bool(getattr(settings, "DJANGO_CELERY_RESULTS_ID_FIRST_URLS", True))
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """``DJANGO_CELERY_RESULTS`` as written, or an empty mapping."""
+        value = getattr(settings, "DJANGO_CELERY_RESULTS", None)
+        return value if isinstance(value, Mapping) else {}
+
+    @property
+    def allow_edits(self) -> bool:
+        """``ALLOW_EDITS``: the admin may change dates, result and meta."""
+        return self.options.get("ALLOW_EDITS") is True
+
+    @property
+    def plugins(self) -> Sequence[object]:
+        """``PLUGINS``: dotted paths, modules, classes or instances, first called first."""
+        return _sequence(self.options.get("PLUGINS"))
+
+    @property
+    def disabled_plugins(self) -> frozenset[str]:
+        """``DISABLED_PLUGINS``: names of plugins that must not load."""
+        names = _sequence(self.options.get("DISABLED_PLUGINS"))
+        return frozenset(name for name in names if isinstance(name, str))
+
+    @property
+    def strict_plugins(self) -> bool:
+        """``STRICT_PLUGINS``: a plugin that fails to load is an error, not a log line."""
+        return self.options.get("STRICT_PLUGINS", True) is not False
+
+    @property
+    def codings(self) -> tuple[str, ...]:
+        """``CODINGS``: names of content codings, in the order in which they are applied."""
+        names = _sequence(self.options.get("CODINGS"))
+        return tuple(name for name in names if isinstance(name, str))
+
+    @property
+    def expire_unfinished_after(self) -> float:
+        """``EXPIRE_UNFINISHED_AFTER`` in seconds: age at which an unfinished task expires."""
+        value = self.options.get("EXPIRE_UNFINISHED_AFTER", DEFAULT_UNFINISHED_AFTER)
+        if isinstance(value, timedelta):
+            return value.total_seconds()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+            return float(value)
+        return DEFAULT_UNFINISHED_AFTER.total_seconds()
+
+    @property
+    def expire_batch_size(self) -> int:
+        """``EXPIRE_BATCH_SIZE``: rows that expiry deletes in one transaction."""
+        value = self.options.get("EXPIRE_BATCH_SIZE", DEFAULT_BATCH_SIZE)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+        return DEFAULT_BATCH_SIZE
+
+    def plugin_options(self, name: str) -> Mapping[str, Any]:
+        """Return the options of plugin ``name``: its mapping in ``DJANGO_CELERY_RESULTS``."""
+        value = self.options.get(name)
+        return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+results_settings = ResultsSettings()
