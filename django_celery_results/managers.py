@@ -1,0 +1,395 @@
+"""Model managers: how rows are written, found and expired."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
+from functools import wraps
+from itertools import count
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from celery import states
+from celery.utils.time import maybe_timedelta
+from django.db import IntegrityError, connections, models, router, transaction
+from django.db.models import Q
+from django.db.models.signals import post_save, pre_save
+from django.utils import timezone
+
+from .conf import results_settings
+from .utils import now
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from .models import GroupResult, TaskResult
+
+__all__ = [
+    "GroupResultManager",
+    "ResultManager",
+    "TaskResultManager",
+    "TxIsolationWarning",
+    "transaction_retry",
+]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_M = TypeVar("_M", bound=models.Model)
+
+W_ISOLATION_REP = (
+    "A result is being polled inside a transaction at isolation level REPEATABLE READ: "
+    "a row that another process commits meanwhile stays invisible until this "
+    "transaction ends. Poll outside a transaction, or commit before each look."
+)
+
+#: States that say nothing is under way for the task: these rows may expire.
+EXPIRABLE_STATES = frozenset(states.READY_STATES | {states.PENDING})
+
+
+class TxIsolationWarning(UserWarning):
+    """Polling at an isolation level that hides other processes' commits."""
+
+
+def transaction_retry(max_retries: int = 1) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Decorate a function so that it is called again when it raises.
+
+    The function is tried ``max_retries`` more times; a call may say otherwise with the
+    keyword ``exception_retry_count``. The last error is raised. Kept for code that
+    imported it from 2.6; the managers here need no retry, because their statements
+    hold under races.
+    """
+
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        @wraps(function)
+        def retrying(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            limit = cast("int", kwargs.pop("exception_retry_count", max_retries))
+            for attempt in count():
+                try:
+                    return function(*args, **kwargs)
+                except Exception:
+                    if attempt >= limit:
+                        raise
+            raise AssertionError("count() never ends")
+
+        return retrying
+
+    return decorate
+
+
+class ResultManager(models.Manager[_M]):
+    """What the managers of task and group results share."""
+
+    def connection_for_write(self) -> BaseDatabaseWrapper:
+        """Return the connection that the routers choose for writes."""
+        return connections[self.write_alias()]
+
+    def connection_for_read(self) -> BaseDatabaseWrapper:
+        """Return the connection that the routers choose for reads."""
+        return connections[self.db]
+
+    def current_engine(self) -> str:
+        """Return the dotted path of the database engine that reads go to."""
+        return str(self.connection_for_read().settings_dict["ENGINE"])
+
+    def write_alias(self, using: str | None = None) -> str:
+        """Return the database alias of writes: ``using``, or what the routers say."""
+        return using or self._db or router.db_for_write(self.model)
+
+    def warn_if_repeatable_read(self) -> None:
+        """Warn (:class:`TxIsolationWarning`) where MySQL's isolation hides new rows."""
+        connection = self.connection_for_read()
+        if connection.vendor != "mysql" or not connection.in_atomic_block:
+            # Outside a transaction each look takes a new snapshot and hides nothing.
+            return
+        with connection.cursor() as cursor:
+            # MariaDB before 11.1 says tx_isolation, MySQL 8 transaction_isolation.
+            cursor.execute("SHOW SESSION VARIABLES LIKE %s", ["%isolation"])
+            levels = {level for _, level in cursor.fetchall()}
+        if "REPEATABLE-READ" in levels:
+            warnings.warn(TxIsolationWarning(W_ISOLATION_REP), stacklevel=3)
+
+    def insert(self, using: str, **fields: Any) -> _M:
+        """Insert a row and return it; a savepoint guards the caller's open transaction."""
+        row = self.model(**fields)
+        guard: AbstractContextManager[Any] = nullcontext()
+        if connections[using].in_atomic_block:
+            guard = transaction.atomic(using=using)
+        with guard:
+            row.save(using=using, force_insert=True)
+        return row
+
+    def expired(self, expires: float | timedelta | None) -> Iterator[models.QuerySet[_M]]:
+        """Yield a queryset, on the write database, for each way in which a row expires.
+
+        ``expires`` is the age in seconds (or a timedelta) that results may reach;
+        ``None`` or 0 means that age alone expires nothing.
+        """
+        if expires:
+            yield self.using(self.write_alias()).filter(date_done__lt=_before(expires))
+
+    def get_all_expired(self, expires: float | timedelta) -> models.QuerySet[_M]:
+        """Return the rows last written more than ``expires`` (seconds or timedelta) ago."""
+        return self.filter(date_done__lt=_before(expires))
+
+    def delete_expired(
+        self, expires: float | timedelta | None, batch_size: int | None = None
+    ) -> int:
+        """Delete what expired, in transactions of ``batch_size`` rows; return how many."""
+        return sum(len(batch) for batch in self.expire_batches(expires, batch_size))
+
+    def expire_batches(
+        self,
+        expires: float | timedelta | None,
+        batch_size: int | None = None,
+        before: Callable[[list[_M]], bool] | None = None,
+    ) -> Iterator[list[_M]]:
+        """Delete what expired batch by batch; yield each batch after its transaction.
+
+        ``before`` is given each batch inside its transaction; when it returns false the
+        batch is kept. Without it the yielded rows have no field but those of the order.
+        """
+        size = batch_size or results_settings.expire_batch_size
+        for rows in self.expired(expires):
+            yield from self._expire(rows, size, before)
+
+    def _expire(
+        self,
+        expired: models.QuerySet[_M],
+        size: int,
+        before: Callable[[list[_M]], bool] | None,
+    ) -> Iterator[list[_M]]:
+        page = expired.order_by("date_done", "pk")
+        if before is None:
+            page = page.only("pk", "date_done")
+        position = Q()
+        while True:
+            with self._batch_guard(expired.db) as lock:
+                batch = list(lock(page.filter(position))[:size])
+                if batch and (keep := before is not None and not before(batch)) is False:
+                    # The condition stands again in the DELETE: a row written since
+                    # it was read has not expired.
+                    expired.filter(pk__in=[row.pk for row in batch]).delete()
+            if not batch:
+                return
+            if not keep:
+                yield batch
+            last = cast("Any", batch[-1])
+            # Past the kept rows, so that one batch that stays cannot stop the rest.
+            position = Q(date_done__gt=last.date_done) | Q(
+                date_done=last.date_done, pk__gt=last.pk
+            )
+
+    def _batch_guard(
+        self, alias: str
+    ) -> AbstractContextManager[Callable[[models.QuerySet[_M]], models.QuerySet[_M]]]:
+        """Open a batch's transaction; it gives how to lock the rows that are read in it.
+
+        Where the database has SKIP LOCKED, two cleaners share the work. Elsewhere
+        (SQLite) a transaction that starts with a read could not become a writer beside
+        another one, and the DELETE's own condition is enough.
+        """
+        if not connections[alias].features.has_select_for_update_skip_locked:
+            return nullcontext(lambda rows: rows)
+        return _SkipLocked(alias)
+
+
+class _SkipLocked:
+    """A transaction in which read rows are locked, without waiting for others' locks."""
+
+    def __init__(self, alias: str) -> None:
+        self.atomic = transaction.atomic(using=alias)
+
+    def __enter__(self) -> Callable[[models.QuerySet[_M]], models.QuerySet[_M]]:
+        self.atomic.__enter__()
+        return lambda rows: rows.select_for_update(skip_locked=True)
+
+    def __exit__(self, *error: Any) -> None:
+        self.atomic.__exit__(*error)
+
+
+def _before(age: float | timedelta) -> datetime:
+    """Return the moment ``age`` (seconds or timedelta) ago."""
+    return now() - maybe_timedelta(age)
+
+
+class TaskResultManager(ResultManager["TaskResult"]):
+    """Manager of :class:`~django_celery_results.models.TaskResult`."""
+
+    _last_id: str | None = None
+
+    def get_task(self, task_id: str) -> TaskResult:
+        """Return the row of ``task_id``, or one that is not saved where there is none."""
+        row = self.filter(task_id=task_id).first()
+        if row is not None:
+            return row
+        if self._last_id == task_id:
+            self.warn_if_repeatable_read()
+        self._last_id = task_id
+        return self.model(task_id=task_id)
+
+    def store_result(
+        self,
+        content_type: str,
+        content_encoding: str,
+        task_id: str,
+        result: str | None,
+        status: str,
+        traceback: str | None = None,
+        meta: str | None = None,
+        periodic_task_name: str | None = None,
+        task_name: str | None = None,
+        task_args: str | None = None,
+        task_kwargs: str | None = None,
+        worker: str | None = None,
+        using: str | None = None,
+        **kwargs: Any,
+    ) -> TaskResult:
+        """Create or update the row of ``task_id`` and return it as it now stands.
+
+        ``result``, ``meta``, ``task_args`` and ``task_kwargs`` are encoded text, as
+        ``content_type`` and ``content_encoding`` say. ``using`` writes through another
+        connection, so that progress shows while the caller's own transaction is open.
+        ``date_started`` and ``date_expires`` may be given too. A row that says SUCCESS
+        is left as it is, and PENDING overwrites nothing.
+        """
+        # 2.6's callers may say how often to retry; these statements need none.
+        kwargs.pop("exception_retry_count", None)
+        fields = {
+            "content_type": content_type,
+            "content_encoding": content_encoding,
+            "result": result,
+            "status": status,
+            "traceback": traceback,
+            "meta": meta,
+            "periodic_task_name": periodic_task_name,
+            "task_name": task_name,
+            "task_args": task_args,
+            "task_kwargs": task_kwargs,
+            "worker": worker,
+            **kwargs,
+        }
+        alias = self.write_alias(using)
+        self.write(task_id, fields, using=alias)
+        return self.using(alias).get(task_id=task_id)
+
+    #: Fields that a later write without them leaves as they are.
+    KEPT_WHEN_ABSENT = frozenset(
+        {
+            "date_expires",
+            "date_started",
+            "periodic_task_name",
+            "task_args",
+            "task_kwargs",
+            "task_name",
+            "worker",
+        }
+    )
+
+    def write(self, task_id: str, fields: Mapping[str, Any], using: str | None = None) -> bool:
+        """Write ``fields`` to the row of ``task_id``; return whether it took them.
+
+        SUCCESS is final and PENDING overwrites nothing; the rule stands in the statements
+        themselves, so that two workers who write at once cannot break it.
+        """
+        alias = self.write_alias(using)
+        may_update = fields["status"] != states.PENDING
+        if may_update and self._update(task_id, fields, alias):
+            return True
+        try:
+            self.insert(alias, task_id=task_id, **fields)
+        except IntegrityError:
+            if not self.using(alias).filter(task_id=task_id).exists():
+                raise  # Not a race for the id: the row itself was refused.
+            # Somebody inserted it since the UPDATE, or it says SUCCESS.
+            return may_update and self._update(task_id, fields, alias)
+        return True
+
+    def _update(self, task_id: str, fields: Mapping[str, Any], alias: str) -> bool:
+        changes = {
+            name: value
+            for name, value in fields.items()
+            if value is not None or name not in self.KEPT_WHEN_ABSENT
+        }
+        rows = self.using(alias).filter(task_id=task_id).exclude(status=states.SUCCESS)
+        if not rows.update(date_done=timezone.now(), **changes):
+            return False
+        self._announce_update(task_id, alias)
+        return True
+
+    def _announce_update(self, task_id: str, alias: str) -> None:
+        """Send the signals that saving the instance would have sent, if anybody listens."""
+        if not (post_save.has_listeners(self.model) or pre_save.has_listeners(self.model)):
+            return
+        row = self.using(alias).filter(task_id=task_id).first()
+        details = {"instance": row, "raw": False, "using": alias, "update_fields": None}
+        if row is not None:
+            pre_save.send(sender=self.model, **details)
+            post_save.send(sender=self.model, created=False, **details)
+
+    def get_all_expired(self, expires: float | timedelta) -> models.QuerySet[TaskResult]:
+        """Return the rows that :meth:`delete_expired` would delete."""
+        return self.filter(self._kept_too_long(expires) | Q(date_expires__lte=now()))
+
+    def expired(self, expires: float | timedelta | None) -> Iterator[models.QuerySet[TaskResult]]:
+        """Yield a queryset for each way in which a row expires, each on its own index.
+
+        A row whose retention was stored with it expires then; any other at the age
+        ``expires`` (seconds or timedelta). A task that is under way expires only at
+        ``EXPIRE_UNFINISHED_AFTER``.
+        """
+        rows = self.using(self.write_alias())
+        yield rows.filter(date_expires__lte=now())
+        if expires:
+            yield rows.filter(self._kept_too_long(expires))
+
+    def _kept_too_long(self, expires: float | timedelta) -> Q:
+        unfinished = timedelta(seconds=results_settings.expire_unfinished_after)
+        limit = max(maybe_timedelta(expires), unfinished)
+        by_age = Q(status__in=EXPIRABLE_STATES) | Q(date_done__lt=_before(limit))
+        return Q(date_expires=None, date_done__lt=_before(expires)) & by_age
+
+
+class GroupResultManager(ResultManager["GroupResult"]):
+    """Manager of :class:`~django_celery_results.models.GroupResult`."""
+
+    _last_id: str | None = None
+
+    def get_group(self, group_id: str) -> GroupResult:
+        """Return the row of ``group_id``, or one that is not saved where there is none."""
+        row = self.filter(group_id=group_id).first()
+        if row is not None:
+            return row
+        if self._last_id == group_id:
+            self.warn_if_repeatable_read()
+        self._last_id = group_id
+        return self.model(group_id=group_id)
+
+    def store_group_result(
+        self,
+        content_type: str,
+        content_encoding: str,
+        group_id: str,
+        result: str | None,
+        using: str | None = None,
+    ) -> GroupResult:
+        """Create or update the row of ``group_id`` and return it as it now stands.
+
+        ``result`` is encoded text, as ``content_type`` and ``content_encoding`` say;
+        ``using`` is the database alias to write to instead of the routers' choice.
+        """
+        alias = self.write_alias(using)
+        fields = {
+            "content_type": content_type,
+            "content_encoding": content_encoding,
+            "result": result,
+        }
+        rows = self.using(alias).filter(group_id=group_id)
+        if not rows.update(date_done=timezone.now(), **fields):
+            try:
+                return self.insert(alias, group_id=group_id, **fields)
+            except IntegrityError:
+                # Somebody saved the same group since the UPDATE.
+                if not rows.update(date_done=timezone.now(), **fields):
+                    raise
+        return self.using(alias).get(group_id=group_id)
