@@ -1,0 +1,1 @@
+"""Tests of django-celery-results; they run against the installed package."""

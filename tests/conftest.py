@@ -1,0 +1,84 @@
+"""What all tests share: the path they import from, Django, and the services that they need."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+# `tests` must be importable, and the checkout must not hide the installed package: so its root goes last.
+# pytest-django looks for the settings before it reads this file, hence no DJANGO_SETTINGS_MODULE in pyproject.toml.
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+import django  # noqa: E402  the path and the settings above come first
+
+django.setup()
+
+from tests import settings  # noqa: E402  as above
+
+CACHE_ALIASES = ("default", "redis", "memcached", "database")
+DATABASE_SERVICES = ("postgresql", "mariadb")
+
+
+def _url_address(url: str, default_port: int) -> tuple[str, int]:
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    return parts.hostname or "127.0.0.1", parts.port or default_port
+
+
+ADDRESSES = {
+    "postgresql": (settings.POSTGRES_HOST, settings.POSTGRES_PORT),
+    "mariadb": (settings.MARIADB_HOST, settings.MARIADB_PORT),
+    "redis": _url_address(settings.REDIS_URL, 6379),
+    "rabbitmq": _url_address(settings.RABBITMQ_URL, 5672),
+    "memcached": _url_address(settings.MEMCACHED_LOCATION, 11211),
+}
+
+
+@cache
+def missing_service(name: str) -> str | None:
+    """Why the service cannot be used, or None when it answers within two seconds."""
+    host, port = ADDRESSES[name]
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError as error:
+        return f"no {name} at {host}:{port}: {error}"
+    return None
+
+
+def require_service(name: str) -> None:
+    """Skip the running test when the service is absent; with REQUIRE_SERVICES=1, fail it."""
+    reason = missing_service(name)
+    if reason is None:
+        return
+    if settings.REQUIRE_SERVICES:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Ask for the services before any fixture of the test is set up."""
+    if settings.DATABASE in DATABASE_SERVICES:
+        require_service(settings.DATABASE)
+    for marker in item.iter_markers("service"):
+        for name in marker.args:
+            require_service(name)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(alias, marks=pytest.mark.service(alias) if alias in ADDRESSES else ())
+        for alias in CACHE_ALIASES
+    ],
+)
+def cache_alias(request: pytest.FixtureRequest) -> str:
+    """Each alias of CACHES in turn; a test that uses "database" needs the `db` fixture too."""
+    alias: str = request.param
+    return alias

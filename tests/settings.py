@@ -1,0 +1,134 @@
+"""The Django site that the tests live in; environment variables choose its database and services.
+
+A process that a test starts (a worker, say) reads the same variables, and so works on the same databases:
+the name of a test database is the name itself, without a prefix that only the test runner would know.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+DATABASE = os.environ.get("RESULTS_DATABASE", "sqlite")
+SUFFIX = os.environ.get("RESULTS_SUFFIX", "local")
+REQUIRE_SERVICES = os.environ.get("REQUIRE_SERVICES") == "1"
+
+POSTGRES_HOST = os.environ.get("POSTGRES_HOST", "127.0.0.1")
+POSTGRES_PORT = int(os.environ.get("POSTGRES_PORT", "5432"))
+POSTGRES_USER = os.environ.get("POSTGRES_USER", "postgres")
+POSTGRES_PASSWORD = os.environ.get("POSTGRES_PASSWORD", "")
+MARIADB_HOST = os.environ.get("MARIADB_HOST", "127.0.0.1")
+MARIADB_PORT = int(os.environ.get("MARIADB_PORT", "3306"))
+MARIADB_USER = os.environ.get("MARIADB_USER", "root")
+MARIADB_PASSWORD = os.environ.get("MARIADB_PASSWORD", "")
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+RABBITMQ_URL = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
+MEMCACHED_LOCATION = os.environ.get("MEMCACHED_LOCATION", "127.0.0.1:11211")
+
+# Files and database names of this run; two runs at once need two values of RESULTS_SUFFIX.
+RUN_NAME = f"celery_results_{SUFFIX}".replace("-", "_").replace(".", "_")
+RUN_DIRECTORY = Path(tempfile.gettempdir()) / RUN_NAME
+
+
+def sqlite(alias: str) -> dict[str, Any]:
+    """The options of a SQLite file: worker processes and threads share it, which `:memory:` would forbid."""
+    RUN_DIRECTORY.mkdir(exist_ok=True)
+    path = str(RUN_DIRECTORY / f"{alias}.sqlite3")
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": path,
+        "OPTIONS": {"timeout": 30},
+        "TEST": {"NAME": path},
+    }
+
+
+def postgresql(alias: str) -> dict[str, Any]:
+    """The options of a PostgreSQL database."""
+    name = f"{RUN_NAME}_{alias}"
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "HOST": POSTGRES_HOST,
+        "PORT": POSTGRES_PORT,
+        "USER": POSTGRES_USER,
+        "PASSWORD": POSTGRES_PASSWORD,
+        "TEST": {"NAME": name},
+    }
+
+
+def mariadb(alias: str) -> dict[str, Any]:
+    """The options of a MariaDB database: strict, and with all of Unicode."""
+    name = f"{RUN_NAME}_{alias}"
+    return {
+        "ENGINE": "django.db.backends.mysql",
+        "NAME": name,
+        "HOST": MARIADB_HOST,
+        "PORT": MARIADB_PORT,
+        "USER": MARIADB_USER,
+        "PASSWORD": MARIADB_PASSWORD,
+        "OPTIONS": {"charset": "utf8mb4", "init_command": "SET sql_mode='STRICT_TRANS_TABLES'"},
+        "TEST": {"NAME": name, "CHARSET": "utf8mb4", "COLLATION": "utf8mb4_unicode_ci"},
+    }
+
+
+ENGINES = {"sqlite": sqlite, "postgresql": postgresql, "mariadb": mariadb}
+
+DATABASES = {alias: ENGINES[DATABASE](alias) for alias in ("default", "secondary")}
+
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": RUN_NAME},
+    "redis": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": RUN_NAME,
+    },
+    "memcached": {
+        "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
+        "LOCATION": MEMCACHED_LOCATION,
+        "KEY_PREFIX": RUN_NAME,
+    },
+    # Django makes this table by itself when it makes a test database.
+    "database": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache_table"},
+}
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "django_celery_results",
+]
+
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+ROOT_URLCONF = "tests.urls"
+SECRET_KEY = "the tests keep no secret"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STATIC_URL = "static/"
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+CELERY_RESULT_BACKEND = "django-db"
