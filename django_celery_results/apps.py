@@ -1,0 +1,26 @@
+"""The app as Django knows it."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.checks import Tags, register
+from django.utils.translation import gettext_lazy as _
+
+from .migration_history import check_migration_history
+
+__all__ = ["CeleryResultConfig"]
+
+
+class CeleryResultConfig(AppConfig):
+    """Registers the app under the label that it has always had."""
+
+    name = "django_celery_results"
+    label = "django_celery_results"
+    verbose_name = _("Celery Results")
+    # Every model declares its own key; this stays for models that a site
+    # derives from ours in this app's name.
+    default_auto_field = "django.db.models.AutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        register(check_migration_history, Tags.database)

@@ -1,0 +1,155 @@
+"""Adds what chords need to count a task once, and a result's own expiry.
+
+Every new column is nullable, so that workers of 2.6 can go on storing while a
+site is being upgraded.
+"""
+
+from __future__ import annotations
+
+import django.db.models.deletion
+from django.db import migrations, models
+
+from django_celery_results.conf import results_settings
+
+
+class Migration(migrations.Migration):
+    """Creates ChordPart and adds columns to TaskResult and ChordCounter."""
+
+    dependencies = [("django_celery_results", "0015_bigautofield")]
+
+    operations = [
+        migrations.AlterModelOptions(
+            name="chordcounter",
+            options={"verbose_name": "chord counter", "verbose_name_plural": "chord counters"},
+        ),
+        migrations.AddField(
+            model_name="taskresult",
+            name="date_expires",
+            field=models.DateTimeField(
+                default=None,
+                editable=False,
+                help_text="When this record may be deleted; empty: as the site's settings say",
+                null=True,
+                verbose_name="Expires DateTime",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="taskresult",
+            index=models.Index(fields=["date_expires"], name="django_cele_date_ex_9d0c47_idx"),
+        ),
+        migrations.AddField(
+            model_name="chordcounter",
+            name="size",
+            field=models.PositiveIntegerField(
+                help_text="How many tasks the header has; empty: begun by release 2.6 or older",
+                null=True,
+                verbose_name="Header Size",
+            ),
+        ),
+        migrations.AddField(
+            model_name="chordcounter",
+            name="date_created",
+            field=models.DateTimeField(
+                auto_now_add=True,
+                help_text="When this record was first written",
+                null=True,
+                verbose_name="Created DateTime",
+            ),
+        ),
+        migrations.AddField(
+            model_name="chordcounter",
+            name="date_claimed",
+            field=models.DateTimeField(
+                help_text="When a worker last undertook to send the chord's body",
+                null=True,
+                verbose_name="Claimed DateTime",
+            ),
+        ),
+        migrations.CreateModel(
+            name="ChordPart",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                (
+                    "task_id",
+                    models.CharField(
+                        help_text="The id that Celery gave to this task",
+                        max_length=results_settings.task_id_max_length,
+                        verbose_name="Task ID",
+                    ),
+                ),
+                (
+                    "group_index",
+                    models.BigIntegerField(
+                        help_text="The place of the task in the header, from zero",
+                        null=True,
+                        verbose_name="Position",
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        help_text="The state in which the task ended",
+                        max_length=50,
+                        verbose_name="Task State",
+                    ),
+                ),
+                (
+                    "content_type",
+                    models.CharField(
+                        blank=True,
+                        help_text="The MIME type of the serialized result",
+                        max_length=128,
+                        verbose_name="Result Content Type",
+                    ),
+                ),
+                (
+                    "content_encoding",
+                    models.CharField(
+                        blank=True,
+                        help_text="How the serialized result was made into text",
+                        max_length=64,
+                        verbose_name="Result Encoding",
+                    ),
+                ),
+                (
+                    "result",
+                    models.TextField(
+                        help_text="The serialized result of a task that keeps no record of its own",
+                        null=True,
+                        verbose_name="Result Data",
+                    ),
+                ),
+                (
+                    "date_created",
+                    models.DateTimeField(
+                        auto_now_add=True,
+                        help_text="When this record was first written",
+                        verbose_name="Created DateTime",
+                    ),
+                ),
+                (
+                    "counter",
+                    models.ForeignKey(
+                        db_index=False,
+                        help_text="The chord that the task belongs to",
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="parts",
+                        to="django_celery_results.chordcounter",
+                        verbose_name="Chord Counter",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "chord part",
+                "verbose_name_plural": "chord parts",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("counter", "task_id"), name="django_cele_chordpart_once"
+                    )
+                ],
+            },
+        ),
+    ]

@@ -1,0 +1,26 @@
+"""Small helpers that need neither models, nor Celery, nor translations.
+
+Celery's Django loader may import this module while the apps are still being
+set up, which is why it stays that small.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def now() -> datetime:
+    """Return the present moment as the site's settings see it.
+
+    With ``USE_TZ`` the result is aware and in the current time zone of the
+    thread (``timezone.activate`` is honoured); without, it is naive and in the
+    zone of the process.
+    """
+    moment = timezone.now()
+    return timezone.localtime(moment) if settings.USE_TZ else moment
