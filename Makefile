@@ -1,0 +1,61 @@
+# Needs Python 3.10 or later and make, nothing else. `make PYTHON=python3.12 test` chooses another Python.
+PYTHON ?= python3
+
+SOURCES := pyproject.toml $(shell find django_celery_results -type f ! -name '*.py[co]')
+DEMO := examples/demo
+
+.PHONY: help demo demo-admin test lint types docs package clean
+
+help:
+	@echo "make demo        run tasks through a real worker and show what became of them"
+	@echo "make demo-admin  look at them in the admin, on http://127.0.0.1:8000/admin/"
+	@echo "make test        run the tests on SQLite"
+	@echo "make lint        check the style"
+	@echo "make types       check the types"
+	@echo "make docs        build the documentation"
+	@echo "make package     build and check the distributions"
+	@echo "make clean       remove what all these made"
+
+# An environment is made once; the package is installed anew, as a wheel, whenever a source changed.
+.venv-%/ready: pyproject.toml
+	rm -rf .venv-$*
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	touch $@
+
+.venv-test/installed: .venv-test/ready $(SOURCES)
+	rm -rf build *.egg-info
+	.venv-test/bin/python -m pip install --quiet --group test .
+	.venv-test/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	rm -rf build *.egg-info
+	touch $@
+
+.venv-demo/installed: .venv-demo/ready $(SOURCES) $(DEMO)/pyproject.toml
+	rm -rf build *.egg-info
+	.venv-demo/bin/python -m pip install --quiet . --editable $(DEMO)
+	.venv-demo/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	rm -rf build *.egg-info
+	touch $@
+
+.venv-tox/installed: .venv-tox/ready
+	.venv-tox/bin/python -m pip install --quiet "tox>=4.26"
+	touch $@
+
+demo: .venv-demo/installed
+	.venv-demo/bin/python $(DEMO)/demo.py
+
+demo-admin: .venv-demo/installed
+	.venv-demo/bin/python $(DEMO)/manage.py admin
+
+test: export RESULTS_DATABASE := sqlite
+test: export RESULTS_INSTALLED := 1
+test: .venv-test/installed
+	.venv-test/bin/python tests/launch.py django makemigrations --check --dry-run
+	.venv-test/bin/pytest --cov $(ARGS)
+
+lint types docs package: .venv-tox/installed
+	.venv-tox/bin/tox run -e $@
+
+clean:
+	rm -rf .venv-demo .venv-test .venv-tox .tox build dist *.egg-info .coverage htmlcov docs/_build
+	rm -rf $(DEMO)/data $(DEMO)/*.egg-info

@@ -1,0 +1,23 @@
+"""The tests see what a user installs: not the directory beside them."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import django_celery_results
+
+INSTALLED = os.environ.get("RESULTS_INSTALLED") == "1"
+
+
+@pytest.mark.skipif(not INSTALLED, reason="only where the environment has the wheel: RESULTS_INSTALLED=1")
+def test_tests_import_the_installed_package() -> None:
+    """The package comes from site-packages when the environment installed the wheel."""
+    site_packages = Path(sysconfig.get_path("purelib")).resolve()
+
+    package = Path(django_celery_results.__file__).resolve().parent
+
+    assert site_packages / "django_celery_results" == package
