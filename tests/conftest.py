@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-# `tests` must be importable, and the checkout must not hide the installed package: so its root goes last.
-# pytest-django looks for the settings before it reads this file, hence no DJANGO_SETTINGS_MODULE in pyproject.toml.
+# `tests` must be importable, and the checkout must not hide the installed package: so its root
+# goes last. pytest-django looks for the settings before it reads this file, hence the variable
+# is set here, not in pyproject.toml.
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")

@@ -3,9 +3,9 @@
     python tests/launch.py django makemigrations --check
     python tests/launch.py celery -A tests.some_app worker
 
-`python -m` puts the current directory first on sys.path, where the checkout would hide the wheel. Here the
-directory of the checkout comes last, so that `tests` is importable and nothing else is taken from it. Celery puts
-the current directory first too: start a worker from any other directory than the checkout.
+`python -m` puts the current directory first on sys.path, where the checkout would hide the wheel.
+Here the checkout comes last, so that `tests` is importable and nothing else is taken from it.
+Celery puts the current directory first too: start a worker from another directory than that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The Django site that the tests live in; environment variables choose its database and services.
 
-A process that a test starts (a worker, say) reads the same variables, and so works on the same databases:
-the name of a test database is the name itself, without a prefix that only the test runner would know.
+A process that a test starts (a worker, say) reads the same variables, and so works on the same
+databases: a test database has the name that DATABASES says, not one that only the runner knows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RUN_DIRECTORY = Path(tempfile.gettempdir()) / RUN_NAME
 
 
 def sqlite(alias: str) -> dict[str, Any]:
-    """The options of a SQLite file: worker processes and threads share it, which `:memory:` would forbid."""
+    """The options of a SQLite file, which processes and threads share as they cannot `:memory:`."""
     RUN_DIRECTORY.mkdir(exist_ok=True)
     path = str(RUN_DIRECTORY / f"{alias}.sqlite3")
     return {
@@ -90,7 +90,10 @@ CACHES = {
         "KEY_PREFIX": RUN_NAME,
     },
     # Django makes this table by itself when it makes a test database.
-    "database": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache_table"},
+    "database": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "cache_table",
+    },
 }
 
 INSTALLED_APPS = [

@@ -13,7 +13,9 @@ import django_celery_results
 INSTALLED = os.environ.get("RESULTS_INSTALLED") == "1"
 
 
-@pytest.mark.skipif(not INSTALLED, reason="only where the environment has the wheel: RESULTS_INSTALLED=1")
+@pytest.mark.skipif(
+    not INSTALLED, reason="only where the environment has the wheel: RESULTS_INSTALLED=1"
+)
 def test_tests_import_the_installed_package() -> None:
     """The package comes from site-packages when the environment installed the wheel."""
     site_packages = Path(sysconfig.get_path("purelib")).resolve()
