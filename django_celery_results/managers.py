@@ -276,7 +276,6 @@ class TaskResultManager(ResultManager["TaskResult"]):
     #: Fields that a later write without them leaves as they are.
     KEPT_WHEN_ABSENT = frozenset(
         {
-            "date_expires",
             "date_started",
             "periodic_task_name",
             "task_args",

@@ -1,0 +1,322 @@
+"""What crosses a hook: the records, and the contributions of plugins.
+
+A :class:`TaskRecord` holds values, as the task gave them. Encoded, it becomes a
+:class:`StoredTask`, which holds :class:`Contents` and is all that a storage ever sees.
+Nothing here imports Django, so that a plugin can be tested without a site.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from celery import states
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+__all__ = [
+    "ChordPart",
+    "ChordProgress",
+    "ChordRecord",
+    "Coding",
+    "Contents",
+    "Expiry",
+    "ExpiryBatch",
+    "GroupRecord",
+    "Retention",
+    "Serializer",
+    "StorageLocation",
+    "StoredGroup",
+    "StoredTask",
+    "TaskRecord",
+]
+
+#: A result as Celery writes it in messages: ``[[id, parent], children]``,
+#: where children is ``None`` but for a group.
+ResultTuple = Sequence[Any]
+
+
+# -- Tasks ---------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True, slots=True)
+class TaskFacts:
+    """What is plain about a task: never encoded, the same before and after encoding."""
+
+    task_id: str
+    status: str
+    #: Name of the task, known with ``result_extended`` only, as are all that follow
+    #: down to ``stamps``.
+    name: str | None = None
+    worker: str | None = None
+    periodic_task_name: str | None = None
+    retries: int | None = None
+    queue: str | None = None
+    stamps: Mapping[str, Any] | None = None
+    group_id: str | None = None
+    parent_id: str | None = None
+    date_created: datetime | None = None
+    date_started: datetime | None = None
+    #: When the task finished; ``None`` while it has not.
+    date_done: datetime | None = None
+    #: Name of another connection to write through, where the storage has several.
+    using: str | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the state is one of Celery's final ones (SUCCESS, FAILURE, REVOKED)."""
+        return self.status in states.READY_STATES
+
+
+@dataclass(kw_only=True, slots=True)
+class TaskRecord(TaskFacts):
+    """One task as values: what ``before_store`` may amend and observers see.
+
+    Every attribute but ``task_id`` may be set to another value. The values themselves
+    belong to the running task: replace them, do not change them in place.
+    """
+
+    #: The return value; for a failure what Celery's ``prepare_exception`` makes of it.
+    result: Any = None
+    traceback: str | None = None
+    #: Children, and what the task put into ``request.meta``.
+    meta: Mapping[str, Any] | None = None
+    args: Any = None
+    kwargs: Any = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """The values of a record as they are stored, and how to read them back."""
+
+    #: Text by field name (``result``, ``meta``, ``traceback``, ``args``, ``kwargs``);
+    #: ``None`` where there is nothing. In a storage that keeps Python objects, and
+    #: under the content type that says so, the objects themselves.
+    fields: Mapping[str, Any]
+    content_type: str
+    #: The serializer's own encoding and then the codings, in the order in which they
+    #: were applied: ``"utf-8"``, ``"binary"``, ``"utf-8, zstd, fernet"``.
+    content_encoding: str
+
+    def __post_init__(self) -> None:
+        if not (self.content_type and self.content_encoding):
+            raise ValueError("contents need a content_type and a content_encoding")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retention:
+    """How long a result is kept from now on: ``seconds``, or ``None`` for ever.
+
+    Zero lets the result expire at once.
+    """
+
+    seconds: float | None
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and self.seconds < 0:
+            raise ValueError(f"a retention cannot be negative: {self.seconds}")
+
+
+@dataclass(kw_only=True, slots=True)
+class StoredTask(TaskFacts):
+    """One task as a storage keeps it: encoded contents, and nothing that was not encoded."""
+
+    contents: Contents
+    #: What a plugin, or ``result_failure_expires``, says of this result alone;
+    #: ``None`` leaves it to ``result_expires``.
+    retention: Retention | None = None
+
+
+# -- Groups and chords ---------------------------------------------------------------
+
+
+@dataclass(kw_only=True, slots=True)
+class GroupRecord:
+    """A saved group as values: the tuple of its Celery ``GroupResult``."""
+
+    group_id: str
+    result: ResultTuple
+    date_done: datetime | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class StoredGroup:
+    """A saved group as a storage keeps it."""
+
+    group_id: str
+    contents: Contents
+    date_done: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChordRecord:
+    """A chord whose header is about to be sent."""
+
+    group_id: str
+    #: How many distinct header tasks must finish before the body is sent.
+    size: int
+    #: The header's results, in order, nested as the header is.
+    results: Sequence[ResultTuple]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChordPart:
+    """One header task of a chord that has finished."""
+
+    group_id: str
+    task_id: str
+    status: str
+    group_index: int | None = None
+    #: The encoded result, under ``result``, when the task keeps no result of its own.
+    contents: Contents | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChordProgress:
+    """How far a chord is after one of its parts returned."""
+
+    group_id: str
+    #: Distinct header tasks still to come.
+    waiting: int
+    #: Whether the caller, and nobody else, now has to send the body.
+    claimed: bool = False
+    #: The header's results, as given at the start; empty unless ``claimed``.
+    results: Sequence[ResultTuple] = ()
+    #: The parts that brought their own contents; empty unless ``claimed``.
+    parts: Sequence[ChordPart] = ()
+
+
+# -- Expiry --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpiryBatch:
+    """Results that are about to be deleted, or just were."""
+
+    storage: str
+    kind: Literal["task", "group"]
+    ids: Sequence[str]
+    #: The results themselves; empty when no plugin listens to expiry.
+    records: Sequence[StoredTask] | Sequence[StoredGroup] = ()
+    #: Decodes one of ``records``: raises ``ResultUnreadable`` when it cannot.
+    read: Callable[[StoredTask], TaskRecord] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expiry:
+    """What a storage is asked to expire, and whom it has to tell.
+
+    For each batch the storage calls ``before``, deletes the batch only if that gave
+    true, and calls ``after`` once it is deleted.
+    """
+
+    #: Age in seconds that a result may reach; ``None`` when age alone expires nothing.
+    expires: float | None
+    batch_size: int
+    #: Whether the batches must carry their records.
+    with_records: bool
+    before: Callable[[ExpiryBatch], bool]
+    after: Callable[[ExpiryBatch], None]
+
+
+# -- Storage -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StorageLocation:
+    """Where the result backend URL says that results are: ``name://alias/path?options``."""
+
+    #: The storage plugin's name, which is the URL's scheme.
+    name: str
+    alias: str = ""
+    path: str = ""
+    options: Mapping[str, str] = MappingProxyType({})
+    #: Seconds until a result expires by Celery's settings; ``None``: never.
+    expires: float | None = None
+    app: Celery | None = None
+    #: What the backend class adds, such as the models of a ``DatabaseBackend``.
+    parameters: Mapping[str, Any] = MappingProxyType({})
+
+
+# -- Contributions -------------------------------------------------------------------
+
+#: RFC 9110, 5.6.2 (token), and the slash of Kombu's compression types.
+CONTRIBUTION_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~/-]{1,40}")
+#: Words that ``content_encoding`` uses for a serializer's own output.
+SERIALIZER_ENCODINGS = ("utf-8", "us-ascii", "binary")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Serializer:
+    """A serializer that a plugin contributes: values to text or bytes, and back.
+
+    It is selected by ``name`` in ``result_serializer`` (or in the result backend URL)
+    and has to be allowed by ``result_accept_content`` like every other.
+    """
+
+    name: str
+    encode: Callable[[Any], str | bytes]
+    decode: Callable[[Any], Any]
+    #: A MIME type that no other serializer uses; stored with each result.
+    content_type: str
+    #: ``"utf-8"`` where ``encode`` gives text, ``"binary"`` where it gives bytes.
+    content_encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        _require_name("serializer", self.name)
+        _require_callables("serializer", self.name, self.encode, self.decode)
+        if not re.fullmatch(r"[\w.+-]+/[\w.+-]+", self.content_type):
+            raise ValueError(
+                f"serializer {self.name!r}: content_type {self.content_type!r} is not a MIME type"
+            )
+        if self.content_encoding not in SERIALIZER_ENCODINGS:
+            raise ValueError(
+                f"serializer {self.name!r}: content_encoding {self.content_encoding!r} "
+                f"is none of {', '.join(SERIALIZER_ENCODINGS)}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Coding:
+    """A content coding that a plugin contributes: bytes to bytes, and back.
+
+    It is switched on by ``name`` in ``CODINGS``; the name is stored with each result
+    that it was applied to, like the tokens of HTTP's Content-Encoding.
+    """
+
+    name: str
+    encode: Callable[[bytes], bytes]
+    decode: Callable[[bytes], bytes]
+    #: Asked once a record with the bytes of all its contents; false leaves the coding out.
+    wanted: Callable[[int], bool] | None = None
+
+    def __post_init__(self) -> None:
+        _require_name("coding", self.name)
+        _require_callables("coding", self.name, self.encode, self.decode)
+        if self.name in SERIALIZER_ENCODINGS:
+            raise ValueError(f"coding {self.name!r}: the name is taken by serializers")
+
+
+def _require_name(kind: str, name: object) -> None:
+    if not isinstance(name, str) or not CONTRIBUTION_NAME.fullmatch(name):
+        raise ValueError(
+            f"{kind} name {name!r} is not a word of 1 to 40 letters, digits and !#$%&'*+.^_`|~/-"
+        )
+
+
+def _require_callables(kind: str, name: str, *functions: object) -> None:
+    if not all(callable(function) for function in functions):
+        raise ValueError(f"{kind} {name!r}: encode and decode must be callables")
+
+
+def leaf_ids(results: Iterable[ResultTuple]) -> list[str]:
+    """Return the ids of all single results in ``results``, groups opened, in order."""
+    ids: list[str] = []
+    for (result_id, _parent), children in results:
+        ids.extend([result_id] if children is None else leaf_ids(children))
+    return ids
