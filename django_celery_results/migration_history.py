@@ -47,7 +47,7 @@ REPLACED = (
 def check_migration_history(
     app_configs: Sequence[AppConfig] | None,
     databases: Iterable[str] | None,
-    **kwargs: Any,
+    **_kwargs: Any,
 ) -> list[CheckMessage]:
     """Return an error for each of ``databases`` that stopped among 2.6.0's migrations.
 

@@ -1,0 +1,1 @@
+"""Migrations that depend on replaced ones."""
