@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,9 +95,7 @@ def empty_database(label: str, directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def _postgresql(statement: str) -> None:
-    import psycopg
-
-    connection = psycopg.connect(
+    connection = import_module("psycopg").connect(
         host=settings.POSTGRES_HOST,
         port=settings.POSTGRES_PORT,
         user=settings.POSTGRES_USER,
@@ -109,9 +108,7 @@ def _postgresql(statement: str) -> None:
 
 
 def _mariadb(statement: str) -> None:
-    import MySQLdb
-
-    connection = MySQLdb.connect(
+    connection = import_module("MySQLdb").connect(
         host=settings.MARIADB_HOST,
         port=settings.MARIADB_PORT,
         user=settings.MARIADB_USER,

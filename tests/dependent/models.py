@@ -15,5 +15,5 @@ class Note(models.Model):
         app_label = "dependent"
 
     def __str__(self) -> str:
-        """Return the task's key."""
-        return str(self.task_id)
+        """Return the key."""
+        return str(self.pk)
