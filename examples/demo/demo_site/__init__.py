@@ -1,0 +1,7 @@
+"""A small Django site whose tasks leave their results in its database."""
+
+from __future__ import annotations
+
+from demo_site.celery import app as celery_app
+
+__all__ = ["celery_app"]
