@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from celery.exceptions import ImproperlyConfigured as CeleryImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured
 from kombu.exceptions import DecodeError
 
 __all__ = [
+    "BackendMisconfigured",
     "HookError",
     "IdTooLong",
     "PluginError",
@@ -20,6 +23,13 @@ class ResultsError(Exception):
 
 class PluginError(ResultsError):
     """Plugins that failed to load, all of them in one message."""
+
+
+class BackendMisconfigured(ResultsError, CeleryImproperlyConfigured, ImproperlyConfigured):
+    """The result backend URL or a setting cannot be used; the message lists what can.
+
+    It is both Celery's and Django's ``ImproperlyConfigured``, as both meet it.
+    """
 
 
 class HookError(ResultsError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib import import_module
@@ -21,13 +20,11 @@ import importlib_metadata
 import pluggy
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
-from kombu.compression import get_encoder as find_compression
-from kombu.serialization import registry as kombu_registry
 
 from . import hookspecs
 from .conf import results_settings
+from .contributions import Contributions
 from .exceptions import PluginError
-from .records import Coding, Serializer
 
 __all__ = ["LoadedPlugins", "PluginInfo", "get_plugin_manager", "load_plugins"]
 
@@ -72,8 +69,7 @@ class LoadedPlugins:
     manager: pluggy.PluginManager
     #: In the order in which their hooks are called; those that are not active last.
     infos: list[PluginInfo] = field(default_factory=list)
-    serializers: dict[str, Serializer] = field(default_factory=dict)
-    codings: dict[str, Coding] = field(default_factory=dict)
+    contributions: Contributions = field(default_factory=Contributions)
 
     @property
     def failures(self) -> list[PluginInfo]:
@@ -83,13 +79,6 @@ class LoadedPlugins:
     def info(self, name: str) -> PluginInfo | None:
         """Return what is known about the plugin called ``name``."""
         return next((info for info in self.infos if info.name == name), None)
-
-    def coding(self, name: str) -> Coding | None:
-        """Return the coding that ``name`` selects: a plugin's, or a method of Kombu's."""
-        if name not in self.codings:
-            with suppress(KeyError):
-                _, name = find_compression(name)
-        return self.codings.get(name)
 
     def storages(self) -> list[str]:
         """Return the names of the storages: the valid schemes of result backend URLs."""
@@ -158,8 +147,7 @@ def forget_plugins() -> None:
     global _loaded
     with _lock:
         if _loaded is not None:
-            for name in _loaded.serializers:
-                kombu_registry.unregister(name)
+            _loaded.contributions.withdraw()
         _loaded = None
 
 
@@ -300,7 +288,7 @@ def _load(plugins: LoadedPlugins, candidate: _Candidate) -> None:
     name = candidate.info.name
     try:
         hooks = _register(plugins.manager, candidate.plugin, name)
-        _accept_contributions(plugins, name)
+        plugins.contributions.accept(plugins.manager, name)
     except Exception as error:
         if plugins.manager.has_plugin(name):
             plugins.manager.unregister(name=name)
@@ -371,53 +359,3 @@ def _require_complete_storage(manager: pluggy.PluginManager, name: str) -> None:
 def _implements(manager: pluggy.PluginManager, hook: str, name: str) -> bool:
     impls = getattr(manager.hook, hook).get_hookimpls()
     return any(impl.plugin_name == name and not impl.wrapper for impl in impls)
-
-
-# -- Contributions -------------------------------------------------------------------
-
-
-def _accept_contributions(plugins: LoadedPlugins, name: str) -> None:
-    """Take in the serializers and codings of plugin ``name``, all or none of them."""
-    serializers = _contributed(plugins.manager, "contribute_serializers", name, Serializer)
-    codings = _contributed(plugins.manager, "contribute_codings", name, Coding)
-    for serializer in serializers:
-        _require_free_serializer(serializer)
-    for coding in codings:
-        if coding.name in plugins.codings:
-            raise PluginError(f"coding {coding.name!r} exists already")
-    for serializer in serializers:
-        plugins.serializers[serializer.name] = serializer
-        kombu_registry.register(
-            serializer.name,
-            serializer.encode,
-            serializer.decode,
-            serializer.content_type,
-            serializer.content_encoding,
-        )
-    plugins.codings.update({coding.name: coding for coding in codings})
-
-
-def _contributed(manager: pluggy.PluginManager, hook: str, name: str, kind: type) -> list[Any]:
-    others = [plugin for other, plugin in manager.list_name_plugin() if other != name]
-    answers = manager.subset_hook_caller(hook, remove_plugins=others)()
-    found = [one for answer in answers for one in answer]
-    for one in found:
-        if not isinstance(one, kind):
-            raise PluginError(
-                f"{hook} gave {one!r}; it has to give instances of "
-                f"django_celery_results.records.{kind.__name__}"
-            )
-    names = [one.name for one in found]
-    if len(set(names)) != len(names):
-        raise PluginError(f"{hook} gave one name twice: {', '.join(names)}")
-    return found
-
-
-def _require_free_serializer(serializer: Serializer) -> None:
-    if serializer.name in kombu_registry.name_to_type:
-        raise PluginError(f"serializer {serializer.name!r} exists already")
-    if owner := kombu_registry.type_to_name.get(serializer.content_type):
-        raise PluginError(
-            f"serializer {serializer.name!r}: the content type "
-            f"{serializer.content_type!r} belongs to serializer {owner!r}"
-        )

@@ -1,0 +1,203 @@
+"""Built-in plugin: Celery's serializers, the chain of codings, and text-safe storage.
+
+A serializer makes text or bytes of a value. Codings, if any are on, make other bytes of
+that. Bytes are stored as base64 text. What was done stands in ``content_type`` and
+``content_encoding``, so that reading needs no settings::
+
+    application/json        utf-8              {"a": 1}
+    application/x-python-…  binary             base64 of the pickle (as 2.6 wrote it)
+    application/json        utf-8, zstd        base64 of zstd of the text
+    application/json        utf-8, identity    base64 of text that no column could hold
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kombu import compression
+from kombu.exceptions import ContentDisallowed, DecodeError
+from kombu.serialization import registry
+
+from . import hookimpl
+from .exceptions import ResultUnreadable
+from .records import Coding, Contents
+from .text import is_storable, storable
+
+__all__ = ["IDENTITY", "PYTHON_OBJECTS", "CodecPlugin", "plugin"]
+
+#: Serializer of storages that keep Python objects: the values are left as they are.
+PYTHON_OBJECTS = "python"
+PYTHON_CONTENT_TYPE = "application/x-python-objects"
+
+#: RFC 9110, 12.5.3: the coding that changes nothing. Stored, it says "base64 follows".
+IDENTITY = "identity"
+
+#: Fields that are text before they are encoded.
+TEXT_FIELDS = frozenset({"traceback"})
+#: Fields in which ``None`` means that there is nothing to store.
+OPTIONAL_FIELDS = frozenset({"traceback", "args", "kwargs"})
+#: Fields in which releases before 2.0 wrote the bare repr.
+BARE_REPR_FIELDS = frozenset({"args", "kwargs"})
+
+
+_Payloads = dict[str, "str | bytes | None"]
+
+
+class CodecPlugin:
+    """Encodes and decodes whatever no other plugin does."""
+
+    @hookimpl(trylast=True)
+    def contribute_codings(self) -> Iterable[Coding]:
+        """Offer ``identity`` and every compression method that Kombu has here."""
+        yield Coding(name=IDENTITY, encode=bytes, decode=bytes)
+        for content_type in compression.encoders():
+            encoder, _ = compression.get_encoder(content_type)
+            decoder = compression.get_decoder(content_type)
+            yield Coding(name=content_type, encode=encoder, decode=decoder)
+
+    @hookimpl(trylast=True)
+    def encode(
+        self, values: Mapping[str, Any], serializer: str, codings: Sequence[Coding]
+    ) -> Contents:
+        """Serialize the values, apply the codings and make text of it."""
+        if serializer == PYTHON_OBJECTS:
+            return Contents(
+                fields=values, content_type=PYTHON_CONTENT_TYPE, content_encoding="binary"
+            )
+        content_type, encoding, payloads = _serialize(values, serializer)
+        if codings:
+            size = sum(len(one) for one in payloads.values() if one is not None)
+            codings = [coding for coding in codings if coding.wanted is None or coding.wanted(size)]
+        if not codings and not all(map(_fits_as_text, payloads.items())):
+            codings = [Coding(name=IDENTITY, encode=bytes, decode=bytes)]
+        return Contents(
+            fields={name: _to_text(name, one, codings) for name, one in payloads.items()},
+            content_type=content_type,
+            content_encoding=", ".join([encoding, *(coding.name for coding in codings)]),
+        )
+
+    @hookimpl(trylast=True)
+    def decode(
+        self,
+        contents: Contents,
+        accept: frozenset[str] | None,
+        codings: Mapping[str, Coding],
+    ) -> Mapping[str, Any]:
+        """Undo what the contents say was done to them."""
+        if contents.content_type == PYTHON_CONTENT_TYPE:
+            return contents.fields
+        encoding, names = split_encoding(contents.content_encoding)
+        chain = [_installed(name, codings) for name in reversed(names)]
+        return {
+            name: _read(name, text, contents.content_type, encoding, chain, accept)
+            for name, text in contents.fields.items()
+        }
+
+
+plugin = CodecPlugin()
+
+
+def split_encoding(content_encoding: str) -> tuple[str, list[str]]:
+    """Return the serializer's own encoding and the names of the codings, as applied."""
+    encoding, *names = [part.strip() for part in content_encoding.split(",")]
+    return encoding.lower() or "utf-8", names
+
+
+# -- Writing -------------------------------------------------------------------------
+
+
+def _serialize(values: Mapping[str, Any], serializer: str) -> tuple[str, str, _Payloads]:
+    """Return the content type, the serializer's encoding and the payloads by name."""
+    content_type, encoding = registry.name_to_type.get(serializer, ""), "utf-8"
+    payloads: _Payloads = {}
+    for name, value in values.items():
+        if value is None and name in OPTIONAL_FIELDS:
+            payloads[name] = None
+        elif name in TEXT_FIELDS:
+            payloads[name] = str(value)
+        else:
+            content_type, encoding, payloads[name] = registry.dumps(value, serializer=serializer)
+    return content_type, encoding, payloads
+
+
+def _fits_as_text(item: tuple[str, str | bytes | None]) -> bool:
+    name, payload = item
+    return not isinstance(payload, str) or name in TEXT_FIELDS or is_storable(payload)
+
+
+def _to_text(name: str, payload: str | bytes | None, codings: Sequence[Coding]) -> str | None:
+    if payload is None:
+        return None
+    if isinstance(payload, str):
+        if not codings:
+            return storable(payload)
+        # Python's own way to keep what UTF-8 has no bytes for.
+        payload = payload.encode("utf-8", "surrogatepass")
+    for coding in codings:
+        payload = coding.encode(payload)
+    return b64encode(payload).decode("ascii")
+
+
+# -- Reading -------------------------------------------------------------------------
+
+
+def _installed(name: str, codings: Mapping[str, Coding]) -> Coding:
+    try:
+        return codings[name]
+    except KeyError:
+        raise ResultUnreadable(
+            f"content coding {name!r} is not installed; install the plugin that "
+            f"contributes it (installed: {', '.join(sorted(codings))})"
+        ) from None
+
+
+def _read(
+    name: str,
+    text: str | None,
+    content_type: str,
+    encoding: str,
+    chain: Sequence[Coding],
+    accept: frozenset[str] | None,
+) -> Any:
+    if text is None or (name in TEXT_FIELDS and not chain):
+        return text
+    try:
+        payload = _payload(text, encoding, chain)
+        if name in TEXT_FIELDS:
+            return payload
+        return _deserialize(payload, content_type, encoding, accept)
+    except ContentDisallowed as error:
+        raise ResultUnreadable(
+            f"content type {content_type!r} is not accepted; add its serializer to "
+            f"result_accept_content if whoever can write results is to be trusted"
+        ) from error
+    except ResultUnreadable:
+        raise
+    except Exception as error:
+        if name in BARE_REPR_FIELDS and not chain:
+            return text
+        raise ResultUnreadable(f"{name} is corrupt: {type(error).__name__}: {error}") from error
+
+
+def _payload(text: str, encoding: str, chain: Sequence[Coding]) -> str | bytes:
+    """Return what the serializer gave: bytes where it says so, text elsewhere."""
+    if encoding != "binary" and not chain:
+        return text
+    payload = b64decode(text)
+    for coding in chain:
+        payload = coding.decode(payload)
+    return payload if encoding == "binary" else payload.decode("utf-8", "surrogatepass")
+
+
+def _deserialize(
+    payload: str | bytes, content_type: str, encoding: str, accept: frozenset[str] | None
+) -> Any:
+    if content_type not in registry.type_to_name:
+        raise ResultUnreadable(
+            f"no serializer is installed for content type {content_type!r}; install the "
+            "plugin or library that provides it"
+        )
+    return registry.loads(payload, content_type, encoding, accept)
