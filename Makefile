@@ -1,5 +1,7 @@
 # Needs Python 3.10 or later and make, nothing else. `make PYTHON=python3.12 test` chooses another Python.
 PYTHON ?= python3
+# Where the environments are made: .venv-test, .venv-demo, .venv-tox.
+VENV ?= .venv
 
 SOURCES := pyproject.toml $(shell find django_celery_results -type f ! -name '*.py[co]')
 DEMO := examples/demo
@@ -17,45 +19,45 @@ help:
 	@echo "make clean       remove what all these made"
 
 # An environment is made once; the package is installed anew, as a wheel, whenever a source changed.
-.venv-%/ready: pyproject.toml
-	rm -rf .venv-$*
-	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+$(VENV)-%/ready: pyproject.toml
+	rm -rf $(VENV)-$*
+	$(PYTHON) -m venv $(VENV)-$*
+	$(VENV)-$*/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	touch $@
 
-.venv-test/installed: .venv-test/ready $(SOURCES)
+$(VENV)-test/installed: $(VENV)-test/ready $(SOURCES)
 	rm -rf build *.egg-info
-	.venv-test/bin/python -m pip install --quiet --group test .
-	.venv-test/bin/python -m pip install --quiet --no-deps --force-reinstall .
-	rm -rf build *.egg-info
-	touch $@
-
-.venv-demo/installed: .venv-demo/ready $(SOURCES) $(DEMO)/pyproject.toml
-	rm -rf build *.egg-info
-	.venv-demo/bin/python -m pip install --quiet . --editable $(DEMO)
-	.venv-demo/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	$(VENV)-test/bin/python -m pip install --quiet --group test .
+	$(VENV)-test/bin/python -m pip install --quiet --no-deps --force-reinstall .
 	rm -rf build *.egg-info
 	touch $@
 
-.venv-tox/installed: .venv-tox/ready
-	.venv-tox/bin/python -m pip install --quiet "tox>=4.26"
+$(VENV)-demo/installed: $(VENV)-demo/ready $(SOURCES) $(DEMO)/pyproject.toml
+	rm -rf build *.egg-info
+	$(VENV)-demo/bin/python -m pip install --quiet . --editable $(DEMO)
+	$(VENV)-demo/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	rm -rf build *.egg-info
 	touch $@
 
-demo: .venv-demo/installed
-	.venv-demo/bin/python $(DEMO)/demo.py
+$(VENV)-tox/installed: $(VENV)-tox/ready
+	$(VENV)-tox/bin/python -m pip install --quiet "tox>=4.26"
+	touch $@
 
-demo-admin: .venv-demo/installed
-	.venv-demo/bin/python $(DEMO)/manage.py admin
+demo: $(VENV)-demo/installed
+	$(VENV)-demo/bin/python $(DEMO)/demo.py
+
+demo-admin: $(VENV)-demo/installed
+	$(VENV)-demo/bin/python $(DEMO)/manage.py admin
 
 test: export RESULTS_DATABASE := sqlite
 test: export RESULTS_INSTALLED := 1
-test: .venv-test/installed
-	.venv-test/bin/python tests/launch.py django makemigrations --check --dry-run
-	.venv-test/bin/pytest --cov $(ARGS)
+test: $(VENV)-test/installed
+	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
+	$(VENV)-test/bin/pytest --cov $(ARGS)
 
-lint types docs package: .venv-tox/installed
-	.venv-tox/bin/tox run -e $@
+lint types docs package: $(VENV)-tox/installed
+	$(VENV)-tox/bin/tox run -e $@
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-tox .tox build dist *.egg-info .coverage htmlcov docs/_build
+	rm -rf $(VENV)-demo $(VENV)-test $(VENV)-tox .tox build dist *.egg-info .coverage htmlcov docs/_build
 	rm -rf $(DEMO)/data $(DEMO)/*.egg-info

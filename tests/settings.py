@@ -28,7 +28,7 @@ RABBITMQ_URL = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672
 MEMCACHED_LOCATION = os.environ.get("MEMCACHED_LOCATION", "127.0.0.1:11211")
 
 # Files and database names of this run; two runs at once need two values of RESULTS_SUFFIX.
-RUN_NAME = f"celery_results_{SUFFIX}".replace("-", "_").replace(".", "_")
+RUN_NAME = f"results_{SUFFIX}".replace("-", "_").replace(".", "_")
 RUN_DIRECTORY = Path(tempfile.gettempdir()) / RUN_NAME
 
 
