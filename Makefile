@@ -53,7 +53,7 @@ test: export RESULTS_DATABASE := sqlite
 test: export RESULTS_INSTALLED := 1
 test: $(VENV)-test/installed
 	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
-	$(VENV)-test/bin/pytest --cov $(ARGS)
+	$(VENV)-test/bin/pytest --cov $(or $(ARGS),-m "not swap")
 
 lint types docs package: $(VENV)-tox/installed
 	$(VENV)-tox/bin/tox run -e $@
