@@ -283,6 +283,9 @@ class ChordPart(models.Model):
         ChordCounter,
         on_delete=models.CASCADE,
         related_name="parts",
+        # Workers of 2.6 that are still running during an upgrade delete a counter without
+        # knowing of its parts; a constraint would stop them.
+        db_constraint=False,
         # The unique constraint below begins with this column and serves as its index.
         db_index=False,
         verbose_name=_("Chord Counter"),

@@ -29,6 +29,15 @@ USE_TZ = True
 """
 
 
+# The checkout goes last, so that the installed package is found and not the directory there.
+RUN_MODULE = f"""\
+import runpy, sys, django
+sys.path.append({str(ROOT)!r})
+django.setup()
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
 class Site:
     """A settings module in ``directory`` and the Python that reads it."""
 
@@ -51,6 +60,7 @@ class Site:
             "DJANGO_SETTINGS_MODULE": "site_settings",
             "PATH": "/usr/bin:/bin",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(self.directory),
         }
         return subprocess.run(
             [python or self.python, *arguments],
@@ -66,9 +76,9 @@ class Site:
         """Return what the management command printed, or fail with its errors."""
         return self.checked("-m", "django", *arguments, python=python)
 
-    def script(self, path: Path, *arguments: str, python: str | None = None) -> Any:
-        """Return the JSON that the script at ``path`` printed last, or fail with its errors."""
-        output = self.checked(str(path), *arguments, python=python)
+    def script(self, module: str, *arguments: str, python: str | None = None) -> Any:
+        """Run ``module`` as a script, with Django set up; return the JSON that it printed last."""
+        output = self.checked("-c", RUN_MODULE, module, *arguments, python=python)
         return json.loads(output.splitlines()[-1])
 
     def checked(self, *arguments: str, python: str | None = None) -> str:

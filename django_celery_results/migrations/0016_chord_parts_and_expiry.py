@@ -133,6 +133,7 @@ class Migration(migrations.Migration):
                 (
                     "counter",
                     models.ForeignKey(
+                        db_constraint=False,
                         db_index=False,
                         help_text="The chord that the task belongs to",
                         on_delete=django.db.models.deletion.CASCADE,

@@ -1,0 +1,183 @@
+"""A site of 2.6.0 swaps the distribution: nothing that it stored or began is lost.
+
+2.6.0 runs from a virtual environment of its own, as the script that it is; what it
+says of its rows is what this release has to say of them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from tests import settings
+from tests.site import Site, empty_database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.swap, pytest.mark.timeout(900)]
+
+SCRIPTS = "tests.swap"
+DRIVERS = {"sqlite": [], "postgresql": ["psycopg[binary]"], "mariadb": ["mysqlclient"]}
+BODY_SENT = [{"task": "swap.total", "args": [[0, 10, 20, 30, 40]]}]
+
+
+class Swapped(NamedTuple):
+    """A site on which 2.6.0 worked and which this release migrated since."""
+
+    site: Site
+    old_python: str
+    old_reading: dict[str, Any]
+
+
+def old_python(directory: Path) -> str:
+    """Return the Python of a virtual environment with 2.6.0, made in ``directory`` if need be."""
+    python = directory / "bin" / "python"
+    ready = directory / f".ready-{settings.DATABASE}"
+    if ready.exists():
+        return str(python)
+    packages = ["django-celery-results==2.6.0", "Django~=5.2.0", "celery[msgpack,yaml]>=5.5,<6"]
+    packages += DRIVERS[settings.DATABASE]
+    subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True, timeout=300)
+    install = [str(python), "-m", "pip", "install", "--quiet", *packages]
+    done = subprocess.run(install, capture_output=True, text=True, timeout=800, check=False)
+    if done.returncode:
+        unavailable(f"2.6.0 cannot be installed: {done.stderr.strip()}")
+    ready.touch()
+    return str(python)
+
+
+def unavailable(reason: str) -> None:
+    """Skip, or fail where everything must be there."""
+    if settings.REQUIRE_SERVICES:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def swapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swapped]:
+    """A database that 2.6.0 made and filled, migrated by this release."""
+    cached = os.environ.get("RESULTS_SWAP_VENV")
+    python = old_python(Path(cached) if cached else tmp_path_factory.mktemp("old"))
+    directory = tmp_path_factory.mktemp("swap")
+    with empty_database("swap", directory) as database:
+        site = Site(directory, database)
+        site.manage("migrate", python=python)
+        site.script(f"{SCRIPTS}.fill", python=python)
+        reading = site.script(f"{SCRIPTS}.read", "own", python=python)
+        site.manage("migrate")
+        yield Swapped(site, python, reading)
+
+
+def expected_of(old: dict[str, str]) -> dict[str, str]:
+    """Return what this release says where ``old`` is what 2.6.0 said: the same, and the name."""
+    return old | {".name": old["task_name"]}
+
+
+def known(reading: dict[str, Any], old: dict[str, str]) -> dict[str, Any]:
+    """Return the parts of ``reading`` that 2.6.0 has too."""
+    return {name: reading.get(name) for name in old}
+
+
+@pytest.mark.parametrize("mode", ["own", "json", "pickle"])
+def test_every_task_reads_as_before(swapped: Swapped, mode: str) -> None:
+    """Whatever serializer wrote a row, and whatever the app is set to now."""
+    reading = swapped.site.script(f"{SCRIPTS}.read", mode)["tasks"]
+    old = swapped.old_reading["tasks"]
+    assert len(old) > 40
+    expected = {task_id: expected_of(task) for task_id, task in old.items()}
+    assert expected == {task_id: known(reading[task_id], old[task_id]) for task_id in old}
+
+
+@pytest.mark.parametrize("mode", ["own", "json"])
+def test_every_group_is_restored_as_before(swapped: Swapped, mode: str) -> None:
+    """Groups, and groups in groups."""
+    reading = swapped.site.script(f"{SCRIPTS}.read", mode)["groups"]
+    old = swapped.old_reading["groups"]
+    assert len(old) == 8
+    assert old == {group_id: reading[group_id] for group_id in old}
+
+
+def test_the_migrated_tables_are_those_of_a_fresh_install(swapped: Swapped, tmp_path: Path) -> None:
+    """Column by column and index by index."""
+    with empty_database("fresh", tmp_path) as database:
+        fresh = Site(tmp_path, database)
+        fresh.manage("migrate")
+        expected = fresh.script(f"{SCRIPTS}.schema")
+    assert expected == swapped.site.script(f"{SCRIPTS}.schema")
+
+
+def test_the_squashed_migration_makes_the_tables_of_2_6(swapped: Swapped, tmp_path: Path) -> None:
+    """Before the new migrations, a fresh install has exactly what 2.6.0's own migrations make."""
+    with empty_database("fresh", tmp_path) as database:
+        site = Site(tmp_path, database)
+        site.manage("migrate", python=swapped.old_python)
+        expected = site.script(f"{SCRIPTS}.schema", python=swapped.old_python)
+    with empty_database("fresh", tmp_path) as database:
+        site = Site(tmp_path, database)
+        site.manage("migrate", "django_celery_results", "0001")
+        assert expected == site.script(f"{SCRIPTS}.schema", python=swapped.old_python)
+
+
+def test_the_swapped_site_needs_no_further_migration(swapped: Swapped) -> None:
+    """The models, the migrations and the database agree."""
+    swapped.site.manage("makemigrations", "--check", "--dry-run")
+    swapped.site.manage("migrate", "--check")
+
+
+def end_part(site: Site, *arguments: object, python: str | None = None) -> dict[str, Any]:
+    """End a task of a chord's header; return what became of the chord."""
+    words = [str(argument) for argument in arguments]
+    seen: dict[str, Any] = site.script(f"{SCRIPTS}.chord_part", *words, python=python)
+    return seen
+
+
+def test_a_chord_begun_by_2_6_is_finished(swapped: Swapped) -> None:
+    """Its body is sent once, with every result, however often the last parts are delivered."""
+    fourth = end_part(swapped.site, "json-chord", 3, "SUCCESS", 2)
+    fifth = end_part(swapped.site, "json-chord", 4, "SUCCESS", 3)
+    assert ([], 1) == (fourth["sent"], fourth["left"])
+    assert (BODY_SENT, None) == (fifth["sent"], fifth["left"])
+
+
+def test_a_chord_begun_by_2_6_fails_with_a_part(swapped: Swapped) -> None:
+    """The body is not sent and ends as a failure that names the task."""
+    end_part(swapped.site, "json-doomed", 3, "FAILURE", 1)
+    seen = end_part(swapped.site, "json-doomed", 4, "SUCCESS", 1)
+    state, error = seen["body"]
+    assert ([], "FAILURE") == (seen["sent"], state)
+    assert "ChordError" in error["exception"]
+    assert "json-doomed-3" in error["args"]
+
+
+def test_a_worker_of_2_6_may_finish_a_chord_after_one_of_this_release(swapped: Swapped) -> None:
+    """While workers are being restarted, both releases count the same chord."""
+    end_part(swapped.site, "json-relay", 3, "SUCCESS", 1)
+    seen = end_part(swapped.site, "json-relay", 4, "SUCCESS", 1, python=swapped.old_python)
+    assert (BODY_SENT, None) == (seen["sent"], seen["left"])
+
+
+def test_a_worker_of_2_6_can_still_store(swapped: Swapped) -> None:
+    """The new columns do not stand in the way of a worker that is not restarted yet."""
+    stored = swapped.site.script(f"{SCRIPTS}.store", "old", python=swapped.old_python)
+    assert {"old-failure": "utf-8", "old-value": "utf-8"} == stored
+    reading = swapped.site.script(f"{SCRIPTS}.read", "own")
+    assert "dict: {'sum': 3}" == reading["tasks"]["old-value"]["result"]
+    assert ["old-group", None] == reading["groups"]["old-group"][0]
+
+
+def test_2_6_can_read_what_this_release_stores(swapped: Swapped) -> None:
+    """With the settings of a 2.6 site, rows are written as 2.6.0 writes them."""
+    stored = swapped.site.script(f"{SCRIPTS}.store", "new")
+    assert {"new-failure": "utf-8", "new-value": "utf-8"} == stored
+    new = swapped.site.script(f"{SCRIPTS}.read", "own")
+    old = swapped.site.script(f"{SCRIPTS}.read", "own", python=swapped.old_python)
+    task = old["tasks"]["new-value"]
+    assert expected_of(task) == known(new["tasks"]["new-value"], task)
+    assert old["tasks"]["new-failure"]["result"] == new["tasks"]["new-failure"]["result"]
+    assert old["groups"]["new-group"] == new["groups"]["new-group"]
