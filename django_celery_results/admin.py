@@ -1,0 +1,162 @@
+"""The pages of task and group results in Django's admin.
+
+Both are read-only unless ``DJANGO_CELERY_RESULTS["ALLOW_EDITS"]`` is true. A site
+may register subclasses of them for its own proxy models.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery import current_app, states
+from django.contrib import admin, messages
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from kombu.exceptions import OperationalError
+
+from .conf import results_settings
+from .models import GroupResult, TaskResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.db.models import QuerySet
+    from django.db.models.options import Options
+    from django.http import HttpRequest
+
+    TaskModelAdmin = admin.ModelAdmin[TaskResult]
+    GroupModelAdmin = admin.ModelAdmin[GroupResult]
+else:
+    # Django's own class takes no parameters.
+    TaskModelAdmin = GroupModelAdmin = admin.ModelAdmin
+
+__all__ = ["GroupResultAdmin", "TaskResultAdmin"]
+
+#: Seconds for which an action tries to reach the broker.
+BROKER_TIMEOUT = 5
+
+
+def shown_only(opts: Options[Any], when_editable: Sequence[str]) -> list[str]:
+    """Return the fields that a page only shows; the setting is read anew each time."""
+    if results_settings.allow_edits:
+        return list(when_editable)
+    # Not local_fields: a proxy model has none.
+    return [field.name for field in opts.concrete_fields]
+
+
+@admin.register(TaskResult)
+class TaskResultAdmin(TaskModelAdmin):
+    """The results of tasks."""
+
+    date_hierarchy = "date_done"
+    list_display = (
+        "task_id",
+        "periodic_task_name",
+        "task_name",
+        "date_done",
+        "status",
+        "worker",
+    )
+    list_filter = ("status", "date_done", "periodic_task_name", "task_name", "worker")
+    readonly_fields = ("date_created", "date_started", "date_done", "result", "meta")
+    search_fields = ("task_name", "task_id", "status", "task_args", "task_kwargs")
+    show_full_result_count = False
+    actions = ("terminate_tasks",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "task_id",
+                    "task_name",
+                    "periodic_task_name",
+                    "status",
+                    "worker",
+                    "content_type",
+                    "content_encoding",
+                ),
+                "classes": ("extrapretty", "wide"),
+            },
+        ),
+        (
+            _("Parameters"),
+            {"fields": ("task_args", "task_kwargs"), "classes": ("extrapretty", "wide")},
+        ),
+        (
+            _("Result"),
+            {
+                "fields": (
+                    "result",
+                    "date_created",
+                    "date_started",
+                    "date_done",
+                    "traceback",
+                    "meta",
+                ),
+                "classes": ("extrapretty", "wide"),
+            },
+        ),
+    )
+
+    def get_readonly_fields(
+        self,
+        request: HttpRequest,  # noqa: ARG002  Django passes it
+        obj: TaskResult | None = None,  # noqa: ARG002  Django passes it
+    ) -> list[str]:
+        """Return every field, or with ``ALLOW_EDITS`` the dates, the result and the meta."""
+        return shown_only(self.opts, self.readonly_fields)
+
+    @admin.action(permissions=["change"], description=_("Terminate selected tasks"))
+    def terminate_tasks(self, request: HttpRequest, queryset: QuerySet[TaskResult]) -> None:
+        """Ask the workers to end those of the selected tasks that have not ended."""
+        unfinished = queryset.exclude(status__in=states.READY_STATES)
+        task_ids = list(unfinished.values_list("task_id", flat=True))
+        if not task_ids:
+            text = gettext("All of the selected tasks have already ended.")
+            self.message_user(request, text, messages.WARNING)
+            return
+        try:
+            terminate(task_ids)
+        except OperationalError as error:
+            text = gettext("The message broker cannot be reached, so no task was ended: %(error)s")
+            self.message_user(request, text % {"error": error}, messages.ERROR)
+            return
+        text = ngettext(
+            "Asked the workers to end %(count)d task.",
+            "Asked the workers to end %(count)d tasks.",
+            len(task_ids),
+        )
+        self.message_user(request, text % {"count": len(task_ids)}, messages.SUCCESS)
+
+
+@admin.register(GroupResult)
+class GroupResultAdmin(GroupModelAdmin):
+    """The results of groups."""
+
+    date_hierarchy = "date_done"
+    list_display = ("group_id", "date_done")
+    list_filter = ("date_done",)
+    readonly_fields = ("date_created", "date_done", "result")
+    search_fields = ("group_id",)
+    show_full_result_count = False
+
+    def get_readonly_fields(
+        self,
+        request: HttpRequest,  # noqa: ARG002  Django passes it
+        obj: GroupResult | None = None,  # noqa: ARG002  Django passes it
+    ) -> list[str]:
+        """Return every field, or with ``ALLOW_EDITS`` the dates and the result."""
+        return shown_only(self.opts, self.readonly_fields)
+
+
+def terminate(task_ids: Sequence[str]) -> None:
+    """Ask every worker to end the tasks: to kill one that runs, to skip one that waits.
+
+    Raises :exc:`kombu.exceptions.OperationalError` when the broker does not answer.
+    """
+    with current_app.connection_for_write() as connection:
+        # The broadcast would also connect, but after many tries of its own.
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT)
+        # Its type stubs know only of one id; Celery's documentation has the list.
+        control: Any = current_app.control
+        control.terminate(list(task_ids), connection=connection)

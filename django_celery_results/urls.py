@@ -1,0 +1,72 @@
+"""The JSON endpoints; include this module where a site wants them.
+
+None of them asks who is calling: a site that includes them decides who may reach
+them.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from django.urls import URLPattern, path, register_converter
+
+from . import views
+from .conf import results_settings
+
+
+class TaskPatternConverter:
+    """Matches the ids of tasks and groups: word characters, ``-`` and ``.``."""
+
+    regex = r"[\w\d\-\.]+"
+
+    def to_python(self, value: str) -> str:
+        """Return the id as it stands in the path."""
+        return value
+
+    def to_url(self, value: object) -> str:
+        """Return the id as it stands in the path."""
+        return str(value)
+
+
+register_converter(TaskPatternConverter, "task_pattern")
+
+urlpatterns: list[URLPattern] = [
+    path(
+        "task/done/<task_pattern:task_id>/",
+        views.is_task_successful,
+        name="celery-is_task_successful",
+    ),
+    path("task/status/<task_pattern:task_id>/", views.task_status, name="celery-task_status"),
+    path(
+        "group/done/<task_pattern:group_id>/",
+        views.is_group_successful,
+        name="celery-is_group_successful",
+    ),
+    path("group/status/<task_pattern:group_id>/", views.group_status, name="celery-group_status"),
+]
+
+if results_settings.id_first_urls:
+    warnings.warn(
+        "The URLs of django-celery-results that begin with the id are deprecated: use those "
+        "that begin with task/ or group/, and set DJANGO_CELERY_RESULTS_ID_FIRST_URLS = False.",
+        DeprecationWarning,
+        stacklevel=1,
+    )
+    urlpatterns += [
+        path(
+            "<task_pattern:task_id>/done/",
+            views.is_task_successful,
+            name="celery-is_task_successful",
+        ),
+        path("<task_pattern:task_id>/status/", views.task_status, name="celery-task_status"),
+        path(
+            "<task_pattern:group_id>/group/done/",
+            views.is_group_successful,
+            name="celery-is_group_successful",
+        ),
+        path(
+            "<task_pattern:group_id>/group/status/",
+            views.group_status,
+            name="celery-group_status",
+        ),
+    ]

@@ -1,0 +1,175 @@
+"""What the JSON endpoints answer.
+
+They read through the current Celery app, so they serve every result backend. A
+result that cannot be read (a corrupt row, a coding that is not installed) is logged
+with its cause and answered with ``"error"`` beside the usual keys: with status 500
+where a single task or the group itself was asked for, within the list where one
+task of a group is meant. Callers are told that much and no more, because
+nobody has asked who they are.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import Http404, JsonResponse
+from django.utils.translation import gettext as _
+from kombu.exceptions import KombuError
+from kombu.utils.encoding import safe_repr
+
+from .exceptions import IdTooLong
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from celery.result import AsyncResult, GroupResult
+    from django.http import HttpRequest
+
+logger = logging.getLogger(__name__)
+
+
+def is_task_successful(request: HttpRequest, task_id: str) -> JsonResponse:  # noqa: ARG001  Django passes it
+    """Answer whether the task ended well: ``{"task": {"id", "executed"}}``."""
+    return _answer("task", task_id, _task_done, NOT_DONE)
+
+
+def task_status(request: HttpRequest, task_id: str) -> JsonResponse:  # noqa: ARG001  Django passes it
+    """Answer the task's state and result: ``{"task": {"id", "status", "result"}}``.
+
+    For a failure ``result`` is its repr, ``exc`` the full name of its class and
+    ``traceback`` the text that was stored. A result that JSON cannot carry is
+    answered as its repr. A task of which nothing is known is pending.
+    """
+    return _answer("task", task_id, _task_status, NO_STATUS)
+
+
+def is_group_successful(request: HttpRequest, group_id: str) -> JsonResponse:  # noqa: ARG001  Django passes it
+    """Answer which tasks ended well: ``{"group": {"id", "results": [{"id", "executed"}]}}``.
+
+    The list is empty where there is no such group.
+    """
+    return _answer("group", group_id, _group_done, NO_RESULTS)
+
+
+def group_status(request: HttpRequest, group_id: str) -> JsonResponse:  # noqa: ARG001  Django passes it
+    """Answer each task's state: ``{"group": {"id", "results": [{"result", "status"}]}}``.
+
+    The result of a group within the group is the list of its own results. Where there
+    is no such group, the answer is an empty list and ``"error"``, with status 404.
+    """
+    return _answer("group", group_id, _group_status, NO_RESULTS)
+
+
+NOT_DONE = {"executed": False}
+NO_STATUS = {"status": None, "result": None}
+NO_RESULTS: dict[str, Any] = {"results": []}
+
+
+def _answer(
+    kind: str, stored_id: str, read: Callable[[str], dict[str, Any]], blank: dict[str, Any]
+) -> JsonResponse:
+    status = 200
+    try:
+        details = read(stored_id)
+    except (Http404, IdTooLong) as error:
+        status, details = 404, {**blank, "error": str(error)}
+    except KombuError as error:
+        status, details = 500, _unreadable(stored_id, blank, error)
+    return JsonResponse({kind: {"id": stored_id, **details}}, status=status)
+
+
+def _unreadable(stored_id: str, blank: dict[str, Any], error: Exception) -> dict[str, Any]:
+    logger.error("The result of %s cannot be read", stored_id, exc_info=error)
+    return {**blank, "error": _("The stored result cannot be read.")}
+
+
+def _task_done(task_id: str) -> dict[str, Any]:
+    from celery.result import AsyncResult
+
+    return {"executed": AsyncResult(task_id).successful()}
+
+
+def _task_status(task_id: str) -> dict[str, Any]:
+    from celery import states
+    from celery.result import AsyncResult
+    from celery.utils import get_full_cls_name
+
+    # One read: asked for one by one, the state and the result may be of two moments.
+    meta = AsyncResult(task_id).backend.get_task_meta(task_id)
+    state, value = meta["status"], meta["result"]
+    details = {"status": state, "result": presentable(value)}
+    if state in states.EXCEPTION_STATES:
+        details["result"] = safe_repr(value)
+        details["exc"] = get_full_cls_name(type(value))
+        details["traceback"] = meta.get("traceback")
+    return details
+
+
+def _group_done(group_id: str) -> dict[str, Any]:
+    group = _restore(group_id)
+    return {"results": _members(group, _member_done, NOT_DONE) if group else []}
+
+
+def _group_status(group_id: str) -> dict[str, Any]:
+    group = _restore(group_id)
+    if group is None:
+        raise Http404(_("There is no group with this id."))
+    return {"results": _members(group, _member_status, NO_STATUS)}
+
+
+def _restore(group_id: str) -> GroupResult | None:
+    from celery.result import GroupResult
+
+    return cast("GroupResult | None", GroupResult.restore(group_id))
+
+
+def _members(
+    group: GroupResult, read: Callable[[Any], dict[str, Any]], blank: dict[str, Any]
+) -> list[dict[str, Any]]:
+    return [_member(task, read, blank) for task in group.results or ()]
+
+
+def _member(
+    task: AsyncResult[Any], read: Callable[[Any], dict[str, Any]], blank: dict[str, Any]
+) -> dict[str, Any]:
+    try:
+        return read(task)
+    except KombuError as error:
+        return _unreadable(str(task.id), blank, error)
+
+
+def _member_done(task: AsyncResult[Any]) -> dict[str, Any]:
+    return {"id": task.id, "executed": task.successful()}
+
+
+def _member_status(task: AsyncResult[Any] | GroupResult) -> dict[str, Any]:
+    from celery.result import GroupResult
+
+    if isinstance(task, GroupResult):
+        results = _members(task, _member_status, NO_STATUS)
+        return {"result": results, "status": _common_state([one["status"] for one in results])}
+    meta = task.backend.get_task_meta(task.id)
+    return {"result": presentable(meta["result"]), "status": meta["status"]}
+
+
+def _common_state(members: list[str | None]) -> str:
+    from celery import states
+
+    if states.PROPAGATE_STATES.intersection(members):
+        return states.FAILURE
+    return states.SUCCESS if set(members) == {states.SUCCESS} else states.PENDING
+
+
+def presentable(value: Any) -> Any:
+    """Return ``value`` if JSON can carry it as it is, else its repr.
+
+    NaN and the infinities are no JSON, although Python writes them.
+    """
+    try:
+        json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return safe_repr(value)
+    return value
