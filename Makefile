@@ -43,11 +43,12 @@ $(VENV)-tox/installed: $(VENV)-tox/ready
 	$(VENV)-tox/bin/python -m pip install --quiet "tox>=4.26"
 	touch $@
 
+# From its own directory: Celery imports from the current one first, where the package's sources are.
 demo: $(VENV)-demo/installed
-	$(VENV)-demo/bin/python $(DEMO)/demo.py
+	cd $(DEMO) && $(abspath $(VENV)-demo)/bin/python demo.py
 
 demo-admin: $(VENV)-demo/installed
-	$(VENV)-demo/bin/python $(DEMO)/manage.py admin
+	cd $(DEMO) && $(abspath $(VENV)-demo)/bin/python manage.py admin
 
 test: export RESULTS_DATABASE := sqlite
 test: export RESULTS_INSTALLED := 1
