@@ -26,7 +26,7 @@ from .exceptions import ResultUnreadable
 from .records import Coding, Contents
 from .text import is_storable, storable
 
-__all__ = ["IDENTITY", "PYTHON_OBJECTS", "CodecPlugin", "plugin"]
+__all__ = ["IDENTITY", "PYTHON_CONTENT_TYPE", "PYTHON_OBJECTS", "CodecPlugin", "plugin"]
 
 #: Serializer of storages that keep Python objects: the values are left as they are.
 PYTHON_OBJECTS = "python"

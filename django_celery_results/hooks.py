@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 
+from pluggy import HookCaller
+
 from .exceptions import BackendMisconfigured, HookError, PluginError
 from .hookspecs import STORAGE_HOOKS
-from .plugins import LoadedPlugins, get_plugin_manager, load_plugins
+from .plugins import LoadedPlugins, get_plugin_manager, hook_names, load_plugins
 
 __all__ = ["Hooks"]
 
@@ -30,9 +32,9 @@ class Hooks:
         self._callers = self._make_callers()
         self._observers = {name: list(self._each_plugin(name)) for name in OBSERVERS}
 
-    def _make_callers(self) -> dict[str, Callable[..., Any]]:
+    def _make_callers(self) -> dict[str, HookCaller]:
         manager = self.plugins.manager
-        callers = dict(vars(manager.hook))
+        callers: dict[str, HookCaller] = {name: getattr(manager.hook, name) for name in hook_names()}
         others = [
             manager.get_plugin(name) for name in self.plugins.storages() if name != self.storage
         ]
@@ -82,7 +84,7 @@ class Hooks:
 
     def _blame(self, error: Exception, hook: str) -> None:
         """Note on ``error`` which plugin's implementation of ``hook`` it came out of."""
-        impls = self._callers[hook].get_hookimpls()  # type: ignore[attr-defined]  # a HookCaller
+        impls = self._callers[hook].get_hookimpls()
         owners = {impl.function.__code__: impl.plugin_name for impl in impls}
         name = next((owners[code] for code in _codes(error) if code in owners), None)
         if name is not None:

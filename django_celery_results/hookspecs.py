@@ -548,9 +548,10 @@ def expire_results(storage: Any, expiry: Expiry) -> int | None:
         def expire_results(storage, expiry):
             deleted = 0
             for batch in storage.expired(expiry.expires, expiry.batch_size):
-                if expiry.before(batch):
+                if expiry.before is None or expiry.before(batch):
                     deleted += storage.delete(batch.ids)
-                    expiry.after(batch)
+                    if expiry.after is not None:
+                        expiry.after(batch)
             return deleted
 
     .. versionadded:: 3.0

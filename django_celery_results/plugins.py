@@ -338,11 +338,8 @@ def _closest_hook(name: str) -> str:
 
 def hook_names() -> list[str]:
     """Return the names of all hooks, in the order of the contract."""
-    return [
-        name
-        for name, value in vars(hookspecs).items()
-        if hasattr(value, "django_celery_results_spec")
-    ]
+    specified = new_manager().hook
+    return [name for name in vars(hookspecs) if hasattr(specified, name)]
 
 
 def _require_complete_storage(manager: pluggy.PluginManager, name: str) -> None:

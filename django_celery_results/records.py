@@ -212,16 +212,15 @@ class Expiry:
     """What a storage is asked to expire, and whom it has to tell.
 
     For each batch the storage calls ``before``, deletes the batch only if that gave
-    true, and calls ``after`` once it is deleted.
+    true, and calls ``after`` once the deletion is durable.
     """
 
     #: Age in seconds that a result may reach; ``None`` when age alone expires nothing.
     expires: float | None
     batch_size: int
-    #: Whether the batches must carry their records.
-    with_records: bool
-    before: Callable[[ExpiryBatch], bool]
-    after: Callable[[ExpiryBatch], None]
+    #: Both ``None`` when no plugin listens; batches then need no records either.
+    before: Callable[[ExpiryBatch], bool] | None = None
+    after: Callable[[ExpiryBatch], None] | None = None
 
 
 # -- Storage -------------------------------------------------------------------------

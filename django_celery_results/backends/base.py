@@ -1,0 +1,404 @@
+"""The bridge: Celery's result backend API on one side, the hooks on the other.
+
+:class:`ResultBackend` knows no storage and no serializer. A storage plugin of a third
+party is used by naming this class for its URL scheme, without a subclass::
+
+    [project.entry-points."celery.result_backends"]
+    mystore = "django_celery_results.backends:ResultBackend"
+
+    [project.entry-points."django_celery_results"]
+    mystore = "mystore.plugin"
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from celery import states
+from celery._state import get_current_task
+from celery.backends.base import BaseDictBackend
+from celery.result import GroupResult, result_from_tuple
+from celery.utils.serialization import get_pickled_exception
+from celery.utils.time import get_exponential_backoff_interval
+from kombu.exceptions import EncodeError, SerializerNotInstalled
+from kombu.serialization import registry
+from kombu.utils.encoding import bytes_to_str
+
+from ..conf import results_settings
+from ..exceptions import BackendMisconfigured, HookError, ResultUnreadable
+from ..hooks import Hooks
+from ..records import (
+    Coding,
+    Contents,
+    Expiry,
+    ExpiryBatch,
+    Retention,
+    StorageLocation,
+    StoredGroup,
+    StoredTask,
+    TaskRecord,
+)
+from .chords import ChordMixin
+from .location import BackendURL
+from .translation import (
+    extended_facts,
+    pending_meta,
+    reduced,
+    stored_task,
+    task_meta,
+    task_record,
+    values_of,
+)
+from .waiting import WaitingMixin
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from celery.app.task import Context
+
+__all__ = ["ResultBackend"]
+
+logger = logging.getLogger(__name__)
+
+#: Ids that one call of ``load_tasks`` asks for.
+CHUNK = 1000
+
+
+class ResultBackend(WaitingMixin, ChordMixin, BaseDictBackend):
+    """Celery's result backend over whichever storage plugin the URL names."""
+
+    #: The storage plugin; where it is not set the URL's scheme names it.
+    storage_name: ClassVar[str | None] = None
+
+    supports_native_join = True
+    supports_result_compression = True
+    supports_failure_expires = True
+
+    def __init__(
+        self,
+        app: Celery,
+        serializer: str | None = None,
+        url: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        address = BackendURL.parse(url or self._configured_url(app))
+        # Before Celery looks for the serializer: loading plugins is what registers it.
+        self.hooks = Hooks(self.storage_name or address.scheme)
+        options = dict(address.options)
+        named = options.pop("serializer", None)
+        #: The serializer that the URL or the caller names; ``None`` leaves it to Celery.
+        self.named_serializer = serializer = serializer or named
+        _require_serializer(serializer or app.conf.result_serializer)
+        super().__init__(app, serializer=serializer, url=url, **kwargs)
+        self.codings = self._chosen_codings()
+        self.location = StorageLocation(
+            name=self.hooks.storage,
+            alias=address.alias,
+            path=address.path,
+            options=options,
+            expires=self.expires or None,
+            app=app,
+            parameters=self.storage_parameters(),
+        )
+        self.storage = self.hooks.ask("open_storage", location=self.location)
+
+    def _configured_url(self, app: Celery) -> str | None:
+        """Return the bare word that selected a third party's storage, such as ``mystore``."""
+        name = app.backend_cls or app.conf.result_backend
+        return name if self.storage_name is None and isinstance(name, str) else None
+
+    def storage_parameters(self) -> Mapping[str, Any]:
+        """Return what this class tells its storage besides the URL."""
+        return {}
+
+    @property
+    def content_serializer(self) -> str:
+        """The name of the serializer for contents; ``serializer`` is the one for exceptions."""
+        return str(self.serializer)
+
+    def _chosen_codings(self) -> list[Coding]:
+        names = [self.compression] if getattr(self, "compression", None) else []
+        contributions = self.hooks.plugins.contributions
+        chosen = []
+        for name in [*names, *results_settings.codings]:
+            coding = contributions.coding(name)
+            if coding is None:
+                raise BackendMisconfigured(
+                    f"Content coding {name!r} in DJANGO_CELERY_RESULTS['CODINGS'] is not "
+                    f"installed. Installed: {', '.join(sorted(contributions.codings))}."
+                )
+            chosen.append(coding)
+        return chosen
+
+    def as_uri(self, include_password: bool = False) -> str:
+        """Return the URL of the backend, by default without its password."""
+        return super().as_uri(include_password) or f"{self.hooks.storage}://"
+
+    def __reduce__(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        own = {"url": self.url, "expires": self.expires, "serializer": self.serializer}
+        return super().__reduce__(args, {**own, **(kwargs or {})})
+
+    def exception_safe_to_retry(self, exc: Exception) -> bool:
+        """Return whether the storage says that the call that raised ``exc`` may be repeated."""
+        return bool(self.hooks.call("can_retry", storage=self.storage, error=exc))
+
+    def _persist(self, hook: str, **arguments: Any) -> Any:
+        """Call a hook of the storage, with Celery's settings for retries."""
+        for attempt in count(1):
+            try:
+                return self.hooks.call(hook, storage=self.storage, **arguments)
+            except Exception as error:
+                wanted = self.always_retry and attempt <= self.max_retries
+                if not (wanted and self.exception_safe_to_retry(error)):
+                    raise
+                logger.warning("Storage %r: %s; trying again", self.hooks.storage, error)
+            wait = get_exponential_backoff_interval(
+                self.base_sleep_between_retries_ms,
+                attempt,
+                self.max_sleep_between_retries_ms,
+                full_jitter=True,
+            )
+            time.sleep(wait / 1000)
+        raise AssertionError("count() never ends")
+
+    # -- Tasks: storing --------------------------------------------------------------
+
+    def _store_result(
+        self,
+        task_id: str,
+        result: Any,
+        status: str,
+        traceback: str | None = None,
+        request: Context | None = None,
+        using: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Store the state and the prepared result of one task; return the result."""
+        task = self._record(task_id, result, status, traceback, request)
+        task.using = using
+        self.hooks.call("before_store", task=task)
+        if task.task_id != bytes_to_str(task_id):
+            raise HookError(
+                f"A before_store hook changed the id of task {task_id!r} to "
+                f"{task.task_id!r}; every attribute may be set but the id"
+            )
+        stored = stored_task(task, self._encode_task(task), self._retention(task))
+        written = self.hooks.ask("store_task", storage=self.storage, task=stored)
+        self.hooks.observe("after_store", task=task, stored=stored, written=written)
+        return result
+
+    def _record(
+        self,
+        task_id: str,
+        result: Any,
+        status: str,
+        traceback: str | None,
+        request: Context | None,
+    ) -> TaskRecord:
+        extended = extended_facts(self.app, request)
+        args, kwargs = self.request_arguments(request) if extended else (None, None)
+        return TaskRecord(
+            task_id=bytes_to_str(task_id),
+            status=status,
+            result=result,
+            traceback=traceback,
+            meta=self._request_meta(request),
+            args=args,
+            kwargs=kwargs,
+            group_id=getattr(request, "group", None),
+            parent_id=getattr(request, "parent_id", None),
+            date_done=self.app.now() if status in states.READY_STATES else None,
+            **extended,
+        )
+
+    def request_arguments(self, request: Context | None) -> tuple[Any, Any]:
+        """Return the task's arguments as they are kept: the message's reprs if it has them.
+
+        Celery's message protocol 2 carries the reprs (its docs: argsrepr, kwargsrepr);
+        protocol 1 has only the values.
+        """
+        args = getattr(request, "argsrepr", None)
+        kwargs = getattr(request, "kwargsrepr", None)
+        return (
+            getattr(request, "args", None) if args is None else args,
+            getattr(request, "kwargs", None) if kwargs is None else kwargs,
+        )
+
+    def _request_meta(self, request: Context | None) -> dict[str, Any]:
+        source = request or getattr(get_current_task(), "request", None)
+        own = getattr(source, "meta", None) or {}
+        return {**own, "children": self.current_task_children(request)}
+
+    def _encode_task(self, task: TaskRecord) -> Contents:
+        try:
+            return self._encode_values(values_of(task))
+        except EncodeError:
+            return self._encode_values(values_of(reduced(task)))
+
+    def _encode_values(self, values: Mapping[str, Any]) -> Contents:
+        contents = self.hooks.ask(
+            "encode", values=values, serializer=self.content_serializer, codings=self.codings
+        )
+        if not isinstance(contents, Contents):
+            raise HookError(f"The hook 'encode' has to give Contents, not {contents!r}")
+        return contents
+
+    def _retention(self, task: TaskRecord) -> Retention | None:
+        if not task.is_ready:
+            return None
+        retention: Retention | None = self.hooks.call("result_retention", task=task)
+        if retention is None and task.status == states.FAILURE:
+            # A setting of Celery 5.7; absent from the conf of earlier ones.
+            expires = self.app.conf.get("result_failure_expires")
+            if expires is not None:
+                return Retention(seconds=self.prepare_expires(expires) or None)
+        return retention
+
+    # -- Tasks: reading --------------------------------------------------------------
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        """Return the meta of one task, from the storage."""
+        task_id = bytes_to_str(task_id)
+        found = self._load([task_id])
+        return self._meta(found[0]) if found else pending_meta(task_id)
+
+    def task_result_exists(self, task_id: str) -> bool:
+        """Return whether anything is stored for the task, whatever its state."""
+        return bool(self._load([bytes_to_str(task_id)]))
+
+    def _load(self, task_ids: list[str], primary: bool = False) -> list[StoredTask]:
+        found: list[StoredTask] = []
+        for start in range(0, len(task_ids), CHUNK):
+            chunk = task_ids[start : start + CHUNK]
+            found += self._persist("load_tasks", task_ids=chunk, primary=primary)
+        return found
+
+    def _meta(self, stored: StoredTask) -> dict[str, Any]:
+        """Return a stored task's meta, its result as Celery's callers expect it."""
+        meta = self.meta_from_decoded(task_meta(self._decode_task(stored)))
+        if isinstance(meta["result"], BaseException):
+            # Written by a serializer that keeps exceptions, whichever is selected now.
+            meta["result"] = get_pickled_exception(meta["result"])
+        return meta
+
+    def _meta_or_error(self, stored: StoredTask) -> dict[str, Any]:
+        """Return a stored task's meta; for one that cannot be read, its error as a failure.
+
+        So that one corrupt row among many stays the trouble of that one alone.
+        """
+        try:
+            return self._meta(stored)
+        except Exception as error:
+            logger.exception("The result of task %s cannot be read", stored.task_id)
+            return {**pending_meta(stored.task_id), "status": states.FAILURE, "result": error}
+
+    def _decode_task(self, stored: StoredTask) -> TaskRecord:
+        return task_record(stored, self._decode(f"task {stored.task_id!r}", stored.contents))
+
+    def _decode(self, what: str, contents: Contents) -> Mapping[str, Any]:
+        try:
+            values: Mapping[str, Any] = self.hooks.ask(
+                "decode",
+                contents=contents,
+                accept=self.accept,
+                codings=self.hooks.plugins.contributions.codings,
+            )
+        except Exception as error:
+            raise ResultUnreadable(f"The stored result of {what} cannot be read: {error}") from error
+        return values
+
+    def _forget(self, task_id: str) -> None:
+        self.hooks.ask("forget_task", storage=self.storage, task_id=bytes_to_str(task_id))
+
+    # -- Groups ----------------------------------------------------------------------
+
+    def _save_group(self, group_id: str, result: GroupResult) -> GroupResult:
+        contents = self._encode_values({"result": result.as_tuple()})
+        group = StoredGroup(group_id=group_id, contents=contents)
+        self.hooks.ask("save_group", storage=self.storage, group=group)
+        return result
+
+    def _restore_group(self, group_id: str) -> dict[str, Any] | None:
+        """Return the meta of a saved group, or ``None`` when there is none."""
+        group: StoredGroup | None = self.hooks.call(
+            "load_group", storage=self.storage, group_id=group_id
+        )
+        if group is None:
+            return None
+        saved = self._decode(f"group {group_id!r}", group.contents).get("result")
+        result = result_from_tuple(saved, app=self.app) if saved else None
+        return {"group_id": group_id, "result": result, "date_done": group.date_done}
+
+    def _delete_group(self, group_id: str) -> None:
+        self.hooks.ask("forget_group", storage=self.storage, group_id=group_id)
+
+    # -- Expiry ----------------------------------------------------------------------
+
+    def cleanup(self) -> None:
+        """Delete what has expired: Celery's ``celery.backend_cleanup`` calls this daily."""
+        heard = self.hooks.listens("before_expire", "after_expire")
+        expiry = Expiry(
+            expires=self.expires or None,
+            batch_size=results_settings.expire_batch_size,
+            before=self._before_expire if heard else None,
+            after=self._after_expire if heard else None,
+        )
+        self.hooks.call("expire_results", storage=self.storage, expiry=expiry)
+
+    def _before_expire(self, batch: ExpiryBatch) -> bool:
+        try:
+            self.hooks.call("before_expire", batch=self._readable(batch))
+        except Exception:
+            logger.exception(
+                "A before_expire hook failed; %d expired results are kept until the next cleanup",
+                len(batch.ids),
+            )
+            return False
+        return True
+
+    def _after_expire(self, batch: ExpiryBatch) -> None:
+        self.hooks.observe("after_expire", batch=self._readable(batch))
+
+    def _readable(self, batch: ExpiryBatch) -> ExpiryBatch:
+        return replace(batch, read=self._decode_task)
+
+    # -- What 2.6's subclasses call --------------------------------------------------
+
+    def encode_content(self, data: Any) -> tuple[str, str, Any]:
+        """Return the content type, the content encoding and the stored form of ``data``."""
+        contents = self._encode_values({"result": data})
+        return contents.content_type, contents.content_encoding, contents.fields["result"]
+
+    def decode_content(self, obj: Any, content: Any) -> Any:
+        """Return the value of ``content``, encoded as ``obj.content_type`` and so on say."""
+        if not content:
+            return None
+        contents = Contents(
+            fields={"result": content},
+            content_type=obj.content_type,
+            content_encoding=obj.content_encoding,
+        )
+        return self._decode(str(obj), contents)["result"]
+
+
+def _require_serializer(name: str) -> None:
+    """Raise :class:`BackendMisconfigured` unless a serializer of that name is installed."""
+    try:
+        if name in registry.name_to_type:
+            registry.dumps(None, serializer=name)
+            return
+        reason = f"Known: {', '.join(sorted(known_serializers()))}."
+    except EncodeError:
+        return  # It exists; that it refuses None is its own affair.
+    except SerializerNotInstalled as error:
+        reason = str(error)
+    raise BackendMisconfigured(f"The serializer {name!r} cannot be used. {reason}")
+
+
+def known_serializers() -> Iterable[str]:
+    """Return the names of all serializers, those of plugins that are loaded among them."""
+    return [name for name in registry.name_to_type if name != "raw"]

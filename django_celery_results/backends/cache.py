@@ -1,0 +1,316 @@
+"""``django-cache``: results in a Django cache. The backend, and its storage plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from celery import states
+from celery.backends.base import KeyValueStoreBackend
+from django.core.cache import DEFAULT_CACHE_ALIAS, caches
+from django.core.cache.backends.base import BaseCache
+from django.utils.dateparse import parse_datetime
+from kombu.utils.encoding import bytes_to_str
+
+from .. import hookimpl
+from ..codec import PYTHON_CONTENT_TYPE, PYTHON_OBJECTS
+from ..exceptions import StorageError
+from ..records import (
+    ChordPart,
+    ChordProgress,
+    ChordRecord,
+    Contents,
+    Expiry,
+    StorageLocation,
+    StoredGroup,
+    StoredTask,
+)
+from .base import ResultBackend
+from .cache_chords import CacheChords
+from .cache_lock import cache_lock
+from .location import require_known
+
+if TYPE_CHECKING:
+    from celery.app.task import Context
+
+__all__ = ["CacheBackend", "CacheStorage", "CacheStoragePlugin", "plugin"]
+
+
+class CacheBackend(ResultBackend, KeyValueStoreBackend):
+    """Celery results in one of Django's caches.
+
+    Values are kept as Python objects, which the cache itself pickles, as 2.6 did; a
+    ``serializer`` option in the URL, or codings, store encoded text instead.
+    """
+
+    storage_name = "django-cache"
+    supports_autoexpire = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.named_serializer is None:
+            # Celery asks this one how to prepare exceptions: they stay exceptions.
+            self.serializer = "pickle"
+
+    @property
+    def content_serializer(self) -> str:
+        """``python`` (values as they are) unless the URL or codings ask for text."""
+        as_objects = self.named_serializer is None and not self.codings
+        return PYTHON_OBJECTS if as_objects else str(self.serializer)
+
+    def storage_parameters(self) -> Mapping[str, Any]:
+        """Return the cache that the settings name, and how keys are made."""
+        return {
+            "default_alias": self.app.conf.get("cache_backend") or DEFAULT_CACHE_ALIAS,
+            "task_key": lambda task_id: bytes_to_str(self.get_key_for_task(task_id)),
+            "group_key": lambda group_id: bytes_to_str(self.get_key_for_group(group_id)),
+            "chord_key": lambda group_id: bytes_to_str(self.get_key_for_chord(group_id)),
+        }
+
+    def request_arguments(self, request: Context | None) -> tuple[Any, Any]:
+        """Return the arguments themselves: objects can be kept."""
+        return getattr(request, "args", None), getattr(request, "kwargs", None)
+
+    @property
+    def cache_backend(self) -> BaseCache:
+        """The Django cache that holds the results."""
+        cache: BaseCache = self.storage.cache
+        return cache
+
+    def get(self, key: str | bytes) -> Any:
+        """Return what the cache has under ``key``, or ``None``."""
+        return self.cache_backend.get(bytes_to_str(key))
+
+    def set(self, key: str | bytes, value: Any) -> None:
+        """Put ``value`` under ``key`` for as long as results are kept."""
+        self.cache_backend.set(bytes_to_str(key), value, self.expires or None)
+
+    def delete(self, key: str | bytes) -> None:
+        """Delete what is under ``key``."""
+        self.cache_backend.delete(bytes_to_str(key))
+
+
+@dataclass(frozen=True)
+class CacheStorage:
+    """Where a ``django-cache`` URL points: a cache alias, and the keys of results in it."""
+
+    alias: str
+    #: Seconds until a result expires; ``None``: never.
+    timeout: float | None
+    task_key: Callable[[str], str]
+    group_key: Callable[[str], str]
+    chord_key: Callable[[str], str]
+
+    @property
+    def cache(self) -> BaseCache:
+        """The cache, this thread's own connection to it."""
+        return caches[self.alias]
+
+    @property
+    def chords(self) -> CacheChords:
+        """The chords under way, in the same cache."""
+        return CacheChords(self.cache, self.timeout, self.chord_key)
+
+
+class CacheStoragePlugin:
+    """The storage plugin ``django-cache``."""
+
+    @hookimpl(trylast=True)
+    def open_storage(self, location: StorageLocation) -> CacheStorage:
+        """Return the cache that ``location`` or ``CELERY_CACHE_BACKEND`` names."""
+        where = "the result backend URL"
+        require_known("option", location.options, ["serializer"], where)
+        if location.path:
+            require_known("path", [location.path], (), where)
+        parameters = {**DEFAULT_PARAMETERS, **location.parameters}
+        default = parameters.pop("default_alias")
+        where = where if location.alias else "CELERY_CACHE_BACKEND"
+        alias = location.alias or default
+        require_known("cache alias", [alias], caches.settings, where)
+        return CacheStorage(alias=alias, timeout=location.expires, **parameters)
+
+    @hookimpl(trylast=True)
+    def store_task(self, storage: CacheStorage, task: StoredTask) -> bool:
+        """Put the task into the cache, unless it is there as a SUCCESS already."""
+        key, timeout = storage.task_key(task.task_id), _timeout(storage, task)
+        if timeout is not None and timeout <= 0:
+            storage.cache.delete(key)
+            return True
+        value = _to_meta(task)
+        # The usual case, nothing there yet, takes one round trip and no lock.
+        return storage.cache.add(key, value, timeout) or _replace(
+            storage.cache, key, value, timeout
+        )
+
+    @hookimpl(trylast=True)
+    def load_tasks(self, storage: CacheStorage, task_ids: Sequence[str]) -> list[StoredTask]:
+        """Get the tasks from the cache, in one round trip."""
+        found = storage.cache.get_many([storage.task_key(task_id) for task_id in task_ids])
+        metas = ((task_id, found.get(storage.task_key(task_id))) for task_id in task_ids)
+        return [_from_meta(task_id, meta) for task_id, meta in metas if meta]
+
+    @hookimpl(trylast=True)
+    def forget_task(self, storage: CacheStorage, task_id: str) -> bool:
+        """Delete the task from the cache."""
+        return storage.cache.delete(storage.task_key(task_id))
+
+    @hookimpl(trylast=True)
+    def save_group(self, storage: CacheStorage, group: StoredGroup) -> bool:
+        """Put the group into the cache."""
+        value = _contents_to_dict(group.contents, group.contents.fields)
+        key = storage.group_key(group.group_id)
+        storage.cache.set(key, value, storage.timeout)
+        return True
+
+    @hookimpl(trylast=True)
+    def load_group(self, storage: CacheStorage, group_id: str) -> StoredGroup | None:
+        """Get the group from the cache."""
+        value = storage.cache.get(storage.group_key(group_id))
+        if not value:
+            return None
+        return StoredGroup(group_id=group_id, contents=_contents_from_dict(value))
+
+    @hookimpl(trylast=True)
+    def forget_group(self, storage: CacheStorage, group_id: str) -> bool:
+        """Delete the group from the cache."""
+        return storage.cache.delete(storage.group_key(group_id))
+
+    @hookimpl(trylast=True)
+    def start_chord(self, storage: CacheStorage, chord: ChordRecord) -> bool:
+        """Put the chord and its counter into the cache."""
+        return storage.chords.start(chord)
+
+    @hookimpl(trylast=True)
+    def resize_chord(
+        self, storage: CacheStorage, group_id: str, size: int | None, added: Sequence[Any]
+    ) -> bool:
+        """Correct the chord."""
+        return storage.chords.resize(group_id, size, added)
+
+    @hookimpl(trylast=True)
+    def chord_part_returned(self, storage: CacheStorage, part: ChordPart) -> ChordProgress | None:
+        """Count the part."""
+        return storage.chords.part_returned(part)
+
+    @hookimpl(trylast=True)
+    def finish_chord(self, storage: CacheStorage, group_id: str) -> bool:
+        """Delete the chord and its parts."""
+        return storage.chords.finish(group_id)
+
+    @hookimpl(trylast=True)
+    def can_retry(self, error: Exception) -> bool:
+        """Say yes to lost connections and time-outs, by Python's own names for them."""
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        return isinstance(error, (ConnectionError, TimeoutError)) or bool(kinds & LOST_CONNECTION)
+
+    @hookimpl(trylast=True)
+    def expire_results(self, storage: CacheStorage, expiry: Expiry) -> int:
+        """Do nothing: the cache lets results expire by itself."""
+        return 0
+
+
+plugin = CacheStoragePlugin()
+
+#: The errors of redis-py and pymemcache for a lost connection, which are not all
+#: Python's own; neither library has to be installed.
+LOST_CONNECTION = frozenset({"ConnectionError", "TimeoutError", "MemcacheUnexpectedCloseError"})
+
+DEFAULT_PARAMETERS: Mapping[str, Any] = {
+    "default_alias": DEFAULT_CACHE_ALIAS,
+    "task_key": "celery-task-meta-{}".format,
+    "group_key": "celery-taskset-meta-{}".format,
+    "chord_key": "chord-unlock-{}".format,
+}
+
+
+def _timeout(storage: CacheStorage, task: StoredTask) -> float | None:
+    """Return the seconds until the task expires, ``None`` for never."""
+    return storage.timeout if task.retention is None else task.retention.seconds
+
+
+def _replace(cache: BaseCache, key: str, value: Mapping[str, Any], timeout: float | None) -> bool:
+    """Overwrite what is under ``key`` if that may be; no other writer comes between."""
+    with cache_lock(cache, key):
+        present = cache.get(key)
+        if present is not None:
+            if present["status"] == states.SUCCESS or value["status"] == states.PENDING:
+                return False
+        cache.set(key, value, timeout)
+        # Memcached drops what is too large for it, and Django's API does not tell.
+        if cache.get(key) is None:
+            raise StorageError(
+                f"The cache did not keep the result under {key!r}; it may be larger than "
+                "the cache's limit for one item"
+            )
+    return True
+
+
+# -- Records and what stands in the cache --------------------------------------------
+#
+# Under a task's key stands a dict with the names that Celery gives to a task's meta,
+# which is also what 2.6 wrote and reads. Where contents are encoded they stand apart,
+# under "contents", with what is needed to read them.
+
+FACTS = ("task_id", "status", "name", "worker", "periodic_task_name", "retries", "queue")
+MEMBERSHIP = ("group_id", "parent_id")
+VALUES = ("result", "traceback", "args", "kwargs")
+
+
+def _to_meta(task: StoredTask) -> dict[str, Any]:
+    contents = task.contents
+    facts = {name: getattr(task, name) for name in (*FACTS, *MEMBERSHIP)}
+    meta = {name: value for name, value in facts.items() if value is not None}
+    meta["date_done"] = task.date_done.isoformat() if task.date_done else None
+    if task.stamps:
+        meta["stamped_headers"] = list(task.stamps)
+        meta |= task.stamps
+    fields = dict(contents.fields)
+    if contents.content_type == PYTHON_CONTENT_TYPE:
+        # What the task itself put into its meta must not hide its state.
+        meta = {**(fields.pop("meta") or {}), **meta}
+        extended = {name: fields.pop(name) for name in ("args", "kwargs")}
+        meta |= {name: value for name, value in extended.items() if value is not None}
+    return {**meta, **_contents_to_dict(contents, fields)}
+
+
+def _from_meta(task_id: str, meta: Mapping[str, Any]) -> StoredTask:
+    rest = dict(meta)
+    facts = {name: rest.pop(name, None) for name in (*FACTS, *MEMBERSHIP)}
+    facts |= {"task_id": task_id, "date_done": _parsed(rest.pop("date_done", None))}
+    stamped = rest.pop("stamped_headers", None) or ()
+    facts["stamps"] = {name: rest.pop(name) for name in stamped if name in rest} or None
+    if "contents" in rest:
+        contents = _contents_from_dict(rest)
+    else:
+        fields = {name: rest.pop(name, None) for name in VALUES}
+        contents = _objects({**fields, "meta": rest})
+    return StoredTask(**facts, contents=contents)
+
+
+def _parsed(date: Any) -> Any:
+    return parse_datetime(date) if isinstance(date, str) else date
+
+
+def _objects(fields: Mapping[str, Any]) -> Contents:
+    return Contents(fields=fields, content_type=PYTHON_CONTENT_TYPE, content_encoding="binary")
+
+
+def _contents_to_dict(contents: Contents, fields: Mapping[str, Any]) -> dict[str, Any]:
+    if contents.content_type == PYTHON_CONTENT_TYPE:
+        return dict(fields)
+    return {
+        "contents": dict(fields),
+        "content_type": contents.content_type,
+        "content_encoding": contents.content_encoding,
+    }
+
+
+def _contents_from_dict(value: Mapping[str, Any]) -> Contents:
+    if "contents" not in value:
+        return _objects(value)
+    return Contents(
+        fields=value["contents"],
+        content_type=value["content_type"],
+        content_encoding=value["content_encoding"],
+    )

@@ -1,0 +1,141 @@
+"""Chords under way, in a Django cache: an atomic counter and a key for each part.
+
+A part's key can be added only once, which makes the count distinct; the counter says
+when it is worth looking whether all keys are there; the key of the claim can be added
+only once, which lets one caller send the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.core.cache.backends.base import BaseCache
+
+from ..records import ChordPart, ChordProgress, ChordRecord, leaf_ids
+from .cache_lock import cache_lock
+
+__all__ = ["CLAIM_TIMEOUT", "CacheChords"]
+
+#: Seconds after which the claim of a worker that never finished may be given to another.
+CLAIM_TIMEOUT = 300
+#: Keys that are asked for in one round trip.
+CHUNK = 500
+
+
+class CacheChords:
+    """The chords in one cache."""
+
+    def __init__(
+        self, cache: BaseCache, timeout: float | None, chord_key: Callable[[str], str]
+    ) -> None:
+        self.cache = cache
+        self.timeout = timeout
+        self.chord_key = chord_key
+        # BaseCache's own incr reads and then writes: two processes could both count one.
+        self.counts = type(cache).incr is not BaseCache.incr
+
+    def start(self, chord: ChordRecord) -> bool:
+        """Add the chord; return False, and leave it alone, when it is there."""
+        key = self.chord_key(chord.group_id)
+        self.cache.add(f"{key}.count", 0, self.timeout)
+        value = {"size": chord.size, "results": list(chord.results)}
+        return self.cache.add(key, value, self.timeout)
+
+    def resize(self, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
+        """Set the size, or add results; return whether the chord changed."""
+        key = self.chord_key(group_id)
+        chord = self.cache.get(key)
+        if chord is None or (not added and chord["size"] == size):
+            return False
+        with cache_lock(self.cache, key):
+            chord = self.cache.get(key)
+            if chord is None:
+                return False
+            size = (chord["size"] if size is None else size) + len(added)
+            value = {"size": size, "results": [*chord["results"], *added]}
+            self.cache.set(key, value, self.timeout)
+        return True
+
+    def part_returned(self, part: ChordPart) -> ChordProgress | None:
+        """Count the part if it is new; claim the body when it was the last one missing."""
+        key = self.chord_key(part.group_id)
+        chord = self.cache.get(key)
+        if chord is None:
+            return None
+        waiting = chord["size"] - self._count(key, part)
+        if waiting <= 0 or not self.counts:
+            waiting = self._missing(key, chord["results"])
+        if waiting or not self.cache.add(f"{key}.claim", 1, CLAIM_TIMEOUT):
+            return ChordProgress(group_id=part.group_id, waiting=waiting)
+        return ChordProgress(
+            group_id=part.group_id,
+            waiting=0,
+            claimed=True,
+            results=chord["results"],
+            parts=self._parts_with_contents(key, chord["results"]),
+        )
+
+    def _count(self, key: str, part: ChordPart) -> int:
+        """Return how many parts have returned, this one included and counted once."""
+        part_key = _part_key(key, part.task_id)
+        is_new = self.cache.add(part_key, (part, False), self.timeout)
+        counted = False if is_new else self.cache.get(part_key, (part, False))[1]
+        if not self.counts:
+            return 0
+        if counted:
+            return int(self.cache.get(f"{key}.count") or 0)
+        # Were the worker to die before the second step, the part would be counted again
+        # when it is delivered again. That counts one too many, which only makes for an
+        # earlier look at the keys.
+        count = self.cache.incr(f"{key}.count")
+        self.cache.set(part_key, (part, True), self.timeout)
+        return int(count)
+
+    def _missing(self, key: str, results: Sequence[Any]) -> int:
+        """Return how many parts are known to be missing: 0 if none is.
+
+        The last ones are looked at first, and the look ends where one is missing: the
+        header's end is what returns last, so most looks are short.
+        """
+        part_keys = [_part_key(key, task_id) for task_id in reversed(leaf_ids(results))]
+        size = 1 if not self.counts else CHUNK
+        for start, end in _chunks(len(part_keys), size):
+            chunk = part_keys[start:end]
+            if missing := len(set(chunk)) - len(self.cache.get_many(chunk)):
+                return missing
+        return 0
+
+    def _parts_with_contents(self, key: str, results: Sequence[Any]) -> list[ChordPart]:
+        part_keys = [_part_key(key, task_id) for task_id in leaf_ids(results)]
+        found: list[ChordPart] = []
+        for start, end in _chunks(len(part_keys), CHUNK):
+            values = self.cache.get_many(part_keys[start:end]).values()
+            found += [part for part, _ in values if part.contents is not None]
+        return found
+
+    def finish(self, group_id: str) -> bool:
+        """Delete the chord, its parts and its claim; return whether it was there."""
+        key = self.chord_key(group_id)
+        chord = self.cache.get(key)
+        if chord is None:
+            return False
+        # The chord first: what returns from now on finds that it is finished.
+        self.cache.delete(key)
+        parts = [_part_key(key, task_id) for task_id in leaf_ids(chord["results"])]
+        self.cache.delete_many([*parts, f"{key}.count", f"{key}.claim"])
+        return True
+
+
+def _part_key(key: str, task_id: str) -> str:
+    return f"{key}.part.{task_id}"
+
+
+def _chunks(length: int, first: int) -> list[tuple[int, int]]:
+    """Return the bounds of chunks of ``first`` items and then of ever more, up to CHUNK."""
+    bounds, start, size = [], 0, first
+    while start < length:
+        bounds.append((start, min(start + size, length)))
+        start += size
+        size = min(2 * size, CHUNK)
+    return bounds

@@ -1,0 +1,188 @@
+"""Chords without polling: parts are counted by the storage, the body is sent once.
+
+The storage counts each distinct part and gives the claim to one of the callers. That
+one joins the header from what is stored, sends the body, and only then lets the chord
+be forgotten: whatever dies in between leaves a chord that can still be finished.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from celery import maybe_signature, states
+from celery.exceptions import ChordError, TimeoutError as CeleryTimeoutError
+from kombu.utils.encoding import bytes_to_str
+
+from ..records import ChordPart, ChordProgress, ChordRecord, Contents, leaf_ids
+from .waiting import Pace
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from celery.app.task import Context
+    from celery.canvas import Signature
+    from celery.result import AsyncResult
+
+    from ..hooks import Hooks
+    from ..records import StoredTask
+
+__all__ = ["ChordMixin"]
+
+logger = logging.getLogger(__name__)
+
+
+class ChordMixin:
+    """Celery's chord API over the storage's chord hooks."""
+
+    if TYPE_CHECKING:
+        app: Celery
+        hooks: Hooks
+        storage: Any
+
+        def _persist(self, hook: str, **arguments: Any) -> Any: ...
+
+        def _load(self, task_ids: list[str], primary: bool = False) -> list[StoredTask]: ...
+
+        def _meta_or_error(self, stored: StoredTask) -> dict[str, Any]: ...
+
+        def _encode_values(self, values: Mapping[str, Any]) -> Contents: ...
+
+        def _decode(self, what: str, contents: Contents) -> Mapping[str, Any]: ...
+
+        def encode_result(self, result: Any, state: str) -> Any: ...
+
+        def exception_to_python(self, exc: Any) -> BaseException | None: ...
+
+        def chord_error_from_stack(self, callback: Signature, exc: Exception) -> Any: ...
+
+    def apply_chord(self, header_result_args: Sequence[Any], body: Signature, **kwargs: Any) -> None:
+        """Note the chord down before its header is sent (called by Celery's ``chord``)."""
+        header = self.app.GroupResult(*header_result_args)
+        results = [result.as_tuple() for result in header.results]
+        size = len(set(leaf_ids(results)))
+        chord = ChordRecord(group_id=header.id, size=size, results=results)
+        self._persist("start_chord", chord=chord)
+
+    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+        """Correct the size, which Celery knows for sure once it has walked the header."""
+        self._persist("resize_chord", group_id=group_id, size=chord_size, added=())
+
+    def add_to_chord(self, chord_id: str, result: AsyncResult[Any]) -> None:
+        """Make a running chord one longer (``Task.add_to_chord``)."""
+        self._persist("resize_chord", group_id=chord_id, size=None, added=[result.as_tuple()])
+
+    def on_chord_part_return(
+        self, request: Context, state: str, result: Any, **kwargs: Any
+    ) -> None:
+        """Count a finished header task; the last one to return sends the body."""
+        if not (request.id and request.group):
+            return
+        part = ChordPart(
+            group_id=request.group,
+            task_id=bytes_to_str(request.id),
+            status=state,
+            group_index=getattr(request, "group_index", None),
+            contents=self._part_contents(request, state, result),
+        )
+        progress: ChordProgress | None = self._persist("chord_part_returned", part=part)
+        if progress is None:
+            logger.info(
+                "Task %s returned to chord %s, which is finished or was never started",
+                part.task_id,
+                part.group_id,
+            )
+        elif progress.claimed:
+            self._send_body(maybe_signature(request.chord, app=self.app), progress)
+
+    def _part_contents(self, request: Context, state: str, result: Any) -> Contents | None:
+        """Return the encoded result of a task that stores none, so that the chord has it."""
+        task = self.app.tasks.get(getattr(request, "task", None))
+        if not (getattr(request, "ignore_result", None) or getattr(task, "ignore_result", False)):
+            return None
+        return self._encode_values({"result": self.encode_result(result, state)})
+
+    # -- The body --------------------------------------------------------------------
+
+    def _send_body(self, body: Signature, progress: ChordProgress) -> None:
+        group_id = progress.group_id
+        try:
+            values = self._join(progress)
+        except ChordError as error:
+            logger.exception("Chord %s failed: %s", group_id, error)
+            self.chord_error_from_stack(body, error)
+        except Exception as error:
+            logger.exception("Chord %s cannot be joined", group_id)
+            self.chord_error_from_stack(body, _caused(f"Join error: {error!r}", error))
+        else:
+            self._publish(body, values, group_id)
+        # Only now: had this worker died above, the chord could still be finished.
+        try:
+            self._persist("finish_chord", group_id=group_id)
+        except Exception:
+            logger.exception("Chord %s has been dispatched but could not be deleted", group_id)
+
+    def _publish(self, body: Signature, values: list[Any], group_id: str) -> None:
+        try:
+            body.delay(values)
+        except Exception as error:
+            logger.exception("The body of chord %s could not be sent", group_id)
+            self.chord_error_from_stack(body, _caused(f"Callback error: {error!r}", error))
+
+    def _join(self, progress: ChordProgress) -> list[Any]:
+        """Return the header's values, nested as the header is; raise for the first failure."""
+        metas = self._header_metas(progress)
+        for task_id in leaf_ids(progress.results):
+            if metas[task_id]["status"] in states.PROPAGATE_STATES:
+                cause = metas[task_id]["result"]
+                raise _caused(f"Dependency {task_id} raised {cause!r}", cause)
+        return _nested(progress.results, metas)
+
+    def _header_metas(self, progress: ChordProgress) -> dict[str, dict[str, Any]]:
+        metas = {part.task_id: self._part_meta(part) for part in progress.parts}
+        wanted = [one for one in leaf_ids(progress.results) if one not in metas]
+        # Every part is stored before it returns, so there is nothing to wait for but a
+        # chord that 2.6 miscounted.
+        pace = Pace(self.app.conf.result_chord_join_timeout, interval=0.5)
+        while wanted:
+            # The primary: a replica may not have caught up with the last part.
+            for stored in self._load(wanted, primary=True):
+                if stored.is_ready:
+                    metas[stored.task_id] = self._meta_or_error(stored)
+            wanted = [task_id for task_id in wanted if task_id not in metas]
+            if wanted:
+                _wait_for(wanted, pace)
+        return metas
+
+    def _part_meta(self, part: ChordPart) -> dict[str, Any]:
+        value = None
+        if part.contents is not None:
+            what = f"part {part.task_id!r} of chord {part.group_id!r}"
+            value = self._decode(what, part.contents)["result"]
+        if part.status in states.EXCEPTION_STATES:
+            value = self.exception_to_python(value)
+        return {"status": part.status, "result": value}
+
+
+def _wait_for(missing: list[str], pace: Pace) -> None:
+    try:
+        pace.wait()
+    except CeleryTimeoutError:
+        raise ChordError(
+            f"Dependency {missing[0]} has no result any more ({len(missing)} in all): "
+            "it was forgotten, has expired, or never finished"
+        ) from None
+
+
+def _caused(message: str, cause: object) -> ChordError:
+    error = ChordError(message)
+    if isinstance(cause, BaseException):
+        error.__cause__ = cause
+    return error
+
+
+def _nested(results: Sequence[Any], metas: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+    return [
+        metas[result_id]["result"] if children is None else _nested(children, metas)
+        for (result_id, _parent), children in results
+    ]

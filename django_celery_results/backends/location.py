@@ -1,0 +1,55 @@
+"""The result backend URL: ``storage://alias/path?option=value``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from urllib.parse import parse_qsl, urlsplit
+
+from ..exceptions import BackendMisconfigured
+
+__all__ = ["BackendURL", "require_known"]
+
+
+@dataclass(frozen=True)
+class BackendURL:
+    """The parts of a result backend URL; every part may be empty."""
+
+    scheme: str = ""
+    alias: str = ""
+    path: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, url: str | None) -> BackendURL:
+        """Return the parts of ``url``, which may be a bare word or ``None``.
+
+        Raises :class:`BackendMisconfigured` for one that is not well-formed.
+        """
+        if not url or "://" not in url:
+            return cls(scheme=url or "")
+        parts = urlsplit(url)
+        try:
+            options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
+        except ValueError:
+            options = {}
+            if parts.query:
+                raise BackendMisconfigured(
+                    f"The options of the result backend URL {url!r} are not of the form "
+                    "?name=value&name=value"
+                ) from None
+        return cls(parts.scheme, parts.netloc, parts.path.lstrip("/"), options)
+
+
+def require_known(kind: str, given: Iterable[str], valid: Iterable[str], where: str) -> None:
+    """Raise :class:`BackendMisconfigured` for the first of ``given`` that is not in ``valid``."""
+    valid = sorted(valid)
+    for name in given:
+        if name not in valid:
+            closest = get_close_matches(name, valid, n=1)
+            hint = f" Did you mean {closest[0]!r}?" if closest else ""
+            listed = ", ".join(valid) or "none"
+            raise BackendMisconfigured(
+                f"{name!r} in {where} is not a valid {kind}.{hint} Valid: {listed}."
+            )

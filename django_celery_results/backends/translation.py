@@ -1,0 +1,105 @@
+"""Celery's words and the records of :mod:`django_celery_results.records`, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from celery import states
+from kombu.utils.encoding import safe_repr
+
+from ..records import Contents, Retention, StoredTask, TaskFacts, TaskRecord
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from celery.app.task import Context
+
+__all__ = ["extended_facts", "pending_meta", "reduced", "stored_task", "task_meta", "task_record"]
+
+FACTS = tuple(one.name for one in fields(TaskFacts))
+#: The fields of a TaskRecord that are encoded.
+VALUES = tuple(one.name for one in fields(TaskRecord) if one.name not in FACTS)
+
+
+def extended_facts(app: Celery, request: Context | None) -> dict[str, Any]:
+    """Return what ``result_extended`` adds to a record; nothing when it is off."""
+    if request is None or not app.conf.find_value_for_key("extended", "result"):
+        return {}
+    delivery = getattr(request, "delivery_info", None) or {}
+    stamped = getattr(request, "stamped_headers", None) or ()
+    stamps = getattr(request, "stamps", None) or {}
+    return {
+        "name": getattr(request, "task", None),
+        "worker": getattr(request, "hostname", None),
+        "periodic_task_name": getattr(request, "periodic_task_name", None),
+        "retries": getattr(request, "retries", None),
+        "queue": delivery.get("routing_key"),
+        "stamps": {name: stamps[name] for name in stamped if name in stamps} or None,
+    }
+
+
+def task_meta(task: TaskRecord) -> dict[str, Any]:
+    """Return the dict that Celery calls a task's meta; the result is not yet an exception.
+
+    What the task itself put into ``request.meta`` never hides the state or the result.
+    Arguments and name stand under Celery's names and under those of 2.6.
+    """
+    known = {name: getattr(task, name) for name in ("group_id", "parent_id", "retries", "queue")}
+    return {
+        "worker": task.worker,
+        "periodic_task_name": task.periodic_task_name,
+        "name": task.name,
+        "task_name": task.name,
+        **{name: value for name, value in known.items() if value is not None},
+        **(task.stamps or {}),
+        **(task.meta or {}),
+        "task_id": task.task_id,
+        "status": task.status,
+        "result": task.result,
+        "traceback": task.traceback,
+        # The column also moves with progress; only a final state is done.
+        "date_done": task.date_done if task.is_ready else None,
+        "args": task.args,
+        "task_args": task.args,
+        "kwargs": task.kwargs,
+        "task_kwargs": task.kwargs,
+    }
+
+
+def pending_meta(task_id: str) -> dict[str, Any]:
+    """Return the meta of a task of which nothing is stored."""
+    return task_meta(TaskRecord(task_id=task_id, status=states.PENDING))
+
+
+def stored_task(task: TaskRecord, contents: Contents, retention: Retention | None) -> StoredTask:
+    """Return ``task`` as a storage gets it: its facts, and contents instead of values."""
+    facts = {name: getattr(task, name) for name in FACTS}
+    return StoredTask(**facts, contents=contents, retention=retention)
+
+
+def task_record(stored: StoredTask, values: Mapping[str, Any]) -> TaskRecord:
+    """Return the record that ``stored`` was, with its decoded ``values``."""
+    facts = {name: getattr(stored, name) for name in FACTS}
+    return TaskRecord(**facts, **{name: values[name] for name in VALUES if name in values})
+
+
+def values_of(task: TaskRecord) -> dict[str, Any]:
+    """Return what is to be encoded of ``task``, by field name."""
+    return {name: getattr(task, name) for name in VALUES}
+
+
+def reduced(task: TaskRecord) -> TaskRecord:
+    """Return ``task`` without what is not worth losing a result for.
+
+    Arguments that no serializer takes become their repr. A failure keeps of its meta
+    only the children: what could not be serialized there is why it failed.
+    """
+    meta = dict(task.meta or {})
+    if task.status in states.EXCEPTION_STATES:
+        meta = {"children": meta.get("children")}
+    return replace(task, meta=meta, args=_repr(task.args), kwargs=_repr(task.kwargs))
+
+
+def _repr(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else safe_repr(value)
