@@ -12,16 +12,16 @@ that. Bytes are stored as base64 text. What was done stands in ``content_type`` 
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kombu import compression
-from kombu.exceptions import ContentDisallowed, DecodeError
-from kombu.serialization import registry
+from kombu.exceptions import ContentDisallowed
+from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
 from . import hookimpl
+from .contributions import get_compression
 from .exceptions import ResultUnreadable
 from .records import Coding, Contents
 from .text import is_storable, storable
@@ -54,7 +54,7 @@ class CodecPlugin:
         """Offer ``identity`` and every compression method that Kombu has here."""
         yield Coding(name=IDENTITY, encode=bytes, decode=bytes)
         for content_type in compression.encoders():
-            encoder, _ = compression.get_encoder(content_type)
+            encoder, _ = get_compression(content_type)
             decoder = compression.get_decoder(content_type)
             yield Coding(name=content_type, encode=encoder, decode=decoder)
 
@@ -74,7 +74,7 @@ class CodecPlugin:
         if not codings and not all(map(_fits_as_text, payloads.items())):
             codings = [Coding(name=IDENTITY, encode=bytes, decode=bytes)]
         return Contents(
-            fields={name: _to_text(name, one, codings) for name, one in payloads.items()},
+            fields={name: _to_text(one, codings) for name, one in payloads.items()},
             content_type=content_type,
             content_encoding=", ".join([encoding, *(coding.name for coding in codings)]),
         )
@@ -128,7 +128,7 @@ def _fits_as_text(item: tuple[str, str | bytes | None]) -> bool:
     return not isinstance(payload, str) or name in TEXT_FIELDS or is_storable(payload)
 
 
-def _to_text(name: str, payload: str | bytes | None, codings: Sequence[Coding]) -> str | None:
+def _to_text(payload: str | bytes | None, codings: Sequence[Coding]) -> str | None:
     if payload is None:
         return None
     if isinstance(payload, str):

@@ -40,9 +40,7 @@ class ResultsSettings:
     @property
     def task_id_max_length(self) -> int:
         """``DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH``: characters in every id column."""
-        value = getattr(
-            settings, "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH", DEFAULT_ID_LENGTH
-        )
+        value = getattr(settings, "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH", DEFAULT_ID_LENGTH)
         return value if isinstance(value, int) and value > 0 else DEFAULT_ID_LENGTH
 
     @property

@@ -7,19 +7,26 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from kombu.compression import get_encoder as find_compression
-from kombu.exceptions import SerializerNotInstalled
-from kombu.serialization import registry
+from kombu import compression
+from kombu.exceptions import EncodeError, SerializerNotInstalled
+from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
-from .exceptions import PluginError
+from .exceptions import BackendMisconfigured, PluginError
 from .records import Coding, Serializer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pluggy
 
-__all__ = ["Contributions"]
+__all__ = ["Contributions", "get_compression", "require_serializer"]
+
+# The stubs say that this gives the function alone; it gives the content type too.
+get_compression = cast(
+    "Callable[[str], tuple[Callable[[bytes], bytes], str]]", compression.get_encoder
+)
 
 _T = TypeVar("_T", Serializer, Coding)
 
@@ -35,7 +42,7 @@ class Contributions:
         """Return the coding that ``name`` selects: a plugin's, or a method of Kombu's."""
         if name not in self.codings:
             with suppress(KeyError):
-                _, name = find_compression(name)
+                _, name = get_compression(name)
         return self.codings.get(name)
 
     def accept(self, manager: pluggy.PluginManager, plugin: str) -> None:
@@ -60,9 +67,22 @@ class Contributions:
         self.serializers.clear()
 
 
-def _contributed(
-    manager: pluggy.PluginManager, hook: str, plugin: str, kind: type[_T]
-) -> list[_T]:
+def require_serializer(name: str) -> None:
+    """Raise :class:`BackendMisconfigured` unless a serializer of that name can be used."""
+    known = sorted(set(registry.name_to_type) - {"raw"})
+    if name not in known:
+        raise BackendMisconfigured(
+            f"There is no serializer {name!r}. Installed: {', '.join(known)}."
+        )
+    try:
+        registry.dumps(None, serializer=name)
+    except SerializerNotInstalled as error:
+        raise BackendMisconfigured(f"The serializer {name!r} cannot be used: {error}") from error
+    except EncodeError:
+        return  # It is there; that it refuses None is its own affair.
+
+
+def _contributed(manager: pluggy.PluginManager, hook: str, plugin: str, kind: type[_T]) -> list[_T]:
     others = [other for name, other in manager.list_name_plugin() if name != plugin]
     answers = manager.subset_hook_caller(hook, remove_plugins=others)()
     found: list[Any] = [one for answer in answers for one in answer]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from types import CodeType
-from typing import Any
-
-from pluggy import HookCaller
+from typing import TYPE_CHECKING, Any
 
 from .exceptions import BackendMisconfigured, HookError, PluginError
 from .hookspecs import STORAGE_HOOKS
 from .plugins import LoadedPlugins, get_plugin_manager, hook_names, load_plugins
+
+if TYPE_CHECKING:
+    from pluggy import HookCaller
 
 __all__ = ["Hooks"]
 
@@ -34,7 +35,9 @@ class Hooks:
 
     def _make_callers(self) -> dict[str, HookCaller]:
         manager = self.plugins.manager
-        callers: dict[str, HookCaller] = {name: getattr(manager.hook, name) for name in hook_names()}
+        callers: dict[str, HookCaller] = {
+            name: getattr(manager.hook, name) for name in hook_names()
+        }
         others = [
             manager.get_plugin(name) for name in self.plugins.storages() if name != self.storage
         ]

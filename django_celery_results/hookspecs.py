@@ -261,9 +261,7 @@ def store_task(storage: Any, task: StoredTask) -> bool | None:
 
 
 @hookspec(firstresult=True)
-def load_tasks(
-    storage: Any, task_ids: Sequence[str], primary: bool
-) -> Sequence[StoredTask] | None:
+def load_tasks(storage: Any, task_ids: Sequence[str], primary: bool) -> Sequence[StoredTask] | None:
     """Load tasks by their ids, many at once.
 
     Stops at the first non-None result.

@@ -11,7 +11,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from celery import states
-from celery.utils.time import maybe_timedelta
 from django.db import IntegrityError, connections, models, router, transaction
 from django.db.models import Q
 from django.db.models.signals import post_save, pre_save
@@ -176,9 +175,7 @@ class ResultManager(models.Manager[_M]):
                 yield batch
             last = cast("Any", batch[-1])
             # Past the kept rows, so that one batch that stays cannot stop the rest.
-            position = Q(date_done__gt=last.date_done) | Q(
-                date_done=last.date_done, pk__gt=last.pk
-            )
+            position = Q(date_done__gt=last.date_done) | Q(date_done=last.date_done, pk__gt=last.pk)
 
     def _batch_guard(
         self, alias: str
@@ -204,13 +201,17 @@ class _SkipLocked:
         self.atomic.__enter__()
         return lambda rows: rows.select_for_update(skip_locked=True)
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: Any) -> None:  # noqa: PYI036 - what Atomic takes
         self.atomic.__exit__(*error)
+
+
+def _timedelta(age: float | timedelta) -> timedelta:
+    return age if isinstance(age, timedelta) else timedelta(seconds=age)
 
 
 def _before(age: float | timedelta) -> datetime:
     """Return the moment ``age`` (seconds or timedelta) ago."""
-    return now() - maybe_timedelta(age)
+    return now() - _timedelta(age)
 
 
 class TaskResultManager(ResultManager["TaskResult"]):
@@ -344,7 +345,7 @@ class TaskResultManager(ResultManager["TaskResult"]):
 
     def _kept_too_long(self, expires: float | timedelta) -> Q:
         unfinished = timedelta(seconds=results_settings.expire_unfinished_after)
-        limit = max(maybe_timedelta(expires), unfinished)
+        limit = max(_timedelta(expires), unfinished)
         by_age = Q(status__in=EXPIRABLE_STATES) | Q(date_done__lt=_before(limit))
         return Q(date_expires=None, date_done__lt=_before(expires)) & by_age
 

@@ -129,26 +129,31 @@ def get_plugin_manager() -> pluggy.PluginManager:
     return plugins.manager
 
 
-_lock = RLock()
-_loaded: LoadedPlugins | None = None
+class _Loader:
+    """Holds the plugins once they are loaded."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.loaded: LoadedPlugins | None = None
+
+
+_loader = _Loader()
 
 
 def load_plugins() -> LoadedPlugins:
     """Return the plugins with all that is known about them; failures do not raise here."""
-    global _loaded
-    with _lock:
-        if _loaded is None:
-            _loaded = _build()
-        return _loaded
+    with _loader.lock:
+        if _loader.loaded is None:
+            _loader.loaded = _build()
+        return _loader.loaded
 
 
 def forget_plugins() -> None:
     """Drop the plugin manager, so that the next use builds it anew."""
-    global _loaded
-    with _lock:
-        if _loaded is not None:
-            _loaded.contributions.withdraw()
-        _loaded = None
+    with _loader.lock:
+        if _loader.loaded is not None:
+            _loader.loaded.contributions.withdraw()
+        _loader.loaded = None
 
 
 def _on_setting_changed(*, setting: str, **kwargs: object) -> None:
@@ -211,9 +216,7 @@ def _from_settings() -> Iterator[_Candidate]:
         else:
             kind = source if inspect.isclass(source) else type(source)
             reference = f"{kind.__module__}:{kind.__qualname__}"
-        yield _Candidate(
-            PluginInfo(name=reference, origin="settings", reference=reference), source
-        )
+        yield _Candidate(PluginInfo(name=reference, origin="settings", reference=reference), source)
 
 
 def _import(candidate: _Candidate) -> None:
@@ -225,7 +228,7 @@ def _import(candidate: _Candidate) -> None:
                 _import_from_settings(candidate)
             else:
                 _import_entry_point(candidate)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is becomes part of the report
             candidate.give_up("failed", _describe(error))
     if candidate.info.name in disabled:
         candidate.give_up("disabled", "named in DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']")
@@ -289,7 +292,7 @@ def _load(plugins: LoadedPlugins, candidate: _Candidate) -> None:
     try:
         hooks = _register(plugins.manager, candidate.plugin, name)
         plugins.contributions.accept(plugins.manager, name)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is becomes part of the report
         if plugins.manager.has_plugin(name):
             plugins.manager.unregister(name=name)
         candidate.give_up("failed", _describe(error))

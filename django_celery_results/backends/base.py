@@ -14,22 +14,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from celery import states
 from celery._state import get_current_task
-from celery.backends.base import BaseDictBackend
+from celery.backends.base import BaseBackend
 from celery.result import GroupResult, result_from_tuple
 from celery.utils.serialization import get_pickled_exception
 from celery.utils.time import get_exponential_backoff_interval
-from kombu.exceptions import EncodeError, SerializerNotInstalled
-from kombu.serialization import registry
+from kombu.exceptions import EncodeError
 from kombu.utils.encoding import bytes_to_str
 
 from ..conf import results_settings
+from ..contributions import require_serializer
 from ..exceptions import BackendMisconfigured, HookError, ResultUnreadable
 from ..hooks import Hooks
 from ..records import (
@@ -68,11 +68,22 @@ logger = logging.getLogger(__name__)
 CHUNK = 1000
 
 
-class ResultBackend(WaitingMixin, ChordMixin, BaseDictBackend):
+class ResultBackend(WaitingMixin, ChordMixin, BaseBackend):
     """Celery's result backend over whichever storage plugin the URL names."""
 
     #: The storage plugin; where it is not set the URL's scheme names it.
     storage_name: ClassVar[str | None] = None
+
+    # What Celery's Backend sets and its stubs do not say.
+    accept: frozenset[str] | None
+    always_retry: bool
+    base_sleep_between_retries_ms: int
+    compression: str | None
+    expires: float | None
+    max_retries: float
+    max_sleep_between_retries_ms: int
+    serializer: str
+    url: str | None
 
     supports_native_join = True
     supports_result_compression = True
@@ -92,7 +103,7 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseDictBackend):
         named = options.pop("serializer", None)
         #: The serializer that the URL or the caller names; ``None`` leaves it to Celery.
         self.named_serializer = serializer = serializer or named
-        _require_serializer(serializer or app.conf.result_serializer)
+        require_serializer(serializer or app.conf.result_serializer)
         super().__init__(app, serializer=serializer, url=url, **kwargs)
         self.codings = self._chosen_codings()
         self.location = StorageLocation(
@@ -118,10 +129,12 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseDictBackend):
     @property
     def content_serializer(self) -> str:
         """The name of the serializer for contents; ``serializer`` is the one for exceptions."""
-        return str(self.serializer)
+        return self.serializer
 
     def _chosen_codings(self) -> list[Coding]:
-        names = [self.compression] if getattr(self, "compression", None) else []
+        # Celery has result_compression since 5.7.
+        compression = getattr(self, "compression", None)
+        names = [compression] if compression else []
         contributions = self.hooks.plugins.contributions
         chosen = []
         for name in [*names, *results_settings.codings]:
@@ -140,7 +153,8 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseDictBackend):
 
     def __reduce__(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         own = {"url": self.url, "expires": self.expires, "serializer": self.serializer}
-        return super().__reduce__(args, {**own, **(kwargs or {})})
+        reduce: Any = super().__reduce__
+        return reduce(args, {**own, **(kwargs or {})})
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """Return whether the storage says that the call that raised ``exc`` may be repeated."""
@@ -282,7 +296,7 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseDictBackend):
         meta = self.meta_from_decoded(task_meta(self._decode_task(stored)))
         if isinstance(meta["result"], BaseException):
             # Written by a serializer that keeps exceptions, whichever is selected now.
-            meta["result"] = get_pickled_exception(meta["result"])
+            meta["result"] = get_pickled_exception(cast("Exception", meta["result"]))
         return meta
 
     def _meta_or_error(self, stored: StoredTask) -> dict[str, Any]:
@@ -308,7 +322,9 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseDictBackend):
                 codings=self.hooks.plugins.contributions.codings,
             )
         except Exception as error:
-            raise ResultUnreadable(f"The stored result of {what} cannot be read: {error}") from error
+            raise ResultUnreadable(
+                f"The stored result of {what} cannot be read: {error}"
+            ) from error
         return values
 
     def _forget(self, task_id: str) -> None:
@@ -383,22 +399,3 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseDictBackend):
             content_encoding=obj.content_encoding,
         )
         return self._decode(str(obj), contents)["result"]
-
-
-def _require_serializer(name: str) -> None:
-    """Raise :class:`BackendMisconfigured` unless a serializer of that name is installed."""
-    try:
-        if name in registry.name_to_type:
-            registry.dumps(None, serializer=name)
-            return
-        reason = f"Known: {', '.join(sorted(known_serializers()))}."
-    except EncodeError:
-        return  # It exists; that it refuses None is its own affair.
-    except SerializerNotInstalled as error:
-        reason = str(error)
-    raise BackendMisconfigured(f"The serializer {name!r} cannot be used. {reason}")
-
-
-def known_serializers() -> Iterable[str]:
-    """Return the names of all serializers, those of plugins that are loaded among them."""
-    return [name for name in registry.name_to_type if name != "raw"]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from celery import states
 from celery.backends.base import KeyValueStoreBackend
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
-from django.core.cache.backends.base import BaseCache
 from django.utils.dateparse import parse_datetime
 from kombu.utils.encoding import bytes_to_str
 
@@ -21,7 +20,6 @@ from ..records import (
     ChordProgress,
     ChordRecord,
     Contents,
-    Expiry,
     StorageLocation,
     StoredGroup,
     StoredTask,
@@ -33,6 +31,7 @@ from .location import require_known
 
 if TYPE_CHECKING:
     from celery.app.task import Context
+    from django.core.cache.backends.base import BaseCache
 
 __all__ = ["CacheBackend", "CacheStorage", "CacheStoragePlugin", "plugin"]
 
@@ -57,7 +56,7 @@ class CacheBackend(ResultBackend, KeyValueStoreBackend):
     def content_serializer(self) -> str:
         """``python`` (values as they are) unless the URL or codings ask for text."""
         as_objects = self.named_serializer is None and not self.codings
-        return PYTHON_OBJECTS if as_objects else str(self.serializer)
+        return PYTHON_OBJECTS if as_objects else self.serializer
 
     def storage_parameters(self) -> Mapping[str, Any]:
         """Return the cache that the settings name, and how keys are made."""
@@ -205,7 +204,7 @@ class CacheStoragePlugin:
         return isinstance(error, (ConnectionError, TimeoutError)) or bool(kinds & LOST_CONNECTION)
 
     @hookimpl(trylast=True)
-    def expire_results(self, storage: CacheStorage, expiry: Expiry) -> int:
+    def expire_results(self) -> int:
         """Do nothing: the cache lets results expire by itself."""
         return 0
 
@@ -233,9 +232,10 @@ def _replace(cache: BaseCache, key: str, value: Mapping[str, Any], timeout: floa
     """Overwrite what is under ``key`` if that may be; no other writer comes between."""
     with cache_lock(cache, key):
         present = cache.get(key)
-        if present is not None:
-            if present["status"] == states.SUCCESS or value["status"] == states.PENDING:
-                return False
+        if present is not None and (
+            present["status"] == states.SUCCESS or value["status"] == states.PENDING
+        ):
+            return False
         cache.set(key, value, timeout)
         # Memcached drops what is too large for it, and Django's API does not tell.
         if cache.get(key) is None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from django.core.cache.backends.base import BaseCache
-
 from ..exceptions import StorageError
+
+if TYPE_CHECKING:
+    from django.core.cache.backends.base import BaseCache
 
 __all__ = ["cache_lock"]
 

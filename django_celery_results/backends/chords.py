@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from celery import maybe_signature, states
-from celery.exceptions import ChordError, TimeoutError as CeleryTimeoutError
+from celery.backends.base import Backend
+from celery.exceptions import ChordError
+from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.utils.encoding import bytes_to_str
 
 from ..records import ChordPart, ChordProgress, ChordRecord, Contents, leaf_ids
@@ -21,7 +23,6 @@ from .waiting import Pace
 if TYPE_CHECKING:
     from celery import Celery
     from celery.app.task import Context
-    from celery.canvas import Signature
     from celery.result import AsyncResult
 
     from ..hooks import Hooks
@@ -32,7 +33,7 @@ __all__ = ["ChordMixin"]
 logger = logging.getLogger(__name__)
 
 
-class ChordMixin:
+class ChordMixin(Backend):
     """Celery's chord API over the storage's chord hooks."""
 
     if TYPE_CHECKING:
@@ -50,18 +51,12 @@ class ChordMixin:
 
         def _decode(self, what: str, contents: Contents) -> Mapping[str, Any]: ...
 
-        def encode_result(self, result: Any, state: str) -> Any: ...
-
-        def exception_to_python(self, exc: Any) -> BaseException | None: ...
-
-        def chord_error_from_stack(self, callback: Signature, exc: Exception) -> Any: ...
-
-    def apply_chord(self, header_result_args: Sequence[Any], body: Signature, **kwargs: Any) -> None:
+    def apply_chord(self, header_result_args: Sequence[Any], body: Any, **kwargs: Any) -> None:
         """Note the chord down before its header is sent (called by Celery's ``chord``)."""
-        header = self.app.GroupResult(*header_result_args)
-        results = [result.as_tuple() for result in header.results]
+        group_id, members = header_result_args[:2]
+        results = [result.as_tuple() for result in members]
         size = len(set(leaf_ids(results)))
-        chord = ChordRecord(group_id=header.id, size=size, results=results)
+        chord = ChordRecord(group_id=group_id, size=size, results=results)
         self._persist("start_chord", chord=chord)
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
@@ -93,23 +88,25 @@ class ChordMixin:
                 part.group_id,
             )
         elif progress.claimed:
-            self._send_body(maybe_signature(request.chord, app=self.app), progress)
+            # The stubs take a chord to be a name; Celery puts the body's signature there.
+            body: Any = request.chord
+            self._send_body(maybe_signature(body, app=self.app), progress)
 
     def _part_contents(self, request: Context, state: str, result: Any) -> Contents | None:
         """Return the encoded result of a task that stores none, so that the chord has it."""
-        task = self.app.tasks.get(getattr(request, "task", None))
+        task = self.app.tasks.get(getattr(request, "task", None) or "")
         if not (getattr(request, "ignore_result", None) or getattr(task, "ignore_result", False)):
             return None
         return self._encode_values({"result": self.encode_result(result, state)})
 
     # -- The body --------------------------------------------------------------------
 
-    def _send_body(self, body: Signature, progress: ChordProgress) -> None:
+    def _send_body(self, body: Any, progress: ChordProgress) -> None:
         group_id = progress.group_id
         try:
             values = self._join(progress)
         except ChordError as error:
-            logger.exception("Chord %s failed: %s", group_id, error)
+            logger.exception("Chord %s failed", group_id)
             self.chord_error_from_stack(body, error)
         except Exception as error:
             logger.exception("Chord %s cannot be joined", group_id)
@@ -122,7 +119,7 @@ class ChordMixin:
         except Exception:
             logger.exception("Chord %s has been dispatched but could not be deleted", group_id)
 
-    def _publish(self, body: Signature, values: list[Any], group_id: str) -> None:
+    def _publish(self, body: Any, values: list[Any], group_id: str) -> None:
         try:
             body.delay(values)
         except Exception as error:

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
-from celery import states
 from django.apps import apps
 from django.db import InterfaceError, OperationalError, connections, models, router
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from .. import hookimpl
 from ..conf import results_settings
-from ..exceptions import IdTooLong
 from ..records import (
     ChordPart,
     ChordProgress,
     ChordRecord,
-    Contents,
     Expiry,
     ExpiryBatch,
-    Retention,
     StorageLocation,
     StoredGroup,
     StoredTask,
 )
-from ..text import shorten, storable
 from .base import ResultBackend
+from .columns import (
+    COLUMNS,
+    require_length,
+    stored_group,
+    stored_task,
+    stored_task_of,
+    task_columns,
+)
 from .database_chords import DatabaseChords
 from .location import require_known
 
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from ..models import GroupResult, TaskResult
 
 __all__ = ["DatabaseBackend", "DatabaseStorage", "DatabaseStoragePlugin", "plugin"]
-
-logger = logging.getLogger(__name__)
 
 _M = TypeVar("_M", bound=models.Model)
 
@@ -80,18 +79,16 @@ class DatabaseStorage:
     group_model: type[GroupResult]
     alias: str | None = None
 
-    @property
     def tasks(self) -> TaskResultManager:
         """The manager of task results, bound to the alias."""
         return cast("TaskResultManager", self._manager(self.task_model))
 
-    @property
     def groups(self) -> GroupResultManager:
         """The manager of group results, bound to the alias."""
         return cast("GroupResultManager", self._manager(self.group_model))
 
-    def _manager(self, model: type[models.Model]) -> models.Manager[Any]:
-        manager = model._default_manager
+    def _manager(self, model: type[models.Model]) -> Any:
+        manager: Any = model._default_manager
         return manager.db_manager(self.alias) if self.alias else manager
 
     @property
@@ -125,19 +122,20 @@ class DatabaseStoragePlugin:
         """Write the row of the task, unless it says SUCCESS already."""
         require_length(storage.task_model, "task_id", task.task_id)
         using = task.using or storage.alias
-        return storage.tasks.write(task.task_id, _columns(storage.task_model, task), using=using)
+        tasks = storage.tasks()
+        return tasks.write(task.task_id, task_columns(storage.task_model, task), using=using)
 
     @hookimpl(trylast=True)
     def load_tasks(
         self, storage: DatabaseStorage, task_ids: Sequence[str], primary: bool
     ) -> list[StoredTask]:
         """Read the rows of the tasks, in as few queries as the database takes."""
-        manager = storage.tasks
+        manager = storage.tasks()
         alias = storage.write_alias() if primary else manager.db
         size = connections[alias].features.max_query_params or len(task_ids) or 1
         rows = manager.using(alias).order_by().values(*COLUMNS)
         return [
-            _stored_task(row)
+            stored_task(row)
             for start in range(0, len(task_ids), size)
             for row in rows.filter(task_id__in=task_ids[start : start + size])
         ]
@@ -145,15 +143,15 @@ class DatabaseStoragePlugin:
     @hookimpl(trylast=True)
     def forget_task(self, storage: DatabaseStorage, task_id: str) -> bool:
         """Delete the row of the task."""
-        rows = storage.tasks.using(storage.write_alias()).filter(task_id=task_id)
-        return rows.delete()[0] > 0
+        rows = storage.tasks().using(storage.write_alias()).filter(task_id=task_id)
+        return bool(rows.delete()[0])
 
     @hookimpl(trylast=True)
     def save_group(self, storage: DatabaseStorage, group: StoredGroup) -> bool:
         """Write the row of the group."""
         require_length(storage.group_model, "group_id", group.group_id)
         contents = group.contents
-        storage.groups.store_group_result(
+        storage.groups().store_group_result(
             contents.content_type,
             contents.content_encoding,
             group.group_id,
@@ -164,14 +162,15 @@ class DatabaseStoragePlugin:
     @hookimpl(trylast=True)
     def load_group(self, storage: DatabaseStorage, group_id: str) -> StoredGroup | None:
         """Read the row of the group."""
-        row = storage.groups.filter(group_id=group_id).first()
-        return None if row is None else _stored_group(row)
+        row = storage.groups().filter(group_id=group_id).first()
+        return None if row is None else stored_group(row)
 
     @hookimpl(trylast=True)
     def forget_group(self, storage: DatabaseStorage, group_id: str) -> bool:
         """Delete the row of the group."""
-        groups = storage.groups
-        return groups.using(groups.write_alias()).filter(group_id=group_id).delete()[0] > 0
+        groups = storage.groups()
+        rows = groups.using(groups.write_alias()).filter(group_id=group_id)
+        return bool(rows.delete()[0])
 
     @hookimpl(trylast=True)
     def start_chord(self, storage: DatabaseStorage, chord: ChordRecord) -> bool:
@@ -216,133 +215,14 @@ class DatabaseStoragePlugin:
     @hookimpl(trylast=True)
     def expire_results(self, storage: DatabaseStorage, expiry: Expiry) -> int:
         """Delete expired rows in batches, and chords that were given up long ago."""
-        deleted = _expire(storage.tasks, "task", _stored_task_of, expiry)
-        deleted += _expire(storage.groups, "group", _stored_group, expiry)
+        deleted = _expire(storage.tasks(), "task", stored_task_of, expiry)
+        deleted += _expire(storage.groups(), "group", stored_group, expiry)
         given_up = max(expiry.expires or 0, results_settings.expire_unfinished_after)
         storage.chords.expire(timezone.now() - timedelta(seconds=given_up))
         return deleted
 
 
 plugin = DatabaseStoragePlugin()
-
-
-# -- Records and rows ----------------------------------------------------------------
-
-#: The name of each content's column.
-CONTENT_COLUMNS = {
-    "result": "result",
-    "traceback": "traceback",
-    "meta": "meta",
-    "args": "task_args",
-    "kwargs": "task_kwargs",
-}
-#: The name of each plain fact's column.
-FACT_COLUMNS = {
-    "task_id": "task_id",
-    "status": "status",
-    "name": "task_name",
-    "worker": "worker",
-    "periodic_task_name": "periodic_task_name",
-    "date_created": "date_created",
-    "date_started": "date_started",
-    "date_done": "date_done",
-}
-COLUMNS = (
-    *CONTENT_COLUMNS.values(),
-    *FACT_COLUMNS.values(),
-    "content_type",
-    "content_encoding",
-)
-#: Facts that are words of somebody's choosing, and may be longer than their column.
-NAMES = ("status", "task_name", "worker", "periodic_task_name")
-
-_logged: set[str] = set()
-
-
-def _columns(model: type[TaskResult], task: StoredTask) -> dict[str, Any]:
-    """Return the values of the row's columns, but for the id and the dates of writing."""
-    contents = task.contents
-    columns: dict[str, Any] = {
-        column: contents.fields.get(name) for name, column in CONTENT_COLUMNS.items()
-    }
-    columns |= {
-        "status": task.status,
-        "task_name": task.name,
-        "worker": task.worker,
-        "periodic_task_name": task.periodic_task_name,
-        "content_type": contents.content_type,
-        "content_encoding": contents.content_encoding,
-        "date_expires": _date_expires(task.retention),
-    }
-    for name in NAMES:
-        columns[name] = _fitting(model, name, columns[name])
-    if task.status == states.STARTED:
-        columns["date_started"] = Now()
-    return columns
-
-
-def _fitting(model: type[models.Model], column: str, text: str | None) -> str | None:
-    """Return ``text`` as the column can hold it; what had to be changed is logged once."""
-    if text is None:
-        return None
-    fitting = shorten(storable(text), _max_length(model, column))
-    if fitting != text and column not in _logged:
-        _logged.add(column)
-        logger.warning(
-            "%s %r does not fit its column and is stored as %r (logged once)",
-            column,
-            text,
-            fitting,
-        )
-    return fitting
-
-
-def require_length(model: type[models.Model], column: str, value: str) -> None:
-    """Raise :class:`IdTooLong` for an id that the column cannot hold."""
-    limit = _max_length(model, column)
-    if len(value) > limit:
-        raise IdTooLong(
-            f"{column} has {len(value)} characters and the column holds {limit}: "
-            f"{shorten(value, 80)!r}. Use shorter ids, or raise "
-            "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH, run makemigrations and migrate"
-        )
-
-
-def _max_length(model: type[models.Model], column: str) -> int:
-    field = cast("models.CharField[Any, Any]", model._meta.get_field(column))
-    return int(field.max_length or 0)
-
-
-def _date_expires(retention: Retention | None) -> datetime | None:
-    if retention is None:
-        return None
-    if retention.seconds is None:
-        # Later than any clean-up, and within every database's range of dates.
-        return timezone.now().replace(year=9999, month=12, day=30)
-    return timezone.now() + timedelta(seconds=retention.seconds)
-
-
-def _stored_task(row: Mapping[str, Any]) -> StoredTask:
-    contents = Contents(
-        fields={name: row[column] for name, column in CONTENT_COLUMNS.items()},
-        content_type=row["content_type"],
-        content_encoding=row["content_encoding"],
-    )
-    facts = {name: row[column] for name, column in FACT_COLUMNS.items()}
-    return StoredTask(**facts, contents=contents)
-
-
-def _stored_task_of(row: TaskResult) -> StoredTask:
-    return _stored_task({column: getattr(row, column) for column in COLUMNS})
-
-
-def _stored_group(row: GroupResult) -> StoredGroup:
-    contents = Contents(
-        fields={"result": row.result},
-        content_type=row.content_type,
-        content_encoding=row.content_encoding,
-    )
-    return StoredGroup(group_id=row.group_id, contents=contents, date_done=row.date_done)
 
 
 # -- Expiry --------------------------------------------------------------------------
@@ -356,9 +236,7 @@ def _expire(manager: Any, kind: Literal["task", "group"], to_record: Any, expiry
 
     ask = expiry.before
     before = None if ask is None else (lambda rows: ask(batch_of(rows)))
-    batches: Iterator[list[Any]] = manager.expire_batches(
-        expiry.expires, expiry.batch_size, before
-    )
+    batches: Iterator[list[Any]] = manager.expire_batches(expiry.expires, expiry.batch_size, before)
     deleted = 0
     for rows in batches:
         deleted += len(rows)

@@ -12,8 +12,8 @@ from django.db import connections, router, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from ..exceptions import IdTooLong
 from ..records import ChordPart, ChordProgress, ChordRecord, Contents
+from .columns import require_length
 
 if TYPE_CHECKING:
     from ..models import ChordCounter
@@ -33,11 +33,7 @@ class DatabaseChords:
 
     def start(self, chord: ChordRecord) -> bool:
         """Insert the counter; return False, and leave it alone, when there is one."""
-        limit = self.counters._meta.get_field("group_id").max_length
-        if len(chord.group_id) > limit:
-            raise IdTooLong(
-                f"group_id has {len(chord.group_id)} characters and the column holds {limit}"
-            )
+        require_length(self.counters, "group_id", chord.group_id)
         _, created = self.counters.objects.using(self.using).get_or_create(
             group_id=chord.group_id,
             defaults={
@@ -139,7 +135,7 @@ class DatabaseChords:
     def finish(self, group_id: str) -> bool:
         """Delete the counter and its parts; return whether there was one."""
         counters = self.counters.objects.using(self.using).filter(group_id=group_id)
-        return counters.delete()[0] > 0
+        return bool(counters.delete()[0])
 
     def expire(self, before: datetime) -> int:
         """Delete the chords that were started before then; return how many rows went."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from celery import states
+from celery.backends.base import Backend
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.utils.encoding import bytes_to_str
 
@@ -39,15 +40,13 @@ class Pace:
         self.next_wait = min(self.next_wait * 2, self.interval)
 
 
-class WaitingMixin:
+class WaitingMixin(Backend):
     """Celery's ``wait_for`` and ``get_many`` for storages that have to be asked."""
 
     if TYPE_CHECKING:
         _cache: Any
 
         def _ensure_not_eager(self) -> None: ...
-
-        def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, Any]: ...
 
         def _load(self, task_ids: list[str], primary: bool = False) -> list[StoredTask]: ...
 

@@ -1,0 +1,152 @@
+"""Records of tasks and groups, and the columns of their rows."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from celery import states
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from ..exceptions import IdTooLong
+from ..records import Contents, Retention, StoredGroup, StoredTask
+from ..text import shorten, storable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.db import models
+
+    from ..models import GroupResult, TaskResult
+
+__all__ = [
+    "COLUMNS",
+    "require_length",
+    "stored_group",
+    "stored_task",
+    "stored_task_of",
+    "task_columns",
+]
+
+logger = logging.getLogger(__name__)
+
+#: The name of each content's column.
+CONTENT_COLUMNS = {
+    "result": "result",
+    "traceback": "traceback",
+    "meta": "meta",
+    "args": "task_args",
+    "kwargs": "task_kwargs",
+}
+#: The name of each plain fact's column.
+FACT_COLUMNS = {
+    "task_id": "task_id",
+    "status": "status",
+    "name": "task_name",
+    "worker": "worker",
+    "periodic_task_name": "periodic_task_name",
+    "date_created": "date_created",
+    "date_started": "date_started",
+    "date_done": "date_done",
+}
+COLUMNS = (
+    *CONTENT_COLUMNS.values(),
+    *FACT_COLUMNS.values(),
+    "content_type",
+    "content_encoding",
+)
+#: Facts that are words of somebody's choosing, and may be longer than their column.
+NAMES = ("status", "task_name", "worker", "periodic_task_name")
+
+_logged: set[str] = set()
+
+
+def task_columns(model: type[TaskResult], task: StoredTask) -> dict[str, Any]:
+    """Return the values of the row's columns, but for the id and the dates of writing."""
+    contents = task.contents
+    columns: dict[str, Any] = {
+        column: contents.fields.get(name) for name, column in CONTENT_COLUMNS.items()
+    }
+    columns |= {
+        "status": task.status,
+        "task_name": task.name,
+        "worker": task.worker,
+        "periodic_task_name": task.periodic_task_name,
+        "content_type": contents.content_type,
+        "content_encoding": contents.content_encoding,
+        "date_expires": _date_expires(task.retention),
+    }
+    for name in NAMES:
+        columns[name] = _fitting(model, name, columns[name])
+    if task.status == states.STARTED:
+        columns["date_started"] = Now()
+    return columns
+
+
+def _fitting(model: type[models.Model], column: str, text: str | None) -> str | None:
+    """Return ``text`` as the column can hold it; what had to be changed is logged once."""
+    if text is None:
+        return None
+    fitting = shorten(storable(text), _max_length(model, column))
+    if fitting != text and column not in _logged:
+        _logged.add(column)
+        logger.warning(
+            "%s %r does not fit its column and is stored as %r (logged once)",
+            column,
+            text,
+            fitting,
+        )
+    return fitting
+
+
+def require_length(model: type[models.Model], column: str, value: str) -> None:
+    """Raise :class:`IdTooLong` for an id that the column cannot hold."""
+    limit = _max_length(model, column)
+    if len(value) > limit:
+        raise IdTooLong(
+            f"{column} has {len(value)} characters and the column holds {limit}: "
+            f"{shorten(value, 80)!r}. Use shorter ids, or raise "
+            "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH, run makemigrations and migrate"
+        )
+
+
+def _max_length(model: type[models.Model], column: str) -> int:
+    field = cast("models.CharField[Any, Any]", model._meta.get_field(column))
+    return int(field.max_length or 0)
+
+
+def _date_expires(retention: Retention | None) -> datetime | None:
+    if retention is None:
+        return None
+    if retention.seconds is None:
+        # Later than any clean-up, and within every database's range of dates.
+        return timezone.now().replace(year=9999, month=12, day=30)
+    return timezone.now() + timedelta(seconds=retention.seconds)
+
+
+def stored_task(row: Mapping[str, Any]) -> StoredTask:
+    """Return the record of a row, which is given by its columns."""
+    contents = Contents(
+        fields={name: row[column] for name, column in CONTENT_COLUMNS.items()},
+        content_type=row["content_type"],
+        content_encoding=row["content_encoding"],
+    )
+    facts = {name: row[column] for name, column in FACT_COLUMNS.items()}
+    return StoredTask(**facts, contents=contents)
+
+
+def stored_task_of(row: TaskResult) -> StoredTask:
+    """Return the record of a model instance."""
+    return stored_task({column: getattr(row, column) for column in COLUMNS})
+
+
+def stored_group(row: GroupResult) -> StoredGroup:
+    """Return the record of a group's model instance."""
+    contents = Contents(
+        fields={"result": row.result},
+        content_type=row.content_type,
+        content_encoding=row.content_encoding,
+    )
+    return StoredGroup(group_id=row.group_id, contents=contents, date_done=row.date_done)
