@@ -32,7 +32,9 @@ class Built(NamedTuple):
 
 def copy_sources(target: Path) -> set[str]:
     """Copy the files that git knows or would take, so that no leftover of a build is among them."""
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    # A CI's checkout may belong to another user than the one who runs the tests.
+    git = ["git", "-c", f"safe.directory={ROOT}"]
+    listing = [*git, "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     sources = {name for name in names.splitlines() if (ROOT / name).is_file()}
     for name in sources:
