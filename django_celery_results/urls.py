@@ -30,29 +30,38 @@ class TaskPatternConverter:
 
 register_converter(TaskPatternConverter, "task_pattern")
 
-urlpatterns: list[URLPattern] = [
-    path(
-        "task/done/<task_pattern:task_id>/",
-        views.is_task_successful,
-        name="celery-is_task_successful",
-    ),
-    path("task/status/<task_pattern:task_id>/", views.task_status, name="celery-task_status"),
-    path(
-        "group/done/<task_pattern:group_id>/",
-        views.is_group_successful,
-        name="celery-is_group_successful",
-    ),
-    path("group/status/<task_pattern:group_id>/", views.group_status, name="celery-group_status"),
-]
 
-if results_settings.id_first_urls:
+def noun_first_patterns() -> list[URLPattern]:
+    """Return the URLs that begin with ``task/`` or ``group/``."""
+    return [
+        path(
+            "task/done/<task_pattern:task_id>/",
+            views.is_task_successful,
+            name="celery-is_task_successful",
+        ),
+        path("task/status/<task_pattern:task_id>/", views.task_status, name="celery-task_status"),
+        path(
+            "group/done/<task_pattern:group_id>/",
+            views.is_group_successful,
+            name="celery-is_group_successful",
+        ),
+        path(
+            "group/status/<task_pattern:group_id>/",
+            views.group_status,
+            name="celery-group_status",
+        ),
+    ]
+
+
+def id_first_patterns() -> list[URLPattern]:
+    """Return the older URLs, which begin with the id; warn (``DeprecationWarning``) of them."""
     warnings.warn(
         "The URLs of django-celery-results that begin with the id are deprecated: use those "
         "that begin with task/ or group/, and set DJANGO_CELERY_RESULTS_ID_FIRST_URLS = False.",
         DeprecationWarning,
-        stacklevel=1,
+        stacklevel=2,
     )
-    urlpatterns += [
+    return [
         path(
             "<task_pattern:task_id>/done/",
             views.is_task_successful,
@@ -70,3 +79,15 @@ if results_settings.id_first_urls:
             name="celery-group_status",
         ),
     ]
+
+
+def chosen_patterns() -> list[URLPattern]:
+    """Return the URLs that the settings ask for.
+
+    The older ones come last: as in 2.6, it is them that ``reverse`` gives while they last.
+    """
+    older = id_first_patterns() if results_settings.id_first_urls else []
+    return noun_first_patterns() + older
+
+
+urlpatterns = chosen_patterns()

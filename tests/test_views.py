@@ -1,0 +1,254 @@
+"""What the JSON endpoints answer."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import Celery, states
+from celery._state import get_current_app
+
+from django_celery_results.models import GroupResult, TaskResult
+from django_celery_results.views import presentable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.test import Client
+
+pytestmark = [
+    pytest.mark.django_db,
+    # The test site includes the URLs with their older forms.
+    pytest.mark.filterwarnings("ignore:The URLs of django-celery-results:DeprecationWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def app() -> Iterator[Celery]:
+    """The current app, which stores in the database and reads pickle too."""
+    before = get_current_app()
+    app = Celery("views", set_as_current=True)
+    app.conf.update(result_backend="django-db", result_accept_content=["json", "pickle"])
+    yield app
+    before.set_current()
+
+
+def fetch(client: Client, path: str, status: int = 200) -> Any:
+    """Return the JSON at ``path``, which has to be answered with ``status``."""
+    response = client.get(path)
+    assert status == response.status_code
+    assert "application/json" == response.headers["Content-Type"]
+    return response.json()
+
+
+def save_group(app: Celery, group_id: str, *members: Any) -> None:
+    """Save a group of tasks given by id, or of groups."""
+    results = [app.AsyncResult(one) if isinstance(one, str) else one for one in members]
+    app.GroupResult(group_id, results).save()
+
+
+def corrupt(task_id: str) -> None:
+    """Store a row that says it is JSON and is not."""
+    TaskResult.objects.create(
+        task_id=task_id,
+        status=states.SUCCESS,
+        content_type="application/json",
+        content_encoding="utf-8",
+        result="{",
+    )
+
+
+def test_done_of_a_finished_task(client: Client, app: Celery) -> None:
+    """A task that ended well was executed."""
+    app.backend.mark_as_done("t1", 3)
+    assert {"task": {"id": "t1", "executed": True}} == fetch(client, "/task/done/t1/")
+
+
+@pytest.mark.parametrize("state", [states.PENDING, states.STARTED, "PROGRESS"])
+def test_done_of_an_unfinished_task(client: Client, app: Celery, state: str) -> None:
+    """A task that is under way was not executed."""
+    app.backend.store_result("t1", None, state)
+    assert {"task": {"id": "t1", "executed": False}} == fetch(client, "/task/done/t1/")
+
+
+def test_done_of_an_unknown_task(client: Client) -> None:
+    """A task of which nothing is known was not executed."""
+    assert {"task": {"id": "t1", "executed": False}} == fetch(client, "/task/done/t1/")
+
+
+def test_status_of_a_finished_task(client: Client, app: Celery) -> None:
+    """The result is the value itself."""
+    app.backend.mark_as_done("t1", {"sum": 3})
+    expected = {"task": {"id": "t1", "status": "SUCCESS", "result": {"sum": 3}}}
+    assert expected == fetch(client, "/task/status/t1/")
+
+
+def test_status_of_a_task_in_a_custom_state(client: Client, app: Celery) -> None:
+    """Progress is shown as the task reported it."""
+    app.backend.store_result("t1", {"percent": 40}, "PROGRESS")
+    expected = {"task": {"id": "t1", "status": "PROGRESS", "result": {"percent": 40}}}
+    assert expected == fetch(client, "/task/status/t1/")
+
+
+def test_status_of_an_unknown_task(client: Client) -> None:
+    """As everywhere in Celery, it is pending."""
+    expected = {"task": {"id": "t1", "status": "PENDING", "result": None}}
+    assert expected == fetch(client, "/task/status/t1/")
+
+
+def test_status_of_a_failure(client: Client, app: Celery) -> None:
+    """The exception's repr and class, and the traceback."""
+    app.backend.mark_as_failure("t1", ValueError("broken"), traceback="Traceback: lines")
+    expected = {
+        "id": "t1",
+        "status": "FAILURE",
+        "result": "ValueError('broken')",
+        "exc": "builtins.ValueError",
+        "traceback": "Traceback: lines",
+    }
+    assert {"task": expected} == fetch(client, "/task/status/t1/")
+
+
+def test_status_of_a_revoked_task(client: Client, app: Celery) -> None:
+    """Being revoked is a failure of its own class."""
+    app.backend.mark_as_revoked("t1", "by hand")
+    task = fetch(client, "/task/status/t1/")["task"]
+    assert ("REVOKED", "celery.exceptions.TaskRevokedError") == (task["status"], task["exc"])
+
+
+def test_a_result_that_json_cannot_carry_is_shown_as_its_repr(client: Client, app: Celery) -> None:
+    """The backend may hold anything that pickle takes."""
+    app.conf.result_serializer = "pickle"
+    app.backend.mark_as_done("t1", {(1, 2): b"\xff"})
+    assert r"{(1, 2): b'\xff'}" == fetch(client, "/task/status/t1/")["task"]["result"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "value"),
+    [
+        ({"a": [1, None]}, {"a": [1, None]}),
+        (date(2026, 2, 28), date(2026, 2, 28)),
+        ("{1}", {1}),
+        ("nan", float("nan")),
+        ("KeyError('a')", KeyError("a")),
+    ],
+)
+def test_presentable_values(expected: Any, value: Any) -> None:
+    """What JSON carries stays as it is; all else becomes its repr."""
+    assert expected == presentable(value)
+
+
+def test_a_value_that_contains_itself_is_shown_as_its_repr() -> None:
+    """JSON has no end to it."""
+    value: list[Any] = []
+    value.append(value)
+    assert "[[...]]" == presentable(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/task/done/t1/", {"id": "t1", "executed": False}),
+        ("/task/status/t1/", {"id": "t1", "status": None, "result": None}),
+    ],
+)
+def test_a_corrupt_row_is_an_error_in_json(
+    client: Client, caplog: pytest.LogCaptureFixture, path: str, expected: dict[str, Any]
+) -> None:
+    """The cause goes to the log, not to whoever asks."""
+    corrupt("t1")
+    expected = {"task": expected | {"error": "The stored result cannot be read."}}
+    assert expected == fetch(client, path, status=500)
+    assert "The result of t1 cannot be read" in caplog.text
+
+
+def test_done_of_a_group(client: Client, app: Celery) -> None:
+    """Task by task."""
+    app.backend.mark_as_done("t1", 1)
+    save_group(app, "g1", "t1", "t2")
+    expected = [{"id": "t1", "executed": True}, {"id": "t2", "executed": False}]
+    assert {"group": {"id": "g1", "results": expected}} == fetch(client, "/group/done/g1/")
+
+
+def test_done_of_an_unknown_group(client: Client) -> None:
+    """An empty list."""
+    assert {"group": {"id": "g1", "results": []}} == fetch(client, "/group/done/g1/")
+
+
+def test_status_of_a_group(client: Client, app: Celery) -> None:
+    """Values as they are, exceptions as their repr."""
+    app.backend.mark_as_done("t1", 1)
+    app.backend.mark_as_failure("t2", ValueError("broken"))
+    save_group(app, "g1", "t1", "t2", "t3")
+    expected = [
+        {"result": 1, "status": "SUCCESS"},
+        {"result": "ValueError('broken')", "status": "FAILURE"},
+        {"result": None, "status": "PENDING"},
+    ]
+    assert {"group": {"id": "g1", "results": expected}} == fetch(client, "/group/status/g1/")
+
+
+def test_status_of_an_unknown_group(client: Client) -> None:
+    """Not found, and still JSON."""
+    expected = {"id": "g1", "results": [], "error": "There is no group with this id."}
+    assert {"group": expected} == fetch(client, "/group/status/g1/", status=404)
+
+
+@pytest.mark.parametrize(
+    ("expected", "states_of_members"),
+    [
+        ("SUCCESS", [states.SUCCESS, states.SUCCESS]),
+        ("PENDING", [states.SUCCESS, states.STARTED]),
+        ("FAILURE", [states.FAILURE, states.STARTED]),
+    ],
+)
+def test_status_of_a_group_in_a_group(
+    client: Client, app: Celery, expected: str, states_of_members: list[str]
+) -> None:
+    """Its result is the list of its own, its state what they have in common."""
+    for index, state in enumerate(states_of_members):
+        result = KeyError("x") if state == states.FAILURE else None
+        app.backend.store_result(f"t{index}", result, state)
+    save_group(app, "g1", app.GroupResult("inner", [app.AsyncResult("t0"), app.AsyncResult("t1")]))
+    [inner] = fetch(client, "/group/status/g1/")["group"]["results"]
+    assert states_of_members == [one["status"] for one in inner["result"]]
+    assert expected == inner["status"]
+
+
+def test_a_corrupt_task_does_not_hide_its_group(client: Client, app: Celery) -> None:
+    """The others are shown."""
+    corrupt("t1")
+    app.backend.mark_as_done("t2", 2)
+    save_group(app, "g1", "t1", "t2")
+    bad, good = fetch(client, "/group/status/g1/")["group"]["results"]
+    message = "The stored result cannot be read."
+    assert {"status": None, "result": None, "error": message} == bad
+    assert {"result": 2, "status": "SUCCESS"} == good
+
+
+@pytest.mark.parametrize("path", ["/group/done/g1/", "/group/status/g1/"])
+def test_a_corrupt_group_is_an_error_in_json(client: Client, path: str) -> None:
+    """The cause goes to the log, not to whoever asks."""
+    GroupResult.objects.create(
+        group_id="g1", content_type="application/json", content_encoding="utf-8", result="{"
+    )
+    expected = {"id": "g1", "results": [], "error": "The stored result cannot be read."}
+    assert {"group": expected} == fetch(client, path, status=500)
+
+
+@pytest.mark.parametrize("method", ["get", "head", "post"])
+def test_any_method_is_answered(client: Client, method: str) -> None:
+    """As in 2.6."""
+    assert 200 == getattr(client, method)("/task/done/t1/").status_code
+
+
+def test_an_odd_id_is_not_found(client: Client) -> None:
+    """It never reaches the database."""
+    assert 404 == client.get("/task/status/a%00b/").status_code
+
+
+def test_errors_are_told_in_the_readers_language(client: Client) -> None:
+    """Through Django's own choice of language."""
+    response = client.get("/group/status/g1/", headers={"accept-language": "es"})
+    assert "No existe ningún grupo con este id." == response.json()["group"]["error"]
