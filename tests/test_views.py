@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
     from django.test import Client
 
-pytestmark = [
-    pytest.mark.django_db,
-    # The test site includes the URLs with their older forms.
-    pytest.mark.filterwarnings("ignore:The URLs of django-celery-results:DeprecationWarning"),
-]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,269 @@
+"""The admin's pages and their action."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+import pytest
+from celery import Celery, states
+from celery._state import get_current_app
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
+from django.urls import reverse
+
+from django_celery_results.admin import GroupResultAdmin, TaskResultAdmin
+from django_celery_results.models import GroupResult, TaskResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django.contrib.auth.models import User
+    from django.test import Client
+    from pytest_django import Settings
+
+pytestmark = pytest.mark.django_db
+
+CHANGELIST = "admin:django_celery_results_taskresult_changelist"
+CHANGE = "admin:django_celery_results_taskresult_change"
+
+
+class NightlyResult(TaskResult):
+    """A proxy model such as sites make for an admin page of their own."""
+
+    class Meta:
+        proxy = True
+        app_label = "dependent"
+
+
+def task(task_id: str, status: str = states.SUCCESS, **fields: Any) -> TaskResult:
+    """Store and return a row."""
+    content = {"content_type": "application/json", "content_encoding": "utf-8"}
+    row: TaskResult = TaskResult.objects.create(task_id=task_id, status=status, **content, **fields)
+    return row
+
+
+@pytest.fixture
+def app() -> Iterator[Celery]:
+    """The current app, whose broker is in this process."""
+    before = get_current_app()
+    app = Celery("admin", set_as_current=True)
+    # An exchange of its own: what earlier tests sent stays in this process too.
+    app.conf.update(broker_url="memory://", control_exchange=f"admin-{uuid4()}")
+    yield app
+    before.set_current()
+
+
+@pytest.fixture
+def revoked(app: Celery) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What a worker would hear of revoked tasks since the test began."""
+    heard: list[dict[str, Any]] = []
+    with app.connection_for_read() as connection:
+        control: Any = app.control
+        node = control.mailbox.Node(
+            "listener", handlers={"revoke": lambda _state, **arguments: heard.append(arguments)}
+        )
+        node.channel = connection.default_channel
+        node.listen()
+
+        def listen() -> list[dict[str, Any]]:
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.2)
+            return heard
+
+        yield listen
+
+
+def terminate(client: Client, *rows: TaskResult) -> Any:
+    """Choose the action for the rows."""
+    selected = [str(row.pk) for row in rows]
+    data = {"action": "terminate_tasks", ACTION_CHECKBOX_NAME: selected}
+    return client.post(reverse(CHANGELIST), data)
+
+
+def told(response: Any) -> list[tuple[str, str]]:
+    """Return the messages that the next page shows, with their levels."""
+    shown = get_messages(response.wsgi_request)
+    return [(message.level_tag, message.message) for message in shown]
+
+
+def with_permissions(user: User, *names: str) -> User:
+    """Give the permissions to ``user`` and return it, as a member of the staff."""
+    user.is_staff = True
+    user.is_superuser = False
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    return user
+
+
+def test_both_models_are_registered() -> None:
+    """On the default site, with the classes that sites import."""
+    registry = admin.site._registry
+    assert TaskResultAdmin is type(registry[TaskResult])
+    assert GroupResultAdmin is type(registry[GroupResult])
+
+
+def test_the_task_page_is_that_of_2_6() -> None:
+    """Columns, filters, search and fieldsets."""
+    page = TaskResultAdmin(TaskResult, admin.site)
+    columns = ("task_id", "periodic_task_name", "task_name", "date_done", "status", "worker")
+    filters = ("status", "date_done", "periodic_task_name", "task_name", "worker")
+    search = ("task_name", "task_id", "status", "task_args", "task_kwargs")
+    assert ("date_done", columns) == (page.date_hierarchy, page.list_display)
+    assert (filters, search) == (page.list_filter, page.search_fields)
+    assert ["None", "Parameters", "Result"] == [
+        str(name) for name, _ in cast("Any", page.fieldsets)
+    ]
+
+
+def test_the_task_list_shows_results(admin_client: Client) -> None:
+    """Newest first, with a link to each."""
+    row = task("t1", task_name="add", worker="w1")
+    content = admin_client.get(reverse(CHANGELIST)).content.decode()
+    assert reverse(CHANGE, args=[row.pk]) in content
+    assert "add" in content
+
+
+@pytest.mark.parametrize("query", ["q=needle", "status=FAILURE", "worker=w-needle"])
+def test_the_task_list_finds_and_filters(admin_client: Client, query: str) -> None:
+    """By the fields of 2.6."""
+    task("t-needle", states.FAILURE, worker="w-needle", task_args="needle")
+    task("t-hay")
+    content = admin_client.get(f"{reverse(CHANGELIST)}?{query}").content.decode()
+    assert "t-needle" in content
+    assert "t-hay" not in content
+
+
+def test_the_group_list_shows_groups(admin_client: Client) -> None:
+    """With the search by id."""
+    GroupResult.objects.create(group_id="g-needle")
+    url = reverse("admin:django_celery_results_groupresult_changelist")
+    assert "g-needle" in admin_client.get(f"{url}?q=needle").content.decode()
+
+
+def form_fields(client: Client, url: str) -> set[str]:
+    """Return the fields that the page at ``url`` lets people change."""
+    return set(client.get(url).context["adminform"].form.fields)
+
+
+def test_a_task_is_only_shown(admin_client: Client) -> None:
+    """Unless the settings say otherwise."""
+    url = reverse(CHANGE, args=[task("t1", result='"a result"').pk])
+    assert set() == form_fields(admin_client, url)
+    assert "a result" in admin_client.get(url).content.decode()
+
+
+def test_a_group_is_only_shown(admin_client: Client) -> None:
+    """Unless the settings say otherwise."""
+    row = GroupResult.objects.create(group_id="g1")
+    url = reverse("admin:django_celery_results_groupresult_change", args=[row.pk])
+    assert set() == form_fields(admin_client, url)
+
+
+def test_a_task_can_be_edited_where_allowed(admin_client: Client, settings: Settings) -> None:
+    """All but the dates, the result and the meta; the setting holds from the next request on."""
+    url = reverse(CHANGE, args=[task("t1").pk])
+    assert set() == form_fields(admin_client, url)
+    settings.DJANGO_CELERY_RESULTS = {"ALLOW_EDITS": True}
+    expected = {
+        "task_id",
+        "task_name",
+        "periodic_task_name",
+        "status",
+        "worker",
+        "content_type",
+        "content_encoding",
+        "task_args",
+        "task_kwargs",
+        "traceback",
+    }
+    assert expected == form_fields(admin_client, url)
+
+
+def test_a_group_can_be_edited_where_allowed(admin_client: Client, settings: Settings) -> None:
+    """All but the dates and the result."""
+    settings.DJANGO_CELERY_RESULTS = {"ALLOW_EDITS": True}
+    row = GroupResult.objects.create(group_id="g1")
+    url = reverse("admin:django_celery_results_groupresult_change", args=[row.pk])
+    assert {"group_id", "content_type", "content_encoding"} == form_fields(admin_client, url)
+
+
+def test_a_subclass_serves_a_proxy_model(rf: Any) -> None:
+    """Read-only as well, although a proxy has no columns of its own."""
+    page = type("NightlyAdmin", (TaskResultAdmin,), {})(NightlyResult, admin.site)
+    shown = set(page.get_readonly_fields(rf.get("/")))
+    assert {field.name for field in TaskResult._meta.fields} == shown
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("unfinished", "expected"),
+    [
+        (1, "Asked the workers to end 1 task."),
+        (2, "Asked the workers to end 2 tasks."),
+    ],
+)
+def test_terminate_says_how_many_tasks_were_meant(
+    admin_client: Client, unfinished: int, expected: str
+) -> None:
+    """Finished ones are not counted."""
+    rows = [task(f"t{index}", states.STARTED) for index in range(unfinished)]
+    response = terminate(admin_client, *rows, task("done"), task("failed", states.FAILURE))
+    assert [("success", expected)] == told(response)
+
+
+def test_terminate_asks_the_workers(
+    admin_client: Client, revoked: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """To kill those that run and to skip those that wait, and no others."""
+    rows = [task("running", states.STARTED), task("waiting", states.PENDING), task("done")]
+    terminate(admin_client, *rows)
+    [message] = revoked()
+    assert {"running", "waiting"} == set(message["task_id"])
+    assert message["terminate"] is True
+
+
+def test_terminate_leaves_finished_tasks_alone(
+    admin_client: Client, revoked: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """With nothing to end no worker is asked."""
+    response = terminate(admin_client, task("done"))
+    assert [("warning", "All of the selected tasks have already ended.")] == told(response)
+    assert [] == revoked()
+
+
+def test_terminate_says_that_the_broker_is_away(admin_client: Client, app: Celery) -> None:
+    """An error message on the page, not an error page."""
+    app.conf.update(broker_url="amqp://guest:secret@127.0.0.1:1//")
+    response = terminate(admin_client, task("running", states.STARTED))
+    [(level, text)] = told(response)
+    assert (302, "error") == (response.status_code, level)
+    assert text.startswith("The message broker cannot be reached, so no task was ended: ")
+    assert "secret" not in text
+
+
+def test_terminate_needs_the_permission_to_change(
+    client: Client, django_user_model: type[User], revoked: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """Whoever may only look is not offered the action, and cannot choose it either."""
+    user = django_user_model.objects.create_user("viewer")
+    client.force_login(with_permissions(user, "view_taskresult"))
+    row = task("running", states.STARTED)
+    assert "terminate_tasks" not in client.get(reverse(CHANGELIST)).content.decode()
+    terminate(client, row)
+    assert [] == revoked()
+
+
+@pytest.mark.usefixtures("app")
+def test_terminate_is_offered_with_the_permission(
+    client: Client, django_user_model: type[User]
+) -> None:
+    """Changing is enough; it takes no superuser."""
+    user = django_user_model.objects.create_user("operator")
+    client.force_login(with_permissions(user, "view_taskresult", "change_taskresult"))
+    row = task("running", states.STARTED)
+    assert "Terminate selected tasks" in client.get(reverse(CHANGELIST)).content.decode()
+    assert [("success", "Asked the workers to end 1 task.")] == told(terminate(client, row))
