@@ -23,4 +23,13 @@ class CeleryResultConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
+        from . import checks
+
         register(check_migration_history, Tags.database)
+        for check in (
+            checks.check_settings,
+            checks.check_options,
+            checks.check_plugins,
+            checks.check_backend,
+        ):
+            register(check)

@@ -37,6 +37,10 @@ DEFAULT_BATCH_SIZE = 1000
 class ResultsSettings:
     """Typed access to every setting of this package."""
 
+    def raw(self, name: str) -> Any:
+        """Return the setting ``name`` as written, ``None`` when it is not set."""
+        return getattr(settings, name, None)
+
     @property
     def task_id_max_length(self) -> int:
         """``DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH``: characters in every id column."""

@@ -342,7 +342,11 @@ def _closest_hook(name: str) -> str:
 def hook_names() -> list[str]:
     """Return the names of all hooks, in the order of the contract."""
     specified = new_manager().hook
-    return [name for name in vars(hookspecs) if hasattr(specified, name)]
+    return [
+        name
+        for name in vars(hookspecs)
+        if isinstance(getattr(specified, name, None), pluggy.HookCaller)
+    ]
 
 
 def _require_complete_storage(manager: pluggy.PluginManager, name: str) -> None:
