@@ -1,0 +1,97 @@
+"""``manage.py celery_results``: what it prints of plugins and hooks."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from django_celery_results import hookimpl
+from django_celery_results.plugins import hook_names
+
+
+class Tagging:
+    """A plugin for the settings."""
+
+    django_celery_results_name = "tagging"
+
+    @hookimpl
+    def before_store(self, task: Any) -> None:
+        """Tag the task."""
+
+
+def output(*arguments: str) -> str:
+    """What the command prints."""
+    out = StringIO()
+    call_command("celery_results", *arguments, stdout=out, no_color=True)
+    return out.getvalue()
+
+
+def test_plugins_are_printed_in_execution_order() -> None:
+    """The settings' plugin is called first, and stands first."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Tagging]}):
+        lines = output("plugins").splitlines()
+    assert ["PLUGIN", "tagging", "codec", "django-cache", "django-db"] == [
+        line.split()[0] for line in lines
+    ]
+
+
+def test_plugins_that_are_not_active_are_counted() -> None:
+    """A disabled plugin is not listed, and not passed over in silence either."""
+    with override_settings(DJANGO_CELERY_RESULTS={"DISABLED_PLUGINS": ["django-cache"]}):
+        printed = output("plugins")
+    assert "django-cache" not in printed
+    assert "1 more not active; --all shows why." in printed
+
+
+def test_all_plugins_are_printed_with_the_reason() -> None:
+    """With --all, disabled and failed ones are listed with why, even where plugins are strict."""
+    options = {"DISABLED_PLUGINS": ["django-cache"], "PLUGINS": ["no.such.module"]}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        printed = output("plugins", "--all")
+    assert "django-cache: disabled: named in DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']" in printed
+    assert "no.such.module: failed: ModuleNotFoundError: No module named 'no'" in printed
+
+
+def test_plugins_as_json_have_every_field() -> None:
+    """JSON holds what the typed description holds."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Tagging]}):
+        first = json.loads(output("plugins", "--json"))[0]
+    expected = {
+        "name": "tagging",
+        "distribution": "",
+        "version": "",
+        "origin": "settings",
+        "reference": f"{__name__}:Tagging",
+        "hooks": ["before_store"],
+        "status": "active",
+        "reason": "",
+    }
+    assert expected == first
+
+
+def test_hooks_are_printed_with_signature_and_implementers() -> None:
+    """The contract is shown as code would call it."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Tagging]}):
+        printed = output("hooks")
+    assert "before_store(task: TaskRecord) -> None\n" in printed
+    assert "calls all; implemented by: tagging\n" in printed
+    assert "result; implemented by: django-db, django-cache
+" in printed
+
+
+def test_hooks_as_json_are_complete_and_in_order() -> None:
+    """JSON has every hook, in the order of the contract."""
+    hooks = json.loads(output("hooks", "--json"))
+    assert hook_names() == [hook["name"] for hook in hooks]
+    assert {"name", "signature", "summary", "firstresult", "plugins"} == set(hooks[0])
+
+
+def test_an_action_is_required() -> None:
+    """Called without an action, the command says which there are."""
+    with pytest.raises(CommandError, match="ACTION"):
+        output()

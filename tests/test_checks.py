@@ -1,0 +1,215 @@
+"""System checks: one test for each id, and that a right configuration has none."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.checks import run_checks
+from django.test import override_settings
+
+from django_celery_results import checks, migration_history
+from django_celery_results.checks import (
+    check_backend,
+    check_options,
+    check_plugins,
+    check_settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.core.checks import CheckMessage
+
+#: A value that each option must refuse, by the id that then reports it.
+WRONG_OPTIONS = {
+    "E002": {"ALLOW_EDITS": "yes"},
+    "E003": {"PLUGINS": "myproject.hooks"},
+    "E004": {"DISABLED_PLUGINS": ["zstd", 3]},
+    "E005": {"STRICT_PLUGINS": 0},
+    "E006": {"CODINGS": "application/x-gzip"},
+    "E009": {"EXPIRE_UNFINISHED_AFTER": timedelta(0)},
+    "E011": {"EXPIRE_BATCH_SIZE": 0},
+}
+
+
+def ids(messages: Sequence[CheckMessage]) -> list[str]:
+    """The ids of the messages, without the package's prefix."""
+    return [str(message.id).removeprefix("django_celery_results.") for message in messages]
+
+
+def test_a_site_without_settings_has_nothing_to_report() -> None:
+    """The defaults of every setting are right."""
+    found = [*check_settings(), *check_options(), *check_plugins(), *check_backend()]
+    assert [] == found
+
+
+def test_right_options_have_nothing_to_report() -> None:
+    """Each option takes a value of its kind."""
+    options = {
+        "ALLOW_EDITS": True,
+        "PLUGINS": [],
+        "DISABLED_PLUGINS": ["django-cache"],
+        "STRICT_PLUGINS": False,
+        "CODINGS": ["gzip"],
+        "EXPIRE_UNFINISHED_AFTER": 3600.5,
+        "EXPIRE_BATCH_SIZE": 10,
+        "codec": {},
+    }
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        assert [] == [*check_options(), *check_plugins()]
+
+
+def test_the_checks_are_registered_with_django() -> None:
+    """`manage.py check` runs them."""
+    with override_settings(DJANGO_CELERY_RESULTS=[]):
+        assert "E001" in ids(run_checks())
+
+
+def test_options_that_are_no_dict_are_e001() -> None:
+    """A list of options is refused, and nothing else is said about it."""
+    with override_settings(DJANGO_CELERY_RESULTS=["ALLOW_EDITS"]):
+        assert ["E001"] == ids(check_options())
+
+
+@pytest.mark.parametrize("check_id", WRONG_OPTIONS)
+def test_a_wrong_option_has_its_own_id(check_id: str) -> None:
+    """A value of the wrong kind is reported under the option's id, with both in the text."""
+    options = WRONG_OPTIONS[check_id]
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        (message,) = check_options()
+    ((key, value),) = options.items()
+    assert [check_id] == ids([message])
+    assert f"DJANGO_CELERY_RESULTS[{key!r}] is {value!r}; it has to be " in message.msg
+
+
+@pytest.mark.parametrize("age", [True, -1, "1d", timedelta(days=-1)])
+def test_an_age_is_positive_seconds_or_a_timedelta(age: object) -> None:
+    """Ages are neither booleans, nor text, nor negative."""
+    with override_settings(DJANGO_CELERY_RESULTS={"EXPIRE_UNFINISHED_AFTER": age}):
+        assert ["E009"] == ids(check_options())
+
+
+@pytest.mark.parametrize("length", [0, -1, "255", True])
+def test_a_wrong_id_length_is_e007(length: object) -> None:
+    """The length of id columns is a positive number."""
+    with override_settings(DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH=length):
+        assert ["E007"] == ids(check_settings())
+
+
+def test_a_wrong_id_first_urls_is_e008() -> None:
+    """Whether the older URLs are served is a boolean."""
+    with override_settings(DJANGO_CELERY_RESULTS_ID_FIRST_URLS="no"):
+        assert ["E008"] == ids(check_settings())
+
+
+def test_a_plugin_that_fails_is_e010_with_its_cause() -> None:
+    """The error names the plugin and why it did not load."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": ["no.such.module"]}):
+        (message,) = check_plugins()
+    assert ["E010"] == ids([message])
+    assert "'no.such.module' (settings, no.such.module) failed to load" in message.msg
+    assert "No module named 'no'" in message.msg
+
+
+def test_a_plugin_that_fails_is_a_warning_where_plugins_are_not_strict() -> None:
+    """STRICT_PLUGINS = False lets the site start."""
+    options = {"PLUGINS": ["no.such.module"], "STRICT_PLUGINS": False}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        assert ["W010"] == ids(check_plugins())
+
+
+def test_a_coding_that_is_not_installed_is_e012() -> None:
+    """The error names the coding and lists those that are there."""
+    with override_settings(DJANGO_CELERY_RESULTS={"CODINGS": ["lz4"]}):
+        (message,) = check_plugins()
+    assert ["E012"] == ids([message])
+    assert "'lz4'" in message.msg
+    assert "application/x-gzip" in str(message.hint)
+
+
+def test_a_chain_of_codings_that_no_column_holds_is_e014() -> None:
+    """What content_encoding has to record fits its column."""
+    with override_settings(DJANGO_CELERY_RESULTS={"CODINGS": ["gzip"] * 4}):
+        assert ["E014"] == ids(check_plugins())
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ({"CELERY_RESULT_BACKEND": "django-db://nowhere"}, "'nowhere'"),
+        ({"CELERY_RESULT_BACKEND": "django-db://?option=1"}, "'option'"),
+        ({"CELERY_RESULT_BACKEND": "django-cache://nowhere"}, "'nowhere'"),
+        (
+            {"CELERY_RESULT_BACKEND": "django-cache", "CELERY_CACHE_BACKEND": "nowhere"},
+            "CELERY_CACHE_BACKEND",
+        ),
+    ],
+)
+def test_a_backend_that_cannot_be_opened_is_e013(settings: dict[str, Any], wrong: str) -> None:
+    """A wrong alias or option is reported with the valid ones."""
+    with override_settings(**settings):
+        (message,) = check_backend()
+    assert ["E013"] == ids([message])
+    assert wrong in message.msg
+    assert "Valid: " in message.msg
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "django-db",
+        "django-db://secondary",
+        "django-cache://redis?serializer=json",
+        "redis://nowhere",
+        None,
+    ],
+)
+def test_right_and_foreign_backends_are_not_reported(url: str | None) -> None:
+    """What is right, or not ours, has no message."""
+    with override_settings(CELERY_RESULT_BACKEND=url):
+        assert [] == check_backend()
+
+
+def test_an_unknown_key_is_w001_with_the_closest_valid_one() -> None:
+    """A misspelt option is reported with the one that may be meant."""
+    with override_settings(DJANGO_CELERY_RESULTS={"ALOW_EDITS": True}):
+        (message,) = check_options()
+    assert ["W001"] == ids([message])
+    assert "Did you mean 'ALLOW_EDITS'?" == message.hint
+
+
+def test_an_unknown_key_that_resembles_none_lists_the_valid_ones() -> None:
+    """A key that nothing comes close to gets the list."""
+    with override_settings(DJANGO_CELERY_RESULTS={"x" * 30: True}):
+        (message,) = check_options()
+    assert "Valid: ALLOW_EDITS, CODINGS, " in str(message.hint)
+
+
+def test_a_disabled_plugin_that_is_not_installed_is_w002() -> None:
+    """A name in DISABLED_PLUGINS that disables nothing is reported."""
+    with override_settings(DJANGO_CELERY_RESULTS={"DISABLED_PLUGINS": ["zstd"]}):
+        (message,) = check_options()
+    assert ["W002"] == ids([message])
+    assert "'zstd'" in message.msg
+
+
+def test_every_id_has_a_test() -> None:
+    """No id is added to the checks without a test here that names it."""
+    used = _ids_in(checks) | _ids_in(migration_history)
+    tested = _ids_in(inspect.getmodule(test_every_id_has_a_test)) | set(WRONG_OPTIONS)
+    # The tests of E050 are those of its own module.
+    assert used - {"E050"} <= tested
+
+
+def _ids_in(module: Any) -> set[str]:
+    words = (
+        part
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for part in node.value.replace(".", " ").split()
+    )
+    return {word for word in words if len(word) == 4 and word[0] in "EW" and word[1:].isdigit()}
