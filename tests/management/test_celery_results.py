@@ -80,8 +80,7 @@ def test_hooks_are_printed_with_signature_and_implementers() -> None:
         printed = output("hooks")
     assert "before_store(task: TaskRecord) -> None\n" in printed
     assert "calls all; implemented by: tagging\n" in printed
-    assert "result; implemented by: django-db, django-cache
-" in printed
+    assert "result; implemented by: django-db, django-cache\n" in printed
 
 
 def test_hooks_as_json_are_complete_and_in_order() -> None:
