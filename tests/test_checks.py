@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
 #: A value that each option must refuse, by the id that then reports it.
-WRONG_OPTIONS = {
+WRONG_OPTIONS: dict[str, dict[str, Any]] = {
     "E002": {"ALLOW_EDITS": "yes"},
     "E003": {"PLUGINS": "myproject.hooks"},
-    "E004": {"DISABLED_PLUGINS": ["zstd", 3]},
+    "E004": {"DISABLED_PLUGINS": [3]},
     "E005": {"STRICT_PLUGINS": 0},
     "E006": {"CODINGS": "application/x-gzip"},
     "E009": {"EXPIRE_UNFINISHED_AFTER": timedelta(0)},
