@@ -89,7 +89,7 @@ def test_wheel_holds_compiled_catalogues(built: Built) -> None:
 
 
 def test_wheel_registers_celery_backends(built: Built) -> None:
-    """Celery finds both backends under the names that they have always had."""
+    """Celery finds both backends under the names that they have always had, and the generic one."""
     found = {
         (entry.name, entry.value)
         for entry in built.metadata.entry_points
@@ -99,6 +99,7 @@ def test_wheel_registers_celery_backends(built: Built) -> None:
     assert {
         ("django-db", "django_celery_results.backends:DatabaseBackend"),
         ("django-cache", "django_celery_results.backends:CacheBackend"),
+        ("django-results", "django_celery_results.backends:ResultBackend"),
     } == found
 
 
