@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from celery import states
@@ -234,12 +233,12 @@ class StorageLocation:
     name: str
     alias: str = ""
     path: str = ""
-    options: Mapping[str, str] = MappingProxyType({})
+    options: Mapping[str, str] = field(default_factory=dict)
     #: Seconds until a result expires by Celery's settings; ``None``: never.
     expires: float | None = None
     app: Celery | None = None
     #: What the backend class adds, such as the models of a ``DatabaseBackend``.
-    parameters: Mapping[str, Any] = MappingProxyType({})
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 # -- Contributions -------------------------------------------------------------------
