@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.conf import settings
 
@@ -45,7 +45,7 @@ class ResultsSettings:
     def task_id_max_length(self) -> int:
         """``DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH``: characters in every id column."""
         value = getattr(settings, "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH", DEFAULT_ID_LENGTH)
-        return value if isinstance(value, int) and value > 0 else DEFAULT_ID_LENGTH
+        return value if _is_count(value) else DEFAULT_ID_LENGTH
 
     @property
     def id_first_urls(self) -> bool:
@@ -89,24 +89,25 @@ class ResultsSettings:
     def expire_unfinished_after(self) -> float:
         """``EXPIRE_UNFINISHED_AFTER`` in seconds: age at which an unfinished task expires."""
         value = self.options.get("EXPIRE_UNFINISHED_AFTER", DEFAULT_UNFINISHED_AFTER)
-        if isinstance(value, timedelta):
-            return value.total_seconds()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-            return float(value)
+        seconds = value.total_seconds() if isinstance(value, timedelta) else value
+        if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0:
+            return float(seconds)
         return DEFAULT_UNFINISHED_AFTER.total_seconds()
 
     @property
     def expire_batch_size(self) -> int:
         """``EXPIRE_BATCH_SIZE``: rows that expiry deletes in one transaction."""
         value = self.options.get("EXPIRE_BATCH_SIZE", DEFAULT_BATCH_SIZE)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-        return DEFAULT_BATCH_SIZE
+        return value if _is_count(value) else DEFAULT_BATCH_SIZE
 
     def plugin_options(self, name: str) -> Mapping[str, Any]:
         """Return the options of plugin ``name``: its mapping in ``DJANGO_CELERY_RESULTS``."""
         value = self.options.get(name)
         return value if isinstance(value, Mapping) else {}
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _sequence(value: object) -> Sequence[object]:

@@ -37,6 +37,8 @@ class Contributions:
 
     serializers: dict[str, Serializer] = field(default_factory=dict)
     codings: dict[str, Coding] = field(default_factory=dict)
+    #: The plugin that each serializer and each coding came from, by kind and name.
+    owners: dict[tuple[type, str], str] = field(default_factory=dict)
 
     def coding(self, name: str) -> Coding | None:
         """Return the coding that ``name`` selects: a plugin's, or a method of Kombu's."""
@@ -46,18 +48,39 @@ class Contributions:
         return self.codings.get(name)
 
     def accept(self, manager: pluggy.PluginManager, plugin: str) -> None:
-        """Take in what ``plugin`` contributes: all of it, or none and raise what is wrong."""
-        serializers = _contributed(manager, "contribute_serializers", plugin, Serializer)
-        codings = _contributed(manager, "contribute_codings", plugin, Coding)
+        """Take in what ``plugin`` contributes: all of it, or none and raise what is wrong.
+
+        ``manager`` has that plugin alone.
+        """
+        serializers = _contributed(manager, "contribute_serializers", Serializer)
+        codings = _contributed(manager, "contribute_codings", Coding)
         for serializer in serializers:
-            _require_free(serializer)
+            self._require_free(serializer)
         for coding in codings:
             if coding.name in self.codings:
-                raise PluginError(f"coding {coding.name!r} exists already")
+                owner = self.owners[Coding, coding.name]
+                raise PluginError(
+                    f"coding {coding.name!r} exists already, from the plugin {owner!r}"
+                )
         for serializer in serializers:
             _register(serializer)
         self.serializers.update({one.name: one for one in serializers})
         self.codings.update({one.name: one for one in codings})
+        self.owners.update({(type(one), one.name): plugin for one in [*serializers, *codings]})
+
+    def _require_free(self, serializer: Serializer) -> None:
+        name, content_type = serializer.name, serializer.content_type
+        if name in registry.name_to_type:
+            raise PluginError(f"serializer {name!r} exists already, from {self._source(name)}")
+        if taken := registry.type_to_name.get(content_type):
+            raise PluginError(
+                f"serializer {name!r}: the content type {content_type!r} belongs to "
+                f"serializer {taken!r}, from {self._source(taken)}"
+            )
+
+    def _source(self, serializer: str) -> str:
+        owner = self.owners.get((Serializer, serializer))
+        return "Kombu" if owner is None else f"the plugin {owner!r}"
 
     def withdraw(self) -> None:
         """Make Kombu forget the serializers."""
@@ -82,10 +105,11 @@ def require_serializer(name: str) -> None:
         return  # It is there; that it refuses None is its own affair.
 
 
-def _contributed(manager: pluggy.PluginManager, hook: str, plugin: str, kind: type[_T]) -> list[_T]:
-    others = [other for name, other in manager.list_name_plugin() if name != plugin]
-    answers = manager.subset_hook_caller(hook, remove_plugins=others)()
-    found: list[Any] = [one for answer in answers for one in answer]
+def _contributed(manager: pluggy.PluginManager, hook: str, kind: type[_T]) -> list[_T]:
+    try:
+        found: list[Any] = [one for answer in getattr(manager.hook, hook)() for one in answer]
+    except Exception as error:
+        raise PluginError(f"{hook} raised {type(error).__name__}: {error}") from error
     for one in found:
         if not isinstance(one, kind):
             raise PluginError(
@@ -96,16 +120,6 @@ def _contributed(manager: pluggy.PluginManager, hook: str, plugin: str, kind: ty
     if len(set(names)) != len(names):
         raise PluginError(f"{hook} gave one name twice: {', '.join(names)}")
     return found
-
-
-def _require_free(serializer: Serializer) -> None:
-    if serializer.name in registry.name_to_type:
-        raise PluginError(f"serializer {serializer.name!r} exists already")
-    if owner := registry.type_to_name.get(serializer.content_type):
-        raise PluginError(
-            f"serializer {serializer.name!r}: the content type "
-            f"{serializer.content_type!r} belongs to serializer {owner!r}"
-        )
 
 
 def _register(serializer: Serializer) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from types import CodeType
+from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import BackendMisconfigured, HookError, PluginError
 from .hookspecs import STORAGE_HOOKS
-from .plugins import LoadedPlugins, get_plugin_manager, hook_names, load_plugins
+from .plugins import LoadedPlugins, get_plugin_manager, hook_names, load_plugins, manager_of
 
 if TYPE_CHECKING:
-    from pluggy import HookCaller
+    from pluggy import HookCaller, HookImpl
 
 __all__ = ["Hooks"]
 
@@ -34,24 +34,22 @@ class Hooks:
         self._observers = {name: list(self._each_plugin(name)) for name in OBSERVERS}
 
     def _make_callers(self) -> dict[str, HookCaller]:
-        manager = self.plugins.manager
-        callers: dict[str, HookCaller] = {
-            name: getattr(manager.hook, name) for name in hook_names()
+        everybody = self.plugins.manager
+        names = {name for name, _ in everybody.list_name_plugin()}
+        others = set(self.plugins.storages()) - {self.storage}
+        mine = manager_of(everybody, names - others)
+        return {
+            name: getattr((mine if name in STORAGE_HOOKS else everybody).hook, name)
+            for name in hook_names()
         }
-        others = [
-            manager.get_plugin(name) for name in self.plugins.storages() if name != self.storage
-        ]
-        for name in STORAGE_HOOKS:
-            callers[name] = manager.subset_hook_caller(name, remove_plugins=others)
-        return callers
 
-    def _each_plugin(self, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+    def _each_plugin(self, hook: str) -> Iterator[tuple[str, HookCaller]]:
         """Yield, in calling order, each plugin that implements ``hook`` with its own caller."""
         manager = self.plugins.manager
-        everybody = manager.get_plugins()
-        for impl in reversed(getattr(manager.hook, hook).get_hookimpls()):
-            others = everybody - {impl.plugin}
-            yield impl.plugin_name, manager.subset_hook_caller(hook, remove_plugins=others)
+        impls = reversed(getattr(manager.hook, hook).get_hookimpls())
+        # By name and once: a plugin may implement one hook twice (``specname``).
+        for name in dict.fromkeys(impl.plugin_name for impl in impls):
+            yield name, getattr(manager_of(manager, {name}).hook, hook)
 
     def listens(self, *hooks: str) -> bool:
         """Return whether any plugin implements one of ``hooks``."""
@@ -88,19 +86,31 @@ class Hooks:
     def _blame(self, error: Exception, hook: str) -> None:
         """Note on ``error`` which plugin's implementation of ``hook`` it came out of."""
         impls = self._callers[hook].get_hookimpls()
-        owners = {impl.function.__code__: impl.plugin_name for impl in impls}
-        name = next((owners[code] for code in _codes(error) if code in owners), None)
+        # The innermost: a wrapper stands around the implementation that raised.
+        name = None
+        for frame in _frames(error):
+            name = next((impl.plugin_name for impl in impls if _runs(frame, impl)), name)
         if name is not None:
             note = f"in the hook {hook!r} of the django-celery-results plugin {name!r}"
+            notes = [one for one in getattr(error, "__notes__", ()) if one != note]
             # BaseException.add_note came with Python 3.11.
-            error.__notes__ = [*getattr(error, "__notes__", ()), note]  # type: ignore[attr-defined]  # set on 3.10 too
+            error.__notes__ = [*notes, note]  # type: ignore[attr-defined]  # set on 3.10 too
 
 
-def _codes(error: Exception) -> Iterator[CodeType]:
-    frame = error.__traceback__
-    while frame is not None:
-        yield frame.tb_frame.f_code
-        frame = frame.tb_next
+def _frames(error: Exception) -> Iterator[FrameType]:
+    traceback = error.__traceback__
+    while traceback is not None:
+        yield traceback.tb_frame
+        traceback = traceback.tb_next
+
+
+def _runs(frame: FrameType, impl: HookImpl) -> bool:
+    code = getattr(impl.function, "__code__", None)
+    if code is None or frame.f_code is not code:
+        return False
+    # Two plugins that are instances of one class share the code of its methods.
+    instance = getattr(impl.function, "__self__", None)
+    return instance is None or frame.f_locals.get(code.co_varnames[0]) is instance
 
 
 def _require_storage(plugins: LoadedPlugins, name: str) -> None:
@@ -114,4 +124,5 @@ def _require_storage(plugins: LoadedPlugins, name: str) -> None:
     raise BackendMisconfigured(
         f"There is no result storage {name!r}; the scheme of the result backend URL names "
         f"a storage plugin, and these are installed: {', '.join(plugins.storages())}"
+        + "".join(f"; {info} failed to load: {info.reason}" for info in plugins.failures)
     )

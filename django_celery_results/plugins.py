@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib import import_module
+from pkgutil import resolve_name
 from threading import RLock
 from types import ModuleType
 from typing import Any, Literal
@@ -107,12 +108,12 @@ def import_plugin(source: object) -> Any:
     if not isinstance(source, str):
         return source
     if ":" in source:
-        return import_string(source.replace(":", "."))
+        return resolve_name(source)
     try:
         return import_module(source)
     except ModuleNotFoundError as error:
         # Only the named module itself being absent leaves the other reading open.
-        if "." not in source or error.name is None or not source.startswith(error.name):
+        if "." not in source or not f"{source}.".startswith(f"{error.name}."):
             raise
         return import_string(source)
 
@@ -135,6 +136,7 @@ class _Loader:
     def __init__(self) -> None:
         self.lock = RLock()
         self.loaded: LoadedPlugins | None = None
+        self.building = False
 
 
 _loader = _Loader()
@@ -143,8 +145,14 @@ _loader = _Loader()
 def load_plugins() -> LoadedPlugins:
     """Return the plugins with all that is known about them; failures do not raise here."""
     with _loader.lock:
+        if _loader.building:
+            raise PluginError("a plugin must not ask for the plugins while they are being loaded")
         if _loader.loaded is None:
-            _loader.loaded = _build()
+            _loader.building = True
+            try:
+                _loader.loaded = _build()
+            finally:
+                _loader.building = False
         return _loader.loaded
 
 
@@ -171,6 +179,19 @@ def new_manager() -> pluggy.PluginManager:
     return manager
 
 
+def manager_of(manager: pluggy.PluginManager, names: Collection[str]) -> pluggy.PluginManager:
+    """Return another manager with only the plugins called ``names``, in the same order.
+
+    Not pluggy's ``subset_hook_caller``: that of 1.6 overlooks what implements a hook
+    under another name (``specname``).
+    """
+    subset = new_manager()
+    for name, plugin in manager.list_name_plugin():
+        if name in names:
+            subset.register(plugin, name=name)
+    return subset
+
+
 # -- Discovery -----------------------------------------------------------------------
 
 
@@ -194,17 +215,25 @@ def _entry_points() -> list[_Candidate]:
     """Return the plugins of installed distributions, the built-in ones last."""
     found = []
     for entry_point in importlib_metadata.entry_points(group=ENTRY_POINT_GROUP):
-        distribution = entry_point.dist
+        distribution, version = _identity(entry_point.dist)
         info = PluginInfo(
             name=entry_point.name,
-            distribution=distribution.name if distribution else "",
-            version=distribution.version if distribution else "",
+            distribution=distribution,
+            version=version,
             origin="entry point",
             reference=entry_point.value,
         )
         found.append(_Candidate(info, entry_point))
-    found.sort(key=lambda one: (one.info.distribution, one.info.name))
+    found.sort(key=lambda one: (one.info.distribution.lower(), one.info.name))
     return sorted(found, key=lambda one: one.info.built_in)
+
+
+def _identity(distribution: importlib_metadata.Distribution | None) -> tuple[str, str]:
+    """Return the name and the version of a distribution, as far as it says them."""
+    try:
+        return (distribution.name or "", distribution.version or "") if distribution else ("", "")
+    except Exception:  # noqa: BLE001 - one whose metadata are broken must not hide the others
+        return "", ""
 
 
 def _from_settings() -> Iterator[_Candidate]:
@@ -248,6 +277,8 @@ def _import_from_settings(candidate: _Candidate) -> None:
     plugin = import_plugin(candidate.source)
     candidate.plugin = plugin() if inspect.isclass(plugin) else plugin
     name = getattr(candidate.plugin, "django_celery_results_name", candidate.info.name)
+    if not (isinstance(name, str) and name):
+        raise PluginError(f"its django_celery_results_name has to be a name, not {name!r}")
     candidate.info = replace(candidate.info, name=name)
 
 
@@ -291,7 +322,7 @@ def _load(plugins: LoadedPlugins, candidate: _Candidate) -> None:
     name = candidate.info.name
     try:
         hooks = _register(plugins.manager, candidate.plugin, name)
-        plugins.contributions.accept(plugins.manager, name)
+        plugins.contributions.accept(manager_of(plugins.manager, {name}), name)
     except Exception as error:  # noqa: BLE001 - whatever it is becomes part of the report
         if plugins.manager.has_plugin(name):
             plugins.manager.unregister(name=name)
@@ -313,6 +344,10 @@ def _register(manager: pluggy.PluginManager, plugin: Any, name: str) -> tuple[st
             f"{hookspecs.API_VERSION}; install a release of it that supports this one"
         )
     hash(plugin)  # pluggy keeps plugins in sets; an object that cannot be there says so here
+    if (other := manager.get_name(plugin)) is not None:
+        raise PluginError(
+            f"it is the same object as the plugin {other!r}; one of the two is enough"
+        )
     manager.register(plugin, name=name)
     callers = manager.get_hookcallers(plugin) or []
     for caller in callers:
