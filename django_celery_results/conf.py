@@ -53,6 +53,16 @@ class ResultsSettings:
         return bool(getattr(settings, "DJANGO_CELERY_RESULTS_ID_FIRST_URLS", True))
 
     @property
+    def use_tz(self) -> bool:
+        """Django's ``USE_TZ``."""
+        return bool(settings.USE_TZ)
+
+    @property
+    def migration_modules(self) -> Mapping[str, str | None]:
+        """Django's ``MIGRATION_MODULES``: where a site keeps an app's migrations."""
+        return settings.MIGRATION_MODULES
+
+    @property
     def options(self) -> Mapping[str, Any]:
         """``DJANGO_CELERY_RESULTS`` as written, or an empty mapping."""
         value = getattr(settings, "DJANGO_CELERY_RESULTS", None)

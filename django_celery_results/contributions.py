@@ -66,7 +66,8 @@ class Contributions:
             _register(serializer)
         self.serializers.update({one.name: one for one in serializers})
         self.codings.update({one.name: one for one in codings})
-        self.owners.update({(type(one), one.name): plugin for one in [*serializers, *codings]})
+        self.owners.update({(Serializer, one.name): plugin for one in serializers})
+        self.owners.update({(Coding, one.name): plugin for one in codings})
 
     def _require_free(self, serializer: Serializer) -> None:
         name, content_type = serializer.name, serializer.content_type

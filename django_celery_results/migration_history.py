@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
+
+from .conf import results_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +58,7 @@ def check_migration_history(
 
     Raises whatever the database raises when it cannot be read.
     """
-    if APP_LABEL in settings.MIGRATION_MODULES:
+    if APP_LABEL in results_settings.migration_modules:
         return []
     if app_configs is not None and APP_LABEL not in {app.label for app in app_configs}:
         return []

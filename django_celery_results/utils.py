@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.utils import timezone
+
+from .conf import results_settings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,4 +24,4 @@ def now() -> datetime:
     zone of the process.
     """
     moment = timezone.now()
-    return timezone.localtime(moment) if settings.USE_TZ else moment
+    return timezone.localtime(moment) if results_settings.use_tz else moment
