@@ -147,9 +147,10 @@ def watch(expected: list[Expected], process: subprocess.Popen[bytes]) -> None:
     started = time.monotonic()
     seen: dict[str, str] = {}
     while time.monotonic() - started < TASKS_END_WITHIN:
+        everything_is_there = all(one.result.ready() for one in expected)
         for one in expected:
             report(one, seen, time.monotonic() - started)
-        if all(one.result.ready() for one in expected):
+        if everything_is_there:
             return
         check_worker(process)
         time.sleep(0.1)
