@@ -5,18 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import wraps
 from itertools import count
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from celery import states
-from django.db import IntegrityError, connections, models, router, transaction
+from django.db import IntegrityError, connections, models, transaction
 from django.db.models import Q
 from django.db.models.signals import post_save, pre_save
 from django.utils import timezone
 
 from .conf import results_settings
+from .expiring import ExpiringManager, as_timedelta, moment_ago
 from .utils import now
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def transaction_retry(max_retries: int = 1) -> Callable[[Callable[_P, _R]], Call
     return decorate
 
 
-class ResultManager(models.Manager[_M]):
+class ResultManager(ExpiringManager[_M]):
     """What the managers of task and group results share."""
 
     def connection_for_write(self) -> BaseDatabaseWrapper:
@@ -90,10 +91,6 @@ class ResultManager(models.Manager[_M]):
     def current_engine(self) -> str:
         """Return the dotted path of the database engine that reads go to."""
         return str(self.connection_for_read().settings_dict["ENGINE"])
-
-    def write_alias(self, using: str | None = None) -> str:
-        """Return the database alias of writes: ``using``, or what the routers say."""
-        return using or self._db or router.db_for_write(self.model)
 
     def warn_if_repeatable_read(self) -> None:
         """Warn (:class:`TxIsolationWarning`) where MySQL's isolation hides new rows."""
@@ -117,101 +114,6 @@ class ResultManager(models.Manager[_M]):
         with guard:
             row.save(using=using, force_insert=True)
         return row
-
-    def expired(self, expires: float | timedelta | None) -> Iterator[models.QuerySet[_M]]:
-        """Yield a queryset, on the write database, for each way in which a row expires.
-
-        ``expires`` is the age in seconds (or a timedelta) that results may reach;
-        ``None`` or 0 means that age alone expires nothing.
-        """
-        if expires:
-            yield self.using(self.write_alias()).filter(date_done__lt=_before(expires))
-
-    def get_all_expired(self, expires: float | timedelta) -> models.QuerySet[_M]:
-        """Return the rows last written more than ``expires`` (seconds or timedelta) ago."""
-        return self.filter(date_done__lt=_before(expires))
-
-    def delete_expired(
-        self, expires: float | timedelta | None, batch_size: int | None = None
-    ) -> int:
-        """Delete what expired, in transactions of ``batch_size`` rows; return how many."""
-        return sum(len(batch) for batch in self.expire_batches(expires, batch_size))
-
-    def expire_batches(
-        self,
-        expires: float | timedelta | None,
-        batch_size: int | None = None,
-        before: Callable[[list[_M]], bool] | None = None,
-    ) -> Iterator[list[_M]]:
-        """Delete what expired batch by batch; yield each batch after its transaction.
-
-        ``before`` is given each batch inside its transaction; when it returns false the
-        batch is kept. Without it the yielded rows have no field but those of the order.
-        """
-        size = batch_size or results_settings.expire_batch_size
-        for rows in self.expired(expires):
-            yield from self._expire(rows, size, before)
-
-    def _expire(
-        self,
-        expired: models.QuerySet[_M],
-        size: int,
-        before: Callable[[list[_M]], bool] | None,
-    ) -> Iterator[list[_M]]:
-        page = expired.order_by("date_done", "pk")
-        if before is None:
-            page = page.only("pk", "date_done")
-        position = Q()
-        while True:
-            with self._batch_guard(expired.db) as lock:
-                batch = list(lock(page.filter(position))[:size])
-                if batch and (keep := before is not None and not before(batch)) is False:
-                    # The condition stands again in the DELETE: a row written since
-                    # it was read has not expired.
-                    expired.filter(pk__in=[row.pk for row in batch]).delete()
-            if not batch:
-                return
-            if not keep:
-                yield batch
-            last = cast("Any", batch[-1])
-            # Past the kept rows, so that one batch that stays cannot stop the rest.
-            position = Q(date_done__gt=last.date_done) | Q(date_done=last.date_done, pk__gt=last.pk)
-
-    def _batch_guard(
-        self, alias: str
-    ) -> AbstractContextManager[Callable[[models.QuerySet[_M]], models.QuerySet[_M]]]:
-        """Open a batch's transaction; it gives how to lock the rows that are read in it.
-
-        Where the database has SKIP LOCKED, two cleaners share the work. Elsewhere
-        (SQLite) a transaction that starts with a read could not become a writer beside
-        another one, and the DELETE's own condition is enough.
-        """
-        if not connections[alias].features.has_select_for_update_skip_locked:
-            return nullcontext(lambda rows: rows)
-        return _SkipLocked(alias)
-
-
-class _SkipLocked:
-    """A transaction in which read rows are locked, without waiting for others' locks."""
-
-    def __init__(self, alias: str) -> None:
-        self.atomic = transaction.atomic(using=alias)
-
-    def __enter__(self) -> Callable[[models.QuerySet[_M]], models.QuerySet[_M]]:
-        self.atomic.__enter__()
-        return lambda rows: rows.select_for_update(skip_locked=True)
-
-    def __exit__(self, *error: Any) -> None:  # noqa: PYI036 - what Atomic takes
-        self.atomic.__exit__(*error)
-
-
-def _timedelta(age: float | timedelta) -> timedelta:
-    return age if isinstance(age, timedelta) else timedelta(seconds=age)
-
-
-def _before(age: float | timedelta) -> datetime:
-    """Return the moment ``age`` (seconds or timedelta) ago."""
-    return now() - _timedelta(age)
 
 
 class TaskResultManager(ResultManager["TaskResult"]):
@@ -299,11 +201,20 @@ class TaskResultManager(ResultManager["TaskResult"]):
         try:
             self.insert(alias, task_id=task_id, **fields)
         except IntegrityError:
-            if not self.using(alias).filter(task_id=task_id).exists():
-                raise  # Not a race for the id: the row itself was refused.
             # Somebody inserted it since the UPDATE, or it says SUCCESS.
-            return may_update and self._update(task_id, fields, alias)
+            if may_update and self._update(task_id, fields, alias):
+                return True
+            if not self._is_there(task_id, alias):
+                raise  # Not a race for the id: the row itself was refused.
+            return False
         return True
+
+    def _is_there(self, task_id: str, alias: str) -> bool:
+        rows = self.using(alias).filter(task_id=task_id)
+        if connections[alias].in_atomic_block:
+            # The caller's snapshot may be older than the row; a locking read is not.
+            rows = rows.select_for_update()
+        return bool(rows.exists())
 
     def _update(self, task_id: str, fields: Mapping[str, Any], alias: str) -> bool:
         changes = {
@@ -345,9 +256,9 @@ class TaskResultManager(ResultManager["TaskResult"]):
 
     def _kept_too_long(self, expires: float | timedelta) -> Q:
         unfinished = timedelta(seconds=results_settings.expire_unfinished_after)
-        limit = max(_timedelta(expires), unfinished)
-        by_age = Q(status__in=EXPIRABLE_STATES) | Q(date_done__lt=_before(limit))
-        return Q(date_expires=None, date_done__lt=_before(expires)) & by_age
+        limit = max(as_timedelta(expires), unfinished)
+        by_age = Q(status__in=EXPIRABLE_STATES) | Q(date_done__lt=moment_ago(limit))
+        return Q(date_expires=None, date_done__lt=moment_ago(expires)) & by_age
 
 
 class GroupResultManager(ResultManager["GroupResult"]):
