@@ -36,6 +36,8 @@ from .database_chords import DatabaseChords
 from .location import require_known
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
     from ..managers import GroupResultManager, TaskResultManager
     from ..models import GroupResult, TaskResult
 
@@ -108,7 +110,7 @@ class DatabaseStoragePlugin:
     def open_storage(self, location: StorageLocation) -> DatabaseStorage:
         """Return the models and the database alias that ``location`` names."""
         where = "the result backend URL"
-        require_known("option", location.options, (), where)
+        require_known("option", location.options, ["serializer"], where)
         if location.path:
             require_known("path", [location.path], (), where)
         if location.alias:
@@ -200,16 +202,18 @@ class DatabaseStoragePlugin:
     def can_retry(self, storage: DatabaseStorage, error: Exception) -> bool:
         """Say yes to lost connections, deadlocks and lock time-outs outside a transaction.
 
-        Django raises all of these as one of two errors. The connection is closed, so
-        that the next try opens a new one; inside the caller's own transaction nothing
+        Django raises all of these as one of two errors, and marks the connection that
+        raised it, whichever the routers or ``using`` chose. One that is lost is closed,
+        so that the next try opens a new one; inside the caller's own transaction nothing
         may be repeated, because what came before is lost with it.
         """
         if not isinstance(error, (InterfaceError, OperationalError)):
             return False
-        connection = connections[storage.write_alias()]
-        if connection.in_atomic_block:
+        marked = [one for one in connections.all(initialized_only=True) if one.errors_occurred]
+        if any(map(_in_transaction, [*marked, connections[storage.write_alias()]])):
             return False
-        connection.close_if_unusable_or_obsolete()
+        for connection in marked:
+            connection.close_if_unusable_or_obsolete()
         return True
 
     @hookimpl(trylast=True)
@@ -223,6 +227,12 @@ class DatabaseStoragePlugin:
 
 
 plugin = DatabaseStoragePlugin()
+
+
+def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the caller has a transaction open, also one without autocommit."""
+    is_open = connection.connection is not None
+    return connection.in_atomic_block or (is_open and not connection.autocommit)
 
 
 # -- Expiry --------------------------------------------------------------------------

@@ -22,6 +22,8 @@ __all__ = ["CLAIM_TIMEOUT", "DatabaseChords"]
 
 #: Age at which the claim of a worker that never finished may be given to another.
 CLAIM_TIMEOUT = timedelta(minutes=5)
+#: Chords that one transaction deletes, each with all of its parts.
+EXPIRE_CHUNK = 100
 
 
 class DatabaseChords:
@@ -74,13 +76,14 @@ class DatabaseChords:
                 self._count(counter, part)
             if counter.count or not self._claim(counter):
                 return ChordProgress(group_id=part.group_id, waiting=counter.count)
-        return ChordProgress(
-            group_id=part.group_id,
-            waiting=0,
-            claimed=True,
-            results=json.loads(counter.sub_tasks),
-            parts=self._parts_with_contents(counter),
-        )
+            # Within the transaction: what fails here takes the claim back with it.
+            return ChordProgress(
+                group_id=part.group_id,
+                waiting=0,
+                claimed=True,
+                results=json.loads(counter.sub_tasks),
+                parts=self._parts_with_contents(counter),
+            )
 
     def _locked(self, group_id: str) -> ChordCounter | None:
         """Return the counter, locked until the transaction ends."""
@@ -139,8 +142,12 @@ class DatabaseChords:
 
     def expire(self, before: datetime) -> int:
         """Delete the chords that were started before then; return how many rows went."""
-        old = self.counters.objects.using(self.using).filter(date_created__lt=before)
-        return int(old.delete()[0])
+        counters = self.counters.objects.using(self.using)
+        old = counters.filter(date_created__lt=before).values_list("pk", flat=True)
+        deleted = 0
+        while chunk := list(old[:EXPIRE_CHUNK]):
+            deleted += int(counters.filter(pk__in=chunk).delete()[0])
+        return deleted
 
 
 def _dumps(results: Sequence[Any]) -> str:
