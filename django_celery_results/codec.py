@@ -177,7 +177,8 @@ def _read(
     except ResultUnreadable:
         raise
     except Exception as error:
-        if name in BARE_REPR_FIELDS and not chain:
+        if name in BARE_REPR_FIELDS:
+            # Or an earlier state's, kept by a later write that was encoded otherwise.
             return text
         raise ResultUnreadable(f"{name} is corrupt: {type(error).__name__}: {error}") from error
 
@@ -186,7 +187,7 @@ def _payload(text: str, encoding: str, chain: Sequence[Coding]) -> str | bytes:
     """Return what the serializer gave: bytes where it says so, text elsewhere."""
     if encoding != "binary" and not chain:
         return text
-    payload = b64decode(text)
+    payload = b64decode(text, validate=True)
     for coding in chain:
         payload = coding.decode(payload)
     return payload if encoding == "binary" else payload.decode("utf-8", "surrogatepass")

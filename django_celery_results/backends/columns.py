@@ -60,6 +60,9 @@ COLUMNS = (
 #: Facts that are words of somebody's choosing, and may be longer than their column.
 NAMES = ("status", "task_name", "worker", "periodic_task_name")
 
+#: Seconds that a date can be ahead and still be one (a thousand years).
+LONGEST_RETENTION = 1000 * 365 * 24 * 3600
+
 _logged: set[str] = set()
 
 
@@ -123,18 +126,30 @@ def _date_expires(retention: Retention | None) -> datetime | None:
     if retention.seconds is None:
         # Later than any clean-up, and within every database's range of dates.
         return timezone.now().replace(year=9999, month=12, day=30)
-    return timezone.now() + timedelta(seconds=retention.seconds)
+    seconds = min(retention.seconds, LONGEST_RETENTION)
+    return timezone.now() + timedelta(seconds=seconds)
 
 
 def stored_task(row: Mapping[str, Any]) -> StoredTask:
     """Return the record of a row, which is given by its columns."""
-    contents = Contents(
-        fields={name: row[column] for name, column in CONTENT_COLUMNS.items()},
-        content_type=row["content_type"],
-        content_encoding=row["content_encoding"],
+    contents = _contents(
+        {name: row[column] for name, column in CONTENT_COLUMNS.items()},
+        row["content_type"],
+        row["content_encoding"],
     )
     facts = {name: row[column] for name, column in FACT_COLUMNS.items()}
     return StoredTask(**facts, contents=contents)
+
+
+def _contents(
+    fields: Mapping[str, Any], content_type: str | None, content_encoding: str | None
+) -> Contents:
+    """Return a row's contents; rows made by hand may not say of what type they are."""
+    return Contents(
+        fields=fields,
+        content_type=content_type or "application/json",
+        content_encoding=content_encoding or "utf-8",
+    )
 
 
 def stored_task_of(row: TaskResult) -> StoredTask:
@@ -144,9 +159,5 @@ def stored_task_of(row: TaskResult) -> StoredTask:
 
 def stored_group(row: GroupResult) -> StoredGroup:
     """Return the record of a group's model instance."""
-    contents = Contents(
-        fields={"result": row.result},
-        content_type=row.content_type,
-        content_encoding=row.content_encoding,
-    )
+    contents = _contents({"result": row.result}, row.content_type, row.content_encoding)
     return StoredGroup(group_id=row.group_id, contents=contents, date_done=row.date_done)
