@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from celery import states
@@ -48,7 +50,7 @@ class CacheBackend(ResultBackend, KeyValueStoreBackend):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.named_serializer is None:
+        if self.content_serializer == PYTHON_OBJECTS:
             # Celery asks this one how to prepare exceptions: they stay exceptions.
             self.serializer = "pickle"
 
@@ -138,16 +140,17 @@ class CacheStoragePlugin:
             return True
         value = _to_meta(task)
         # The usual case, nothing there yet, takes one round trip and no lock.
-        return storage.cache.add(key, value, timeout) or _replace(
-            storage.cache, key, value, timeout
-        )
+        with _size_limit(key):
+            return storage.cache.add(key, value, timeout) or _replace(
+                storage.cache, key, value, timeout
+            )
 
     @hookimpl(trylast=True)
     def load_tasks(self, storage: CacheStorage, task_ids: Sequence[str]) -> list[StoredTask]:
         """Get the tasks from the cache, in one round trip."""
         found = storage.cache.get_many([storage.task_key(task_id) for task_id in task_ids])
         metas = ((task_id, found.get(storage.task_key(task_id))) for task_id in task_ids)
-        return [_from_meta(task_id, meta) for task_id, meta in metas if meta]
+        return [_from_meta(task_id, meta) for task_id, meta in metas if meta is not None]
 
     @hookimpl(trylast=True)
     def forget_task(self, storage: CacheStorage, task_id: str) -> bool:
@@ -215,6 +218,9 @@ plugin = CacheStoragePlugin()
 #: Python's own; neither library has to be installed.
 LOST_CONNECTION = frozenset({"ConnectionError", "TimeoutError", "MemcacheUnexpectedCloseError"})
 
+#: pymemcache's error for an item over the server's limit, among other troubles of the server.
+TOO_LARGE = "MemcacheServerError"
+
 DEFAULT_PARAMETERS: Mapping[str, Any] = {
     "default_alias": DEFAULT_CACHE_ALIAS,
     "task_key": "celery-task-meta-{}".format,
@@ -224,26 +230,52 @@ DEFAULT_PARAMETERS: Mapping[str, Any] = {
 
 
 def _timeout(storage: CacheStorage, task: StoredTask) -> float | None:
-    """Return the seconds until the task expires, ``None`` for never."""
-    return storage.timeout if task.retention is None else task.retention.seconds
+    """Return the whole seconds until the task expires, ``None`` for never."""
+    seconds = storage.timeout if task.retention is None else task.retention.seconds
+    # Redis and Memcached cut fractions off, and half a second would be none.
+    return None if seconds is None else ceil(seconds)
+
+
+@contextmanager
+def _size_limit(key: str) -> Iterator[None]:
+    """Say which result it was when the server finds one too large."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ == TOO_LARGE:
+            raise _not_kept(key) from error
+        raise
 
 
 def _replace(cache: BaseCache, key: str, value: Mapping[str, Any], timeout: float | None) -> bool:
     """Overwrite what is under ``key`` if that may be; no other writer comes between."""
     with cache_lock(cache, key):
         present = cache.get(key)
-        if present is not None and (
-            present["status"] == states.SUCCESS or value["status"] == states.PENDING
-        ):
+        if present is None:
+            # It went since, or never came: whoever adds it now may have a SUCCESS.
+            if cache.add(key, value, timeout):
+                return True
+            present = cache.get(key)
+        if _stays(present, value):
             return False
         cache.set(key, value, timeout)
         # Memcached drops what is too large for it, and Django's API does not tell.
         if cache.get(key) is None:
-            raise StorageError(
-                f"The cache did not keep the result under {key!r}; it may be larger than "
-                "the cache's limit for one item"
-            )
+            raise _not_kept(key)
     return True
+
+
+def _stays(present: Any, value: Mapping[str, Any]) -> bool:
+    if not isinstance(present, Mapping):
+        return False
+    return value["status"] == states.PENDING or present.get("status") == states.SUCCESS
+
+
+def _not_kept(key: str) -> StorageError:
+    return StorageError(
+        f"The cache did not keep the result under {key!r}; it may be larger than "
+        "the cache's limit for one item"
+    )
 
 
 # -- Records and what stands in the cache --------------------------------------------
@@ -255,6 +287,10 @@ def _replace(cache: BaseCache, key: str, value: Mapping[str, Any], timeout: floa
 FACTS = ("task_id", "status", "name", "worker", "periodic_task_name", "retries", "queue")
 MEMBERSHIP = ("group_id", "parent_id")
 VALUES = ("result", "traceback", "args", "kwargs")
+#: The keys that tell encoded contents from a meta of Celery's own.
+CODED = frozenset({"contents", "content_type", "content_encoding"})
+#: The content type of what is no dict at all.
+UNKNOWN = "application/x-unknown"
 
 
 def _to_meta(task: StoredTask) -> dict[str, Any]:
@@ -263,8 +299,8 @@ def _to_meta(task: StoredTask) -> dict[str, Any]:
     meta = {name: value for name, value in facts.items() if value is not None}
     meta["date_done"] = task.date_done.isoformat() if task.date_done else None
     if task.stamps:
-        meta["stamped_headers"] = list(task.stamps)
-        meta |= task.stamps
+        # First, so that a stamp named "status" hides nothing.
+        meta = {**task.stamps, "stamped_headers": list(task.stamps), **meta}
     fields = dict(contents.fields)
     if contents.content_type == PYTHON_CONTENT_TYPE:
         # What the task itself put into its meta must not hide its state.
@@ -274,13 +310,19 @@ def _to_meta(task: StoredTask) -> dict[str, Any]:
     return {**meta, **_contents_to_dict(contents, fields)}
 
 
-def _from_meta(task_id: str, meta: Mapping[str, Any]) -> StoredTask:
+def _from_meta(task_id: str, meta: Any) -> StoredTask:
+    if not isinstance(meta, Mapping):
+        # Final, so that nobody waits for it, and unreadable by whoever asks for it.
+        unknown = Contents(
+            fields={"result": repr(meta)}, content_type=UNKNOWN, content_encoding="binary"
+        )
+        return StoredTask(task_id=task_id, status=states.FAILURE, contents=unknown)
     rest = dict(meta)
     facts = {name: rest.pop(name, None) for name in (*FACTS, *MEMBERSHIP)}
     facts |= {"task_id": task_id, "date_done": _parsed(rest.pop("date_done", None))}
     stamped = rest.pop("stamped_headers", None) or ()
     facts["stamps"] = {name: rest.pop(name) for name in stamped if name in rest} or None
-    if "contents" in rest:
+    if rest.keys() >= CODED:
         contents = _contents_from_dict(rest)
     else:
         fields = {name: rest.pop(name, None) for name in VALUES}
@@ -307,7 +349,7 @@ def _contents_to_dict(contents: Contents, fields: Mapping[str, Any]) -> dict[str
 
 
 def _contents_from_dict(value: Mapping[str, Any]) -> Contents:
-    if "contents" not in value:
+    if not value.keys() >= CODED:
         return _objects(value)
     return Contents(
         fields=value["contents"],
