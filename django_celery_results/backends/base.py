@@ -13,10 +13,8 @@ party is used by naming this class for its URL scheme, without a subclass::
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from celery import states
@@ -24,7 +22,6 @@ from celery._state import get_current_task
 from celery.backends.base import BaseBackend
 from celery.result import GroupResult, result_from_tuple
 from celery.utils.serialization import get_pickled_exception
-from celery.utils.time import get_exponential_backoff_interval
 from kombu.exceptions import EncodeError
 from kombu.utils.encoding import bytes_to_str
 
@@ -45,6 +42,7 @@ from ..records import (
 )
 from .chords import ChordMixin
 from .location import BackendURL
+from .retrying import RetryingMixin
 from .translation import (
     extended_facts,
     pending_meta,
@@ -68,7 +66,7 @@ logger = logging.getLogger(__name__)
 CHUNK = 1000
 
 
-class ResultBackend(WaitingMixin, ChordMixin, BaseBackend):
+class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
     """Celery's result backend over whichever storage plugin the URL names."""
 
     #: The storage plugin; where it is not set the URL's scheme names it.
@@ -76,12 +74,8 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseBackend):
 
     # What Celery's Backend sets and its stubs do not say.
     accept: frozenset[str] | None
-    always_retry: bool
-    base_sleep_between_retries_ms: int
     compression: str | None
     expires: float | None
-    max_retries: float
-    max_sleep_between_retries_ms: int
     serializer: str
     url: str | None
 
@@ -152,32 +146,9 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseBackend):
         return super().as_uri(include_password) or f"{self.hooks.storage}://"
 
     def __reduce__(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
-        own = {"url": self.url, "expires": self.expires, "serializer": self.serializer}
+        own = {"url": self.url, "expires": self.expires, "serializer": self.named_serializer}
         reduce: Any = super().__reduce__
         return reduce(args, {**own, **(kwargs or {})})
-
-    def exception_safe_to_retry(self, exc: Exception) -> bool:
-        """Return whether the storage says that the call that raised ``exc`` may be repeated."""
-        return bool(self.hooks.call("can_retry", storage=self.storage, error=exc))
-
-    def _persist(self, hook: str, **arguments: Any) -> Any:
-        """Call a hook of the storage, with Celery's settings for retries."""
-        for attempt in count(1):
-            try:
-                return self.hooks.call(hook, storage=self.storage, **arguments)
-            except Exception as error:
-                wanted = self.always_retry and attempt <= self.max_retries
-                if not (wanted and self.exception_safe_to_retry(error)):
-                    raise
-                logger.warning("Storage %r: %s; trying again", self.hooks.storage, error)
-            wait = get_exponential_backoff_interval(
-                self.base_sleep_between_retries_ms,
-                attempt,
-                self.max_sleep_between_retries_ms,
-                full_jitter=True,
-            )
-            time.sleep(wait / 1000)
-        raise AssertionError("count() never ends")
 
     # -- Tasks: storing --------------------------------------------------------------
 
@@ -244,7 +215,10 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseBackend):
 
     def _request_meta(self, request: Context | None) -> dict[str, Any]:
         source = request or getattr(get_current_task(), "request", None)
-        own = getattr(source, "meta", None) or {}
+        own = getattr(source, "meta", None)
+        if not isinstance(own, Mapping):
+            # None as a rule; anything else is no meta, and not worth losing a result for.
+            own = {}
         return {**own, "children": self.current_task_children(request)}
 
     def _encode_task(self, task: TaskRecord) -> Contents:
@@ -277,7 +251,10 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseBackend):
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         """Return the meta of one task, from the storage."""
         task_id = bytes_to_str(task_id)
-        found = self._load([task_id])
+        # Celery, which calls this, tries again by itself.
+        found = self.hooks.ask(
+            "load_tasks", storage=self.storage, task_ids=[task_id], primary=False
+        )
         return self._meta(found[0]) if found else pending_meta(task_id)
 
     def task_result_exists(self, task_id: str) -> bool:
@@ -293,7 +270,14 @@ class ResultBackend(WaitingMixin, ChordMixin, BaseBackend):
 
     def _meta(self, stored: StoredTask) -> dict[str, Any]:
         """Return a stored task's meta, its result as Celery's callers expect it."""
-        meta = self.meta_from_decoded(task_meta(self._decode_task(stored)))
+        task = self._decode_task(stored)
+        try:
+            meta = self.meta_from_decoded(task_meta(task))
+        except Exception as error:
+            # Readable, but not what Celery makes of a failure, or a meta that is no mapping.
+            raise ResultUnreadable(
+                f"The stored result of task {stored.task_id!r} is not one of Celery's: {error}"
+            ) from error
         if isinstance(meta["result"], BaseException):
             # Written by a serializer that keeps exceptions, whichever is selected now.
             meta["result"] = get_pickled_exception(cast("Exception", meta["result"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from ..exceptions import BackendMisconfigured
 
@@ -29,17 +29,22 @@ class BackendURL:
         """
         if not url or "://" not in url:
             return cls(scheme=url or "")
-        parts = urlsplit(url)
-        try:
-            options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
-        except ValueError:
-            options = {}
-            if parts.query:
-                raise BackendMisconfigured(
-                    f"The options of the result backend URL {url!r} are not of the form "
-                    "?name=value&name=value"
-                ) from None
-        return cls(parts.scheme, parts.netloc, parts.path.lstrip("/"), options)
+        # As Celery finds the scheme; urllib's allows no underscore, which plugins' names may have.
+        scheme, _, rest = url.partition("://")
+        place, _, query = rest.partition("?")
+        alias, _, path = place.partition("/")
+        return cls(scheme, alias, path.strip("/"), _options(query))
+
+
+def _options(query: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    except ValueError:
+        # Not the whole URL, which may have a password in it.
+        raise BackendMisconfigured(
+            f"The options {query!r} of the result backend URL are not of the form "
+            "name=value&name=value"
+        ) from None
 
 
 def require_known(kind: str, given: Iterable[str], valid: Iterable[str], where: str) -> None:

@@ -97,7 +97,8 @@ class WaitingMixin(Backend):
         rounds = 0
         while True:
             for task_id, meta in self._newly_ready(list(waiting), frozenset(READY_STATES)):
-                del waiting[task_id]
+                # Not `del`: MariaDB's usual collation finds "A" where "a" was asked for.
+                waiting.pop(task_id, None)
                 if on_message is not None:
                     on_message(meta)
                 yield task_id, meta
