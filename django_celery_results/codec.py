@@ -165,9 +165,10 @@ def _read(
     if text is None or (name in TEXT_FIELDS and not chain):
         return text
     try:
-        payload = _payload(text, encoding, chain)
         if name in TEXT_FIELDS:
-            return payload
+            # No serializer saw it, whatever the serializer of the others gives.
+            return _payload(text, "utf-8", chain)
+        payload = _payload(text, encoding, chain)
         return _deserialize(payload, content_type, encoding, accept)
     except ContentDisallowed as error:
         raise ResultUnreadable(
