@@ -1,0 +1,84 @@
+"""What the tests of the backends share: Celery apps, plugins that record, other processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from celery import Celery
+from celery.app.task import Context
+from django.core.cache import caches
+
+from django_celery_results.backends import ResultBackend
+
+if TYPE_CHECKING:
+    from pytest_django import DjangoDbBlocker
+    from pytest_django.fixtures import SettingsWrapper
+
+__all__ = ["MakeBackend", "UsePlugins", "request_of"]
+
+
+class MakeBackend(Protocol):
+    """Makes a backend; keywords are Celery's settings."""
+
+    def __call__(self, url: str = "django-db", /, **conf: Any) -> Any: ...
+
+
+class UsePlugins(Protocol):
+    """Puts plugins, and other keys, into ``DJANGO_CELERY_RESULTS``."""
+
+    def __call__(self, *plugins: object, **options: Any) -> None: ...
+
+
+def make_backend_of(url: str = "django-db", /, **conf: Any) -> ResultBackend:
+    """Return the backend of a new Celery app that is nobody's current one."""
+    app = Celery("tests", set_as_current=False)
+    app.conf.update(result_backend=url, broker_url="memory://", **conf)
+    backend: Any = app.backend
+    assert isinstance(backend, ResultBackend)
+    return backend
+
+
+@pytest.fixture
+def make_backend() -> MakeBackend:
+    """Makes the backend of a new app."""
+    return make_backend_of
+
+
+@pytest.fixture
+def use_plugins(settings: SettingsWrapper) -> UsePlugins:
+    """Sets plugins and options for the rest of the test."""
+
+    def use(*plugins: object, **options: Any) -> None:
+        settings.DJANGO_CELERY_RESULTS = {"PLUGINS": list(plugins), **options}
+
+    return use
+
+
+@pytest.fixture
+def results_cache(cache_alias: str, request: pytest.FixtureRequest) -> str:
+    """Each cache alias in turn, empty before and after."""
+    if cache_alias == "database":
+        request.getfixturevalue("db")
+    caches[cache_alias].clear()
+    request.addfinalizer(caches[cache_alias].clear)
+    return cache_alias
+
+
+@pytest.fixture
+def shared_cache(
+    cache_alias: str, request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker
+) -> str:
+    """Each cache that several processes share, empty before and after."""
+    if cache_alias == "default":
+        pytest.skip("local memory is one process's own")
+    if cache_alias == "database":
+        request.getfixturevalue("transactional_db")
+    caches[cache_alias].clear()
+    request.addfinalizer(caches[cache_alias].clear)
+    return cache_alias
+
+
+def request_of(task_id: str = "t1", **attributes: Any) -> Context:
+    """Return the request of a running task."""
+    return Context({"id": task_id, **attributes})
