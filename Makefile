@@ -11,7 +11,7 @@ DEMO := examples/demo
 help:
 	@echo "make demo        run tasks through a real worker and show what became of them"
 	@echo "make demo-admin  look at them in the admin, on http://127.0.0.1:8000/admin/"
-	@echo "make test        run the tests on SQLite"
+	@echo "make test        run the tests on SQLite; ARGS=tests/test_models.py those alone"
 	@echo "make lint        check the style"
 	@echo "make types       check the types"
 	@echo "make docs        build the documentation"
@@ -54,7 +54,7 @@ test: export RESULTS_DATABASE := sqlite
 test: export RESULTS_INSTALLED := 1
 test: $(VENV)-test/installed
 	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
-	$(VENV)-test/bin/pytest --cov $(or $(ARGS),-m "not swap")
+	$(VENV)-test/bin/pytest $(or $(ARGS),-m "not swap") --cov
 
 lint types docs package: $(VENV)-tox/installed
 	$(VENV)-tox/bin/tox run -e $@
