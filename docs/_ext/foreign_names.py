@@ -1,0 +1,72 @@
+"""Names in signatures: ours are linked however short they are, those of others stay text.
+
+Signatures say ``Contents``, where Sphinx would want the full dotted path; and they name
+classes of Python, Celery and Django, whose documentation is not part of this one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from docutils.nodes import Element, Node
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+PACKAGE = "django_celery_results."
+FOREIGN_PACKAGES = ("celery.", "collections.", "datetime.", "django.", "kombu.", "pluggy.")
+FOREIGN_NAMES = frozenset(
+    {
+        "Any",
+        "Callable",
+        "Celery",
+        "Exception",
+        "ImportError",
+        "Iterable",
+        "Literal",
+        "Mapping",
+        "None",
+        "Sequence",
+        "ValueError",
+        "bool",
+        "bytes",
+        "datetime",
+        "float",
+        "frozenset",
+        "int",
+        "str",
+        "tuple",
+    }
+)
+
+
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
+) -> Node | None:
+    """Return the link of a name of ours, or the plain text of one that is not."""
+    if node.get("refdomain") != "py":
+        return None
+    target = str(node["reftarget"])
+    found = find(env, target)
+    if found is not None:
+        domain = env.get_domain("py")
+        return domain.resolve_xref(
+            env, node["refdoc"], app.builder, "obj", found, node, content
+        )
+    foreign = target in FOREIGN_NAMES or target.startswith(FOREIGN_PACKAGES)
+    return content if foreign else None
+
+
+def find(env: BuildEnvironment, name: str) -> str | None:
+    """Return the full path of the one documented object of ours that is called ``name``."""
+    objects: dict[str, Any] = env.domaindata["py"]["objects"]
+    last = name.rpartition(".")[2]
+    found = [one for one in objects if one.startswith(PACKAGE) and one.endswith(f".{last}")]
+    return found[0] if len(found) == 1 else None
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the handler with Sphinx."""
+    app.connect("missing-reference", resolve)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

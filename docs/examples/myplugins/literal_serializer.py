@@ -1,0 +1,17 @@
+"""A serializer: Python literals, so that tuples, sets and bytes come back as they were."""
+
+from ast import literal_eval
+
+from django_celery_results import hookimpl
+from django_celery_results.records import Serializer
+
+
+@hookimpl
+def contribute_serializers():
+    """Offer the serializer ``literal``."""
+    yield Serializer(
+        name="literal",
+        encode=repr,
+        decode=literal_eval,
+        content_type="text/x-python-literal",
+    )

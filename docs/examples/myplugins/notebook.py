@@ -1,0 +1,110 @@
+"""A whole storage in one file: results in a SQLite file of their own, without Django's ORM."""
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from django_celery_results import hookimpl
+from django_celery_results.exceptions import BackendMisconfigured
+from django_celery_results.records import Contents, StoredTask
+
+#: The name is the scheme of its URLs.
+django_celery_results_name = "notebook"
+
+TABLE = """
+    CREATE TABLE IF NOT EXISTS task (
+        task_id TEXT PRIMARY KEY, status TEXT, name TEXT, date_done TEXT,
+        fields TEXT, content_type TEXT, content_encoding TEXT
+    )
+"""
+# SUCCESS is final and PENDING overwrites nothing. The rule is part of the statement, so
+# it holds too when two workers write at the same time.
+UPSERT = """
+    INSERT INTO task VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (task_id) DO UPDATE SET
+        status = excluded.status, name = coalesce(excluded.name, name),
+        date_done = excluded.date_done, fields = excluded.fields,
+        content_type = excluded.content_type, content_encoding = excluded.content_encoding
+    WHERE status <> 'SUCCESS' AND excluded.status <> 'PENDING'
+"""
+
+
+class Notebook:
+    """The file that a URL such as ``notebook:///var/lib/site/results.sqlite3`` names."""
+
+    def __init__(self, path):
+        self.path = path
+        self.execute(TABLE)
+
+    def execute(self, statement, values=()):
+        """Return the rows that ``statement`` gives and the number of those it changed."""
+        # A connection for each call: none is ever shared by threads or forked workers.
+        with closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall(), cursor.rowcount
+
+
+@hookimpl
+def open_storage(location):
+    """Return the notebook at the URL's path."""
+    path = Path("/", location.path)
+    if not location.path or not path.parent.is_dir():
+        raise BackendMisconfigured(
+            f"notebook:// needs the absolute path of a file, as in "
+            f"notebook:///var/lib/site/results.sqlite3; there is no directory {path.parent}"
+        )
+    return Notebook(path)
+
+
+@hookimpl
+def store_task(storage, task):
+    """Write the task; SQLite has it on disk when this returns."""
+    contents = task.contents
+    row = (
+        task.task_id,
+        task.status,
+        task.name,
+        task.date_done and task.date_done.isoformat(),
+        json.dumps(dict(contents.fields)),
+        contents.content_type,
+        contents.content_encoding,
+    )
+    _, written = storage.execute(UPSERT, row)
+    return written > 0
+
+
+@hookimpl
+def load_tasks(storage, task_ids):
+    """Read the tasks; ids that are not there are left out."""
+    one_of = ", ".join("?" * len(task_ids))
+    rows, _ = storage.execute(f"SELECT * FROM task WHERE task_id IN ({one_of})", list(task_ids))  # noqa: S608 - nothing but question marks is put in
+    return [_task(*row) for row in rows]
+
+
+@hookimpl
+def forget_task(storage, task_id):
+    """Delete the task."""
+    _, deleted = storage.execute("DELETE FROM task WHERE task_id = ?", [task_id])
+    return deleted > 0
+
+
+@hookimpl
+def can_retry(error):
+    """Say yes where the file was locked for too long."""
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+
+def _task(task_id, status, name, date_done, fields, content_type, content_encoding):
+    return StoredTask(
+        task_id=task_id,
+        status=status,
+        name=name,
+        date_done=date_done and datetime.fromisoformat(date_done),
+        contents=Contents(
+            fields=json.loads(fields),
+            content_type=content_type,
+            content_encoding=content_encoding,
+        ),
+    )
