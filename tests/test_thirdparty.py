@@ -1,0 +1,175 @@
+"""Third parties' plugins, as they come: built, installed, found; or from settings alone.
+
+The distributions are in tests/thirdparty: a serializer, a content coding, a tweak of storing
+and a whole storage. None of them subclasses anything of Celery's.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import settings
+from tests.test_packaging import ROOT, VERSION, copy_sources
+
+pytestmark = pytest.mark.timeout(900)
+
+THIRDPARTY = ROOT / "tests" / "thirdparty"
+DISTRIBUTIONS = ("results-literal", "results-checksum", "results-redact", "results-mystore")
+BUILT_IN = [
+    [name, "entry point", "django-celery-results", VERSION]
+    for name in ("codec", "django-cache", "django-db")
+]
+
+Seen = dict[str, Any]
+
+
+def run(
+    command: list[str], directory: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` in ``directory``, away from the checkout."""
+    return subprocess.run(
+        command,
+        cwd=directory,
+        env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def exercise(python: str, backend: str, directory: Path, way: str, **environment: str) -> Seen:
+    """Use the plugins on a site of its own in ``directory``; return what it saw."""
+    command = [python, "-W", "error", str(THIRDPARTY / "exercise.py")]
+    done = run([*command, backend, str(directory), way], directory, **environment)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    seen: Seen = json.loads(done.stdout.splitlines()[-1])
+    return seen
+
+
+def pip(python: str, directory: Path, *arguments: str) -> None:
+    """Run pip; where there is no package index skip, or fail if everything must be there."""
+    done = subprocess.run(
+        [python, "-m", "pip", *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    reason = f"pip {arguments[0]} failed: {done.stderr.strip()}"
+    if settings.REQUIRE_SERVICES:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of a new environment with the wheels of this project and of third parties."""
+    directory = tmp_path_factory.mktemp("thirdparty")
+    checkout, wheels = directory / "checkout", directory / "wheels"
+    copy_sources(checkout)
+    sources = [str(checkout), *(str(checkout / "tests/thirdparty" / n) for n in DISTRIBUTIONS)]
+    subprocess.run([sys.executable, "-m", "venv", str(directory / "venv")], check=True)
+    python = str(directory / "venv/bin/python")
+    pip(python, directory, "install", "--quiet", "setuptools>=77", "wheel")
+    build = ("wheel", "--quiet", "--no-deps", "--no-build-isolation")
+    pip(python, directory, *build, f"--wheel-dir={wheels}", *sources)
+    pip(python, directory, "install", "--quiet", *sorted(map(str, wheels.glob("*.whl"))))
+    return python
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(("entry-points", "mystore"), marks=pytest.mark.slow),
+        pytest.param(("entry-points", "django-db"), marks=pytest.mark.slow),
+        ("settings", "mystore"),
+        ("settings", "django-db"),
+    ],
+    ids="-".join,
+)
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """What a site saw that uses the plugins in one way, over one storage."""
+    way, storage = request.param
+    directory = tmp_path_factory.mktemp("site")
+    place = f"{directory}/results.sqlite3" if storage == "mystore" else ""
+    environment = {}
+    if way == "settings":
+        # The packages are importable and no distribution says so: there is no entry point.
+        environment["PYTHONPATH"] = ":".join(str(THIRDPARTY / name) for name in DISTRIBUTIONS)
+        python, backend = sys.executable, f"django-results+{storage}://{place}"
+    else:
+        python, backend = request.getfixturevalue("installed"), f"{storage}://{place}"
+    return {**exercise(python, backend, directory, way, **environment), "way": way}
+
+
+def test_plugins_are_found_in_order(seen: Seen) -> None:
+    """Those in settings as they are listed, those of distributions by their names."""
+    if seen["way"] == "settings":
+        names = ("literal", "checksum", "redact", "mystore")
+        expected = [[name, "settings", "", ""] for name in names]
+    else:
+        names = ("checksum", "literal", "mystore", "redact")
+        expected = [[name, "entry point", f"results-{name}", "1.0"] for name in names]
+    assert [*expected, *BUILT_IN] == seen["plugins"]
+
+
+def test_contributed_serializer_keeps_what_json_does_not(seen: Seen) -> None:
+    """Keys that are numbers and tuples come back as they were, and the row says by what."""
+    assert ("{1: (2, None)}", "text/x-python-literal") == (seen["value"], seen["content_type"])
+
+
+def test_contributed_coding_is_applied_and_undone(seen: Seen) -> None:
+    """The row names the coding; that its results were read shows that it was undone."""
+    assert "utf-8, crc32" == seen["content_encoding"]
+
+
+def test_before_store_of_a_third_party_amends(seen: Seen) -> None:
+    """The secret never reached the storage."""
+    assert "***" == seen["secret"]
+
+
+def test_wrapper_of_a_third_party_goes_around_the_storage(seen: Seen) -> None:
+    """What the wrapper wrote on the task is stored, by whichever storage."""
+    assert "nobody, redacted" == seen["worker"]
+
+
+def test_none_is_stored_and_read(seen: Seen) -> None:
+    """A task that returns None has a result like any other."""
+    assert "None" == seen["none"]
+
+
+def test_failures_are_stored_and_read(seen: Seen) -> None:
+    """The exception comes back as what it was."""
+    assert "LookupError('nothing there')" == seen["failure"]
+
+
+def test_groups_are_joined_and_restored(seen: Seen) -> None:
+    """All results of a group, from its own object and from one that was saved."""
+    assert ([0, 2, 4], [0, 2, 4]) == (seen["group"], seen["restored"])
+
+
+def test_chords_send_their_body(seen: Seen) -> None:
+    """The body had every part of the header."""
+    assert 10 == seen["chord"]
+
+
+def test_forgotten_results_are_gone(seen: Seen) -> None:
+    """Nothing is known any more of a task whose result was forgotten."""
+    assert "PENDING" == seen["forgotten"]
+
+
+def test_backend_is_generic_for_a_third_party(seen: Seen) -> None:
+    """Named by an entry point of its own or through django-results: the same class."""
+    generic = "django_celery_results.backends.base.ResultBackend"
+    database = "django_celery_results.backends.database.DatabaseBackend"
+    assert seen["backend"] in {generic, database}
