@@ -61,4 +61,4 @@ lint types docs package: $(VENV)-tox/installed
 
 clean:
 	rm -rf $(VENV)-demo $(VENV)-test $(VENV)-tox .tox build dist *.egg-info .coverage htmlcov docs/_build
-	rm -rf $(DEMO)/data $(DEMO)/*.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache $(DEMO)/data $(DEMO)/*.egg-info
