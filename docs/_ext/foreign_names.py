@@ -35,7 +35,9 @@ FOREIGN_NAMES = frozenset(
         "float",
         "frozenset",
         "int",
+        "models.QuerySet",
         "str",
+        "timedelta",
         "tuple",
     }
 )
