@@ -1,0 +1,51 @@
+"""Taking away what a run left on brokers, in caches and in tables."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache import caches
+from django_celery_results.models import ChordCounter, ChordPart, GroupResult, TaskResult
+
+from tests import settings
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from tests.integration.combinations import Combination
+
+
+def empty_tables() -> None:
+    """Delete every row."""
+    for model in (ChordPart, ChordCounter, GroupResult, TaskResult):
+        model.objects.all().delete()
+    caches["database"].clear()
+
+
+def empty_broker(app: Celery, combination: Combination) -> None:
+    """Delete the queue, the exchanges and the keys of ``combination``."""
+    if combination.broker == "rabbitmq":
+        _empty_rabbitmq(app, combination)
+    if "redis" in (combination.broker, combination.cache) or "redis" in combination.backend:
+        empty_redis()
+    shutil.rmtree(settings.RUN_DIRECTORY / "brokers" / combination.name, ignore_errors=True)
+
+
+def _empty_rabbitmq(app: Celery, combination: Combination) -> None:
+    name = combination.queue
+    with app.connection_for_write() as connection, connection.channel() as channel:
+        channel.queue_delete(name)
+        for exchange in (name, f"{name}.pidbox", f"reply.{name}.pidbox", f"{name}_events"):
+            channel.exchange_delete(exchange)
+
+
+def empty_redis() -> None:
+    """Delete the keys of this run, of broker, cache and backend alike."""
+    from redis import Redis
+
+    with Redis.from_url(settings.REDIS_URL) as client:
+        # The broker's global prefix does not reach all its keys, but every name has the run's.
+        keys: list[Any] = list(client.scan_iter(f"*{settings.RUN_NAME}*", count=1000))
+        if keys:
+            client.delete(*keys)

@@ -1,0 +1,151 @@
+"""The combinations of broker, result backend and pool that the integration tests run on.
+
+Not everything is multiplied by everything. A run on one RESULTS_DATABASE meets
+
+- every broker: the database's own (file system for SQLite, Redis for PostgreSQL, RabbitMQ for
+  MariaDB) under ``db``, and all three again under the caches;
+- every cache that two processes can share: Redis, Memcached, the database cache; local memory is
+  used in one process, by the eager tests and those of concurrency;
+- every pool: prefork under all of these, the others once each, on ``db``.
+
+So each broker meets the database backend in one of the three runs, and a cache backend in all.
+``celery-redis`` is Celery's own backend, the measure of all scenarios: RESULTS_REFERENCE=1 runs it too.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
+
+from tests import settings
+
+Broker = Literal["filesystem", "redis", "rabbitmq"]
+
+#: One broker for each database, so that the three runs together meet all three.
+DATABASE_BROKERS: dict[str, Broker] = {
+    "sqlite": "filesystem",
+    "postgresql": "redis",
+    "mariadb": "rabbitmq",
+}
+SERIALIZERS = ("json", "pickle", "yaml", "msgpack")
+#: Seconds after which whatever a test forgot leaves the caches by itself.
+RESULT_EXPIRES = 600
+#: Seconds between two looks of the file system's broker at its directory.
+POLLING_INTERVAL = 0.02
+
+TRANSPORT_ALIASES["atomic-filesystem"] = "tests.integration.transport:Transport"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Combination:
+    """What one worker and the tests that use it have in common."""
+
+    name: str
+    broker: Broker
+    backend: str = "django-db"
+    cache: str | None = None
+    pool: str = "prefork"
+    concurrency: int = 2
+
+    @property
+    def queue(self) -> str:
+        """The name of queue and exchange, and the start of all other names on the broker."""
+        return f"{settings.RUN_NAME}_{self.name}"
+
+    @property
+    def services(self) -> list[str]:
+        """The servers that must be there, by the names that the ``service`` marker knows."""
+        words = f"{self.broker} {self.backend} {self.cache}"
+        return [name for name in ("redis", "rabbitmq", "memcached") if name in words]
+
+    @property
+    def is_database(self) -> bool:
+        """Whether results are rows."""
+        return self.backend.startswith("django-db")
+
+    @property
+    def keeps_objects(self) -> bool:
+        """Whether results come back as the objects that they were."""
+        return self.backend.startswith("django-cache")
+
+    @property
+    def ours(self) -> bool:
+        """Whether the backend is this package's."""
+        return self.is_database or self.keeps_objects
+
+
+DATABASE = Combination(name="db", broker=DATABASE_BROKERS[settings.DATABASE])
+CACHES = (
+    Combination(name="cache_redis", broker="redis", backend="django-cache", cache="redis"),
+    Combination(name="cache_memcached", broker="rabbitmq", backend="django-cache://memcached"),
+    Combination(name="cache_database", broker="filesystem", backend="django-cache://database"),
+)
+REFERENCE = Combination(name="celery_redis", broker="redis", backend=settings.REDIS_URL)
+POOLS = (
+    Combination(name="solo", broker="filesystem", pool="solo", concurrency=1),
+    Combination(name="threads", broker="filesystem", pool="threads"),
+    Combination(name="gevent", broker="filesystem", pool="gevent", concurrency=10),
+)
+MORTAL = Combination(name="mortal", broker="rabbitmq")
+
+MATRIX = (DATABASE, *CACHES)
+if os.environ.get("RESULTS_REFERENCE") == "1":
+    MATRIX = (*MATRIX, REFERENCE)
+BY_NAME = {one.name: one for one in (DATABASE, *CACHES, REFERENCE, *POOLS, MORTAL)}
+
+
+def broker_settings(combination: Combination) -> dict[str, Any]:
+    """Return Celery's settings for the broker, under names that no other run uses."""
+    if combination.broker == "redis":
+        options: dict[str, Any] = {"global_keyprefix": f"{combination.queue}:"}
+        return {"broker_url": settings.REDIS_URL, "broker_transport_options": options}
+    if combination.broker == "rabbitmq":
+        return {"broker_url": settings.RABBITMQ_URL}
+    directory = settings.RUN_DIRECTORY / "brokers" / combination.name
+    for name in ("messages", "control"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    options = {
+        "data_folder_in": str(directory / "messages"),
+        "data_folder_out": str(directory / "messages"),
+        "control_folder": str(directory / "control"),
+        "polling_interval": POLLING_INTERVAL,
+    }
+    return {"broker_url": "atomic-filesystem://localhost", "broker_transport_options": options}
+
+
+def make_app(combination: Combination, **options: Any) -> Celery:
+    """Return a Celery app for ``combination``; worker and tests configure theirs alike."""
+    # The tests' own process does without Celery's Django fixup, which changes sys.path.
+    app = Celery(combination.queue, set_as_current=False, **options)
+    app.conf.update(
+        broker_connection_retry_on_startup=True,
+        imports=["tests.integration.tasks"],
+        result_accept_content=SERIALIZERS,
+        result_backend=combination.backend,
+        result_expires=RESULT_EXPIRES,
+        result_extended=True,
+        result_chord_join_timeout=10,
+        task_default_queue=combination.queue,
+        control_exchange=combination.queue,
+        event_exchange=f"{combination.queue}_events",
+        worker_prefetch_multiplier=1,
+        beat_schedule=BEAT_SCHEDULE,
+        **broker_settings(combination),
+    )
+    if combination.cache:
+        app.conf.cache_backend = combination.cache
+    if combination == REFERENCE:
+        prefix = {"global_keyprefix": combination.queue}
+        app.conf.result_backend_transport_options = prefix
+    return app
+
+
+#: Seconds between two clean-ups, and two tasks, that beat sends while it runs.
+BEAT_SCHEDULE = {
+    "celery.backend_cleanup": {"task": "celery.backend_cleanup", "schedule": 0.5},
+    "two and two": {"task": "tests.integration.tasks.add", "schedule": 0.5, "args": (2, 2)},
+}

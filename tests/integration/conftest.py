@@ -1,0 +1,206 @@
+"""The workers, each started when a test first asks for it, and what tests ask them with."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+from celery import Celery
+from django.core.cache import caches
+from django.db import connections
+
+from tests.conftest import require_service
+from tests.integration import cleanup, notes, processes
+from tests.integration.combinations import BY_NAME, DATABASE, MATRIX, Combination, make_app
+
+if TYPE_CHECKING:
+    from pytest_django import DjangoDbBlocker
+
+#: Seconds that a test waits for a result at most.
+WAIT = 20
+_STARTED: dict[str, processes.CeleryProcess] = {}
+_OFFSETS = pytest.StashKey[dict[str, int]]()
+
+
+class Lab:
+    """A combination with its worker running and its app current."""
+
+    wait = WAIT
+
+    def __init__(self, combination: Combination, app: Celery) -> None:
+        self.combination = combination
+        self.app = app
+        #: Made up for this test: under it tasks leave notes.
+        self.key = uuid4().hex
+
+    @property
+    def worker(self) -> processes.CeleryProcess:
+        """The worker process."""
+        return _STARTED[self.combination.name]
+
+    def get(self, result: Any, **options: Any) -> Any:
+        """Return the value of a result, or raise what the task raised."""
+        return result.get(**{"timeout": self.wait, "interval": 0.05, **options})
+
+    def error(self, result: Any) -> BaseException:
+        """Return the exception of a task that failed, once it has."""
+        error = self.get(result, propagate=False)
+        assert isinstance(error, BaseException), error
+        return error
+
+    def notes(self, count: int = 1, settle: float = 0.0) -> list[str]:
+        """Return the notes under the key of this test, once there are ``count``."""
+        return notes.wait_for(self.key, count, self.wait, settle)
+
+
+@dataclass
+class Workers:
+    """The apps and workers of the session."""
+
+    apps: dict[str, Celery]
+
+    def app(self, combination: Combination) -> Celery:
+        """Return the tests' own app of the combination."""
+        if combination.name not in self.apps:
+            # A fixup would change sys.path, and close the tests' own connections.
+            self.apps[combination.name] = make_app(combination, fixups=set())
+        return self.apps[combination.name]
+
+    def lab(self, combination: Combination) -> Lab:
+        """Return the lab, its worker started if it does not run."""
+        for service in combination.services:
+            require_service(service)
+        app = self.app(combination)
+        app.set_current()
+        if combination.name not in _STARTED:
+            _STARTED[combination.name] = processes.worker(combination)
+        if not _STARTED[combination.name].runs():
+            _STARTED[combination.name].start()
+        return Lab(combination, app)
+
+    def close(self) -> None:
+        """Stop every process and take away what they left."""
+        for one in _STARTED.values():
+            one.ask_to_stop()
+        for one in _STARTED.values():
+            one.stop()
+        for name, app in self.apps.items():
+            cleanup.empty_broker(app, BY_NAME[name])
+            if not BY_NAME[name].ours:
+                app.backend.result_consumer.stop()
+                app.backend.client.close()
+            app.close()
+        self.apps.clear()
+        _STARTED.clear()
+        # Celery's pools leave their sockets to the collector: here, not in another's test.
+        gc.collect()
+
+
+@pytest.fixture(scope="session")
+def workers(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Workers]:
+    """Give the session's workers; they end before the databases do."""
+    shutil.rmtree(notes.DIRECTORY, ignore_errors=True)
+    found = Workers({})
+    yield found
+    with django_db_blocker.unblock():
+        found.close()
+        cleanup.empty_tables()
+        connections.close_all()
+    shutil.rmtree(notes.DIRECTORY, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def shared_database(workers: Workers, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Open the databases without a transaction, as a worker could not see into one.
+
+    The rows of a module go at its end: every test has task ids of its own, and emptying the
+    tables after each test would take longer than the tests.
+    """
+    with django_db_blocker.unblock():
+        cleanup.empty_tables()
+        yield
+        cleanup.empty_tables()
+        connections.close_all()
+
+
+@pytest.fixture
+def transactional_db(shared_database: None) -> None:
+    """Nothing more: pytest-django makes the databases for tests with a fixture of this name.
+
+    Its own of that name would empty every table after each test.
+    """
+
+
+@pytest.fixture
+def current_app(transactional_db: None) -> Iterator[None]:
+    """Make whatever app was current so again, after the test."""
+    from celery._state import get_current_app
+
+    before: Any = get_current_app()
+    yield
+    before.set_current()
+
+
+@pytest.fixture(params=[one.name for one in MATRIX])
+def lab(request: pytest.FixtureRequest, workers: Workers, current_app: None) -> Lab:
+    """Each combination of the matrix in turn."""
+    return workers.lab(BY_NAME[request.param])
+
+
+@pytest.fixture
+def database_lab(workers: Workers, current_app: None) -> Lab:
+    """The database backend alone."""
+    return workers.lab(DATABASE)
+
+
+@pytest.fixture
+def start_lab(workers: Workers, current_app: None) -> Iterator[Callable[[Combination], Lab]]:
+    """Give what starts a worker for this test alone."""
+    mine: list[Combination] = []
+
+    def start(combination: Combination) -> Lab:
+        mine.append(combination)
+        return workers.lab(combination)
+
+    yield start
+    for combination in mine:
+        if combination.name in _STARTED:
+            _STARTED[combination.name].stop()
+
+
+@pytest.fixture
+def local_cache() -> Iterator[None]:
+    """The local-memory cache, empty before and after."""
+    caches["default"].clear()
+    yield
+    caches["default"].clear()
+
+
+# -- Logs ----------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Note how long the logs are when a test begins."""
+    item.stash[_OFFSETS] = {name: one.size() for name, one in _STARTED.items()}
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show what the workers logged during a test that failed."""
+    report: Any = yield
+    if report.failed:
+        offsets = item.stash.get(_OFFSETS, {})
+        for name, one in _STARTED.items():
+            text = one.text(offsets.get(name, 0))[-5000:]
+            if text:
+                report.sections.append((f"log of {name}", text))
+    return report

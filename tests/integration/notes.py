@@ -1,0 +1,42 @@
+"""Notes that tasks leave for the tests, outside of everything that is under test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tests import settings
+
+DIRECTORY = settings.RUN_DIRECTORY / "notes"
+
+
+def write(key: str, line: str) -> None:
+    """Append one line; several processes may do so at once."""
+    DIRECTORY.mkdir(exist_ok=True)
+    with (DIRECTORY / key).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+def read(key: str) -> list[str]:
+    """Return the lines, oldest first."""
+    path = DIRECTORY / key
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def eventually(condition: Callable[[], bool], timeout: float = 20) -> None:
+    """Return once the condition holds; raise ``TimeoutError`` after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so after {timeout} seconds")
+        time.sleep(0.02)
+
+
+def wait_for(key: str, count: int = 1, timeout: float = 20, settle: float = 0.0) -> list[str]:
+    """Return the lines once there are ``count``, and ``settle`` seconds later.
+
+    Raises ``TimeoutError`` after ``timeout`` seconds.
+    """
+    eventually(lambda: len(read(key)) >= count, timeout)
+    time.sleep(settle)
+    return read(key)

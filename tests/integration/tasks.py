@@ -1,0 +1,242 @@
+"""The tasks that the workers of the integration tests run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import cached_property
+from typing import Any
+
+from celery import Task, chain, chord, group, shared_task
+from celery.app.backends import by_url
+from celery.exceptions import Ignore
+
+from tests.integration import notes
+from tests.integration.combinations import SERIALIZERS
+from tests.integration.values import EXCEPTIONS, VALUES
+
+# -- Plain ---------------------------------------------------------------------------
+
+
+@shared_task
+def add(x: int, y: int) -> int:
+    """Return the sum."""
+    return x + y
+
+
+@shared_task
+def echo(value: Any) -> Any:
+    """Return the argument."""
+    return value
+
+
+@shared_task
+def total(numbers: list[int]) -> int:
+    """Return the sum of a list."""
+    return sum(numbers)
+
+
+@shared_task
+def value_of(name: str) -> Any:
+    """Return one of the values by its name, so that no message has to carry it."""
+    return VALUES[name]
+
+
+class SerializedTask(Task):
+    """A task whose results are stored by a serializer of its own."""
+
+    abstract = True
+
+    @cached_property
+    def backend(self) -> Any:
+        """The app's result backend, with the serializer that the task's name ends with."""
+        storage, _, alias = self.app.conf.result_backend.partition("://")
+        cls, url = by_url(f"{storage}://{alias}?serializer={self.name.rpartition('.')[2]}")
+        return cls(app=self.app, url=url)
+
+
+def value_of_by(serializer: str) -> Any:
+    """Return the task that does what ``value_of`` does, with that serializer."""
+
+    def value_of(name: str) -> Any:
+        return VALUES[name]
+
+    name = f"{__name__}.value_of.{serializer}"
+    return shared_task(base=SerializedTask, name=name)(value_of)
+
+
+VALUE_TASKS = {serializer: value_of_by(serializer) for serializer in SERIALIZERS}
+
+
+@shared_task
+def unserializable() -> object:
+    """Return what no serializer takes."""
+    return lambda: None
+
+
+@shared_task
+def fail(name: str = "builtin") -> None:
+    """Raise one of the exceptions."""
+    raise EXCEPTIONS[name]
+
+
+@shared_task
+def fail_with(*_arguments: Any) -> None:
+    """Raise, whatever the arguments."""
+    raise EXCEPTIONS["builtin"]
+
+
+@shared_task
+def nap(seconds: float, value: Any = None) -> Any:
+    """Return the value after a while."""
+    time.sleep(seconds)
+    return value
+
+
+@shared_task
+def note(key: str, line: str = "ran") -> str:
+    """Leave a note and return it."""
+    notes.write(key, line)
+    return line
+
+
+@shared_task
+def note_value(value: Any, *, key: str) -> Any:
+    """Leave a note of the value, and return the value."""
+    notes.write(key, repr(value))
+    return value
+
+
+# -- States --------------------------------------------------------------------------
+
+
+@shared_task(track_started=True)
+def started(key: str) -> str:
+    """Say that it runs, and wait until it is told to end."""
+    notes.write(key, "started")
+    notes.wait_for(f"{key}-end")
+    return "ended"
+
+
+@shared_task(bind=True)
+def progress(self: Any, key: str) -> str:
+    """Report a state of its own, and wait until it is told to end."""
+    self.update_state(state="PROGRESS", meta={"done": 3, "of": 7})
+    notes.write(key, "reported")
+    notes.wait_for(f"{key}-end")
+    return "ended"
+
+
+@shared_task(bind=True)
+def with_meta(self: Any, fails: bool = False) -> str:
+    """Put something into the meta of its result."""
+    self.request.meta = {"step": 3, "of": ["seven"]}
+    if fails:
+        raise EXCEPTIONS["builtin"]
+    return "done"
+
+
+@shared_task(bind=True)
+def flaky(self: Any, failures: int) -> int:
+    """Fail so many times, then return how many times it was retried."""
+    if self.request.retries < failures:
+        raise self.retry(exc=ValueError("not yet"), countdown=0, max_retries=2)
+    return int(self.request.retries)
+
+
+@shared_task(bind=True)
+def retry_later(self: Any) -> None:
+    """Be retried, but not in the time of a test."""
+    raise self.retry(exc=ValueError("later"), countdown=3600)
+
+
+@shared_task(ignore_result=True)
+def ignored(key: str) -> str:
+    """Leave a note; the result is not kept."""
+    notes.write(key, "ran")
+    return "nobody asks"
+
+
+@shared_task(ignore_result=True)
+def ignored_add(x: int, y: int) -> int:
+    """Return the sum, which only a chord sees."""
+    return x + y
+
+
+@shared_task
+def ignore_me() -> None:
+    """Leave its state as it is."""
+    raise Ignore
+
+
+# -- Children, replacement -----------------------------------------------------------
+
+
+@shared_task
+def parent(count: int) -> str:
+    """Send children."""
+    for number in range(count):
+        add.delay(number, number)
+    return "parent"
+
+
+CANVASES: dict[str, Any] = {
+    "task": lambda: add.s(1, 2),
+    "chain": lambda: chain(add.s(1, 2), add.s(3)),
+    "group": lambda: group(add.s(1, 2), add.s(3, 4)),
+    "chord": lambda: chord([add.s(1, 2), add.s(3, 4)], total.s()),
+    "chain of group": lambda: chain(add.s(1, 2), group(add.s(3), add.s(4))),
+    "failure": lambda: fail.s(),
+}
+
+
+@shared_task(bind=True)
+def become(self: Any, name: str) -> Any:
+    """Be replaced by another canvas."""
+    return self.replace(CANVASES[name]())
+
+
+@shared_task(bind=True)
+def become_with_more(self: Any, added: int) -> int:
+    """Add one more task to the chord that it is in, and return 1."""
+    self.add_to_chord(echo.s(added))
+    return 1
+
+
+@shared_task(bind=True)
+def delivered_twice(self: Any, value: Any, *, key: str) -> Any:
+    """Return the value, after sending the very same message again the first time."""
+    if not notes.read(key):
+        notes.write(key, "first")
+        again = self.signature_from_request(self.request)
+        again.apply_async(retries=0)
+    else:
+        notes.write(key, "again")
+    return value
+
+
+@shared_task(bind=True, acks_late=True, reject_on_worker_lost=True)
+def die_once(self: Any, key: str, whole_worker: bool = False) -> str:
+    """Kill its process the first time, or its worker; return the id of the task after that."""
+    notes.write(key, "started")
+    if len(notes.read(key)) == 1:
+        if whole_worker:
+            os.killpg(os.getpgid(0), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return str(self.request.id)
+
+
+# -- Errbacks ------------------------------------------------------------------------
+
+
+@shared_task
+def old_errback(task_id: str, *, key: str) -> None:
+    """Note the failed task's id: Celery calls an errback of one argument with that alone."""
+    notes.write(key, task_id)
+
+
+@shared_task
+def new_errback(request: Any, error: Exception, traceback: Any, key: str) -> None:
+    """Note the failed task's id and its error."""
+    notes.write(key, f"{request.id} {type(error).__name__} {error}")

@@ -1,0 +1,58 @@
+"""Results of every type, by every serializer: as Kombu itself would give them back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kombu.exceptions import DecodeError, EncodeError
+from kombu.serialization import dumps, loads
+
+from tests.integration import tasks
+from tests.integration.combinations import SERIALIZERS
+from tests.integration.values import VALUES
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Lab
+
+
+def through_kombu(value: Any, serializer: str) -> Any:
+    """Return what becomes of ``value`` on the way through a serializer and back."""
+    content_type, encoding, payload = dumps(value, serializer=serializer)
+    return loads(payload, content_type, encoding, force=True)
+
+
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_comes_back_from_the_database(
+    database_lab: Lab, name: str, serializer: str
+) -> None:
+    """A row gives back what the serializer made of the value; Celery's own failure if nothing."""
+    result = tasks.VALUE_TASKS[serializer].delay(name)
+    # By the app's own backend, whose serializer is json: the row says how to read it.
+    read = database_lab.app.AsyncResult(result.id)
+    try:
+        expected = through_kombu(VALUES[name], serializer)
+    except EncodeError as error:
+        actual = database_lab.error(read)
+        # Kombu wraps the serializer's own error, of which a failure keeps the repr.
+        expected = ("FAILURE", "EncodeError", repr(error.args[0]))
+        assert expected == (read.state, type(actual).__name__, str(actual))
+    except DecodeError:
+        with pytest.raises(DecodeError):
+            database_lab.get(read)
+    else:
+        assert repr(expected) == repr(database_lab.get(read))
+
+
+def test_every_value_comes_back_by_default(lab: Lab) -> None:
+    """A cache gives back the objects themselves, any other backend what json makes of them."""
+    beyond_json = () if lab.combination.keeps_objects else ("set", "complex")
+    names = [name for name in VALUES if name not in beyond_json]
+    results = {name: tasks.value_of.delay(name) for name in names}
+    actual = {name: lab.get(result) for name, result in results.items()}
+    if lab.combination.keeps_objects:
+        expected = VALUES
+    else:
+        expected = {name: through_kombu(VALUES[name], "json") for name in names}
+    assert repr(expected) == repr(actual)
