@@ -105,6 +105,7 @@ def encode(
 ) -> Contents | None:
     """Encode the values of one record (a task, a saved group or a chord's part).
 
+    Called for each record that is stored, once its values are final.
     Stops at the first non-None result. The built-in codec answers last, and always.
 
     :param values: What to encode, by field name. All are serialized but ``traceback``,
@@ -138,6 +139,7 @@ def decode(
 ) -> Mapping[str, Any] | None:
     """Decode the contents of one record by what they say of themselves.
 
+    Called for each record that is read.
     Stops at the first non-None result. The built-in codec answers last, and always.
 
     :param contents: As stored, perhaps by an older version or other settings.
@@ -227,6 +229,8 @@ def open_storage(location: StorageLocation) -> Any:
         ``BackendMisconfigured`` with the valid ones.
     :return: Whatever the plugin wants as the ``storage`` argument of the hooks below.
 
+    What is raised reaches whoever asked for the backend: a worker does not start.
+
     .. code-block:: python
 
         @hookimpl
@@ -241,6 +245,7 @@ def open_storage(location: StorageLocation) -> Any:
 def store_task(storage: Any, task: StoredTask) -> bool | None:
     """Store the state and result of one task, durably when it returns.
 
+    Called on the storage for every state that is stored.
     Stops at the first non-None result.
 
     :param storage: What ``open_storage`` returned.
@@ -264,6 +269,7 @@ def store_task(storage: Any, task: StoredTask) -> bool | None:
 def load_tasks(storage: Any, task_ids: Sequence[str], primary: bool) -> Sequence[StoredTask] | None:
     """Load tasks by their ids, many at once.
 
+    Called on the storage when results are read or waited for.
     Stops at the first non-None result.
 
     :param storage: What ``open_storage`` returned.
@@ -288,6 +294,7 @@ def load_tasks(storage: Any, task_ids: Sequence[str], primary: bool) -> Sequence
 def forget_task(storage: Any, task_id: str) -> bool | None:
     """Delete what is stored for a task.
 
+    Called on the storage by ``AsyncResult.forget``.
     Stops at the first non-None result.
 
     :param storage: What ``open_storage`` returned.
@@ -310,6 +317,7 @@ def forget_task(storage: Any, task_id: str) -> bool | None:
 def save_group(storage: Any, group: StoredGroup) -> bool | None:
     """Save which results make up a group (``GroupResult.save``).
 
+    Called on the storage by ``GroupResult.save``.
     Stops at the first non-None result. Saving a group again replaces it.
 
     :param storage: What ``open_storage`` returned.
@@ -333,6 +341,7 @@ def save_group(storage: Any, group: StoredGroup) -> bool | None:
 def load_group(storage: Any, group_id: str) -> StoredGroup | None:
     """Load a saved group (``GroupResult.restore``).
 
+    Called on the storage by ``GroupResult.restore``.
     Stops at the first non-None result.
 
     :param storage: What ``open_storage`` returned.
@@ -355,6 +364,7 @@ def load_group(storage: Any, group_id: str) -> StoredGroup | None:
 def forget_group(storage: Any, group_id: str) -> bool | None:
     """Delete a saved group; the results in it stay.
 
+    Called on the storage by ``GroupResult.delete``.
     Stops at the first non-None result.
 
     :param storage: What ``open_storage`` returned.
@@ -377,6 +387,7 @@ def forget_group(storage: Any, group_id: str) -> bool | None:
 def start_chord(storage: Any, chord: ChordRecord) -> bool | None:
     """Note down a chord before its header is sent.
 
+    Called on the storage by whoever applies the chord.
     Stops at the first non-None result. A chord that is known already stays as it is.
 
     :param storage: What ``open_storage`` returned.
@@ -404,8 +415,8 @@ def resize_chord(
 ) -> bool | None:
     """Correct the size of a chord whose header turned out longer or shorter.
 
-    Stops at the first non-None result. Celery says the size once the header has been
-    sent; a header task may add others (``Task.add_to_chord``).
+    Called on the storage once the header has been sent, and by ``Task.add_to_chord``.
+    Stops at the first non-None result.
 
     :param storage: What ``open_storage`` returned.
     :param group_id: The chord's group; an unknown one is no error.
@@ -430,6 +441,7 @@ def resize_chord(
 def chord_part_returned(storage: Any, part: ChordPart) -> ChordProgress | None:
     """Count one finished header task, and say who has to send the body.
 
+    Called on the storage by the worker that ran the header task, after storing it.
     Stops at the first non-None result. A part is counted once however often it
     returns; when the last distinct one is in, exactly one caller gets ``claimed``. A
     claim that is not followed by ``finish_chord`` (its worker died) may be given again
@@ -457,6 +469,7 @@ def chord_part_returned(storage: Any, part: ChordPart) -> ChordProgress | None:
 def finish_chord(storage: Any, group_id: str) -> bool | None:
     """Forget a chord whose body has been sent, or failed for good.
 
+    Called on the storage by the worker that had the claim.
     Stops at the first non-None result.
 
     :param storage: What ``open_storage`` returned.

@@ -1,0 +1,181 @@
+"""The contract: every hook is called, described, and described truly."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from textwrap import dedent
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+from django.test import override_settings
+
+from django_celery_results import hookimpl, hookspecs
+from django_celery_results.plugins import hook_names, load_plugins, new_manager
+from tests.recording import Recording, make_app, use_everything
+
+if TYPE_CHECKING:
+    from pluggy import HookCaller, HookImpl
+
+HOOKS = hook_names()
+each_hook = pytest.mark.parametrize("hook", HOOKS)
+
+
+def parameters(hook: str) -> list[str]:
+    """The names of a hook's arguments."""
+    return list(inspect.signature(getattr(hookspecs, hook)).parameters)
+
+
+def documentation(hook: str) -> str:
+    """A hook's docstring."""
+    return inspect.getdoc(getattr(hookspecs, hook)) or ""
+
+
+def caller(hook: str) -> HookCaller:
+    """What pluggy made of the specification."""
+    found: HookCaller = getattr(new_manager().hook, hook)
+    return found
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    """A plugin that has seen all that Celery does with a result backend."""
+    plugin = Recording()
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
+        use_everything(make_app())
+    return plugin
+
+
+# -- Called --------------------------------------------------------------------------
+
+
+@each_hook
+def test_hook_is_called_with_its_arguments(recording: Recording, hook: str) -> None:
+    """A plugin that takes every argument of every hook sees each of them called."""
+    assert set(parameters(hook)) == recording.calls.get(hook)
+
+
+def test_contract_names_every_function_of_the_module() -> None:
+    """A function that lost its mark would be a hook that nobody can implement."""
+    functions = vars(hookspecs).items()
+    own = [
+        n for n, one in functions if inspect.isfunction(one) and one.__module__.endswith("specs")
+    ]
+    assert own == HOOKS
+
+
+# -- Described -----------------------------------------------------------------------
+
+
+@each_hook
+def test_hook_is_annotated(hook: str) -> None:
+    """Each argument and the return have their type."""
+    annotations = getattr(hookspecs, hook).__annotations__
+    assert {*parameters(hook), "return"} == set(annotations)
+
+
+@each_hook
+def test_documentation_starts_with_one_line(hook: str) -> None:
+    """What the hook is for, as a sentence that the command can print."""
+    first, blank, *_ = documentation(hook).splitlines()
+    assert (".", "") == (first[-1], blank)
+
+
+@each_hook
+def test_documentation_says_when(hook: str) -> None:
+    """When, how often and on whom it is called."""
+    assert re.search(r"\bCalled\b", documentation(hook))
+
+
+@each_hook
+def test_documentation_says_whether_the_first_answer_stops(hook: str) -> None:
+    """The same words for every first-result hook, and for no other."""
+    spec = caller(hook).spec
+    assert spec is not None
+    says = "Stops at the first non-None result." in documentation(hook)
+    assert bool(spec.opts["firstresult"]) == says
+
+
+@each_hook
+def test_documentation_of_other_hooks_says_who_is_called(hook: str) -> None:
+    """Where all are called, the documentation says so."""
+    text = documentation(hook)
+    assert re.search(r"first non-None|are collected|every plugin", text)
+
+
+@each_hook
+def test_documentation_has_every_argument(hook: str) -> None:
+    """In the order of the signature."""
+    assert parameters(hook) == re.findall(r"^:param (\w+):", documentation(hook), re.MULTILINE)
+
+
+@each_hook
+def test_documentation_has_the_return(hook: str) -> None:
+    """Unless there is none."""
+    returns = getattr(hookspecs, hook).__annotations__["return"] != "None"
+    assert returns == (":return:" in documentation(hook))
+
+
+@each_hook
+def test_documentation_says_what_raising_does(hook: str) -> None:
+    """In a paragraph of its own."""
+    pattern = r"^(What is raised|What an observer raises|Raising) "
+    assert re.search(pattern, documentation(hook), re.MULTILINE)
+
+
+@each_hook
+def test_documentation_says_since_when(hook: str) -> None:
+    """Its last line."""
+    assert re.fullmatch(r"\.\. versionadded:: \d+\.\d+", documentation(hook).splitlines()[-1])
+
+
+@each_hook
+def test_example_is_a_plugin(hook: str) -> None:
+    """What the documentation shows can be registered as it stands, and is that hook."""
+    _, _, rest = documentation(hook).partition(".. code-block:: python\n")
+    example, _, _ = rest.partition(".. versionadded")
+    plugin = ModuleType("example")
+    plugin.hookimpl = hookimpl  # type: ignore[attr-defined]  # what an example may use
+    exec(dedent(example), vars(plugin))
+    manager = new_manager()
+    manager.register(plugin)
+    found = manager.get_hookcallers(plugin) or []
+    assert [(hook, True)] == [(one.name, one.has_spec()) for one in found]
+
+
+# -- Rules ---------------------------------------------------------------------------
+
+
+@each_hook
+def test_no_hook_is_historic(hook: str) -> None:
+    """A plugin that comes later is not told of what was before."""
+    assert not caller(hook).is_historic()
+
+
+def test_storage_hooks_are_those_of_one_storage() -> None:
+    """Whatever takes ``storage``, and what makes it."""
+    expected = [hook for hook in HOOKS if "storage" in parameters(hook) or hook == "open_storage"]
+    assert expected == sorted(hookspecs.STORAGE_HOOKS, key=HOOKS.index)
+
+
+def test_required_storage_hooks_are_storage_hooks() -> None:
+    """What is required has to exist."""
+    assert set(hookspecs.REQUIRED_STORAGE_HOOKS) <= set(hookspecs.STORAGE_HOOKS)
+
+
+def built_in_implementations() -> list[HookImpl]:
+    """The implementations of the built-in plugins."""
+    manager = load_plugins().manager
+    callers: list[HookCaller] = [getattr(manager.hook, name) for name in HOOKS]
+    return [impl for one in callers for impl in one.get_hookimpls()]
+
+
+def test_built_in_implementations_come_last() -> None:
+    """All are ``trylast``, so that any plugin may be first."""
+    assert [] == [impl for impl in built_in_implementations() if not impl.trylast]
+
+
+def test_built_in_implementations_wrap_nothing_in_the_old_way() -> None:
+    """No ``hookwrapper``."""
+    assert [] == [impl for impl in built_in_implementations() if impl.hookwrapper]
