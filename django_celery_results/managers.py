@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import wraps
-from itertools import count
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from celery import states
@@ -64,13 +63,14 @@ def transaction_retry(max_retries: int = 1) -> Callable[[Callable[_P, _R]], Call
         @wraps(function)
         def retrying(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             limit = cast("int", kwargs.pop("exception_retry_count", max_retries))
-            for attempt in count():
+            failures = 0
+            while True:
                 try:
                     return function(*args, **kwargs)
                 except Exception:
-                    if attempt >= limit:
+                    failures += 1
+                    if failures > limit:
                         raise
-            raise AssertionError("count() never ends")
 
         return retrying
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from celery.backends.base import Backend
@@ -35,7 +34,9 @@ class RetryingMixin(Backend):
 
     def _persist(self, hook: str, **arguments: Any) -> Any:
         """Call a hook of the storage, with Celery's settings for retries."""
-        for attempt in count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 return self.hooks.call(hook, storage=self.storage, **arguments)
             except Exception as error:
@@ -50,4 +51,3 @@ class RetryingMixin(Backend):
                 full_jitter=True,
             )
             time.sleep(wait / 1000)
-        raise AssertionError("count() never ends")

@@ -12,8 +12,9 @@ from django.core.cache import caches
 from django_celery_results.backends import ResultBackend
 
 if TYPE_CHECKING:
-    from pytest_django import DjangoDbBlocker
-    from pytest_django.fixtures import SettingsWrapper
+    from collections.abc import Iterator
+
+    from pytest_django import Settings
 
 __all__ = ["MakeBackend", "UsePlugins", "request_of"]
 
@@ -21,13 +22,15 @@ __all__ = ["MakeBackend", "UsePlugins", "request_of"]
 class MakeBackend(Protocol):
     """Makes a backend; keywords are Celery's settings."""
 
-    def __call__(self, url: str = "django-db", /, **conf: Any) -> Any: ...
+    def __call__(self, url: str = "django-db", /, **conf: Any) -> Any:
+        """Return the backend."""
 
 
 class UsePlugins(Protocol):
     """Puts plugins, and other keys, into ``DJANGO_CELERY_RESULTS``."""
 
-    def __call__(self, *plugins: object, **options: Any) -> None: ...
+    def __call__(self, *plugins: object, **options: Any) -> None:
+        """Set them for the rest of the test."""
 
 
 def make_backend_of(url: str = "django-db", /, **conf: Any) -> ResultBackend:
@@ -46,7 +49,7 @@ def make_backend() -> MakeBackend:
 
 
 @pytest.fixture
-def use_plugins(settings: SettingsWrapper) -> UsePlugins:
+def use_plugins(settings: Settings) -> UsePlugins:
     """Sets plugins and options for the rest of the test."""
 
     def use(*plugins: object, **options: Any) -> None:
@@ -56,27 +59,25 @@ def use_plugins(settings: SettingsWrapper) -> UsePlugins:
 
 
 @pytest.fixture
-def results_cache(cache_alias: str, request: pytest.FixtureRequest) -> str:
+def results_cache(cache_alias: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """Each cache alias in turn, empty before and after."""
     if cache_alias == "database":
         request.getfixturevalue("db")
     caches[cache_alias].clear()
-    request.addfinalizer(caches[cache_alias].clear)
-    return cache_alias
+    yield cache_alias
+    caches[cache_alias].clear()
 
 
 @pytest.fixture
-def shared_cache(
-    cache_alias: str, request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker
-) -> str:
+def shared_cache(cache_alias: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """Each cache that several processes share, empty before and after."""
     if cache_alias == "default":
         pytest.skip("local memory is one process's own")
     if cache_alias == "database":
         request.getfixturevalue("transactional_db")
     caches[cache_alias].clear()
-    request.addfinalizer(caches[cache_alias].clear)
-    return cache_alias
+    yield cache_alias
+    caches[cache_alias].clear()
 
 
 def request_of(task_id: str = "t1", **attributes: Any) -> Context:

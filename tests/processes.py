@@ -1,0 +1,145 @@
+"""Functions that tests run in several processes at once.
+
+They stand in a module of their own because a spawned process imports it before Django is
+set up, which is the first thing that it does here.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import django
+from django.apps import apps
+
+if not apps.ready:
+    django.setup()
+
+from celery import Celery, states
+from django.conf import settings
+
+from django_celery_results import hookimpl
+from django_celery_results.models import TaskResult
+from django_celery_results.records import ChordPart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Barrier
+
+    from django_celery_results.records import StoredTask, TaskRecord
+
+STATES = (states.STARTED, "PROGRESS", states.RETRY, states.FAILURE, states.SUCCESS)
+PATIENCE = 60
+
+
+def at_once(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """Call ``function(number, *arguments)`` in ``count`` new processes; return what each gave."""
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(count), context.SimpleQueue()
+    processes = [
+        context.Process(target=_call, args=(barrier, answers, function, number, arguments))
+        for number in range(count)
+    ]
+    for process in processes:
+        process.start()
+    results = [answers.get() for _ in processes]
+    for process in processes:
+        process.join(PATIENCE)
+    errors = [error for _, error in results if error]
+    assert not errors, errors[0]
+    return [result for result, _ in results]
+
+
+def _call(
+    barrier: Barrier,
+    answers: SimpleQueue[tuple[Any, str]],
+    function: Callable[..., Any],
+    number: int,
+    arguments: tuple[Any, ...],
+) -> None:
+    random.seed(number)
+    barrier.wait(PATIENCE)
+    try:
+        answers.put((function(number, *arguments), ""))
+    except BaseException:
+        answers.put((None, traceback.format_exc()))
+        raise
+
+
+class Winners:
+    """Notes whose SUCCESS was stored: a plugin."""
+
+    django_celery_results_name = "winners"
+
+    def __init__(self) -> None:
+        self.results: dict[str, Any] = {}
+
+    @hookimpl
+    def after_store(self, task: TaskRecord, stored: StoredTask, written: bool) -> None:
+        """Note the value, once for each id."""
+        if written and stored.status == states.SUCCESS:
+            assert task.task_id not in self.results, "written twice"
+            self.results[task.task_id] = task.result
+
+
+def _backend(url: str, **options: Any) -> Any:
+    settings.DJANGO_CELERY_RESULTS = options
+    app = Celery("child", set_as_current=False)
+    app.conf.update(result_backend=url)
+    return app.backend
+
+
+def write_rows(number: int, rounds: int) -> list[str]:
+    """Write each row in every state; return the ids whose SUCCESS this process wrote."""
+    won = []
+    for one in range(rounds):
+        for status in random.sample(STATES, len(STATES)):
+            fields = {"status": status, "result": f"{number}", "content_type": "application/json"}
+            taken = TaskResult.objects.write(f"t{one}", {**fields, "content_encoding": "utf-8"})
+            if taken and status == states.SUCCESS:
+                won.append(f"t{one}")
+    return won
+
+
+def store_results(number: int, url: str, rounds: int) -> dict[str, Any]:
+    """Store each task in every state; return the results whose SUCCESS this process stored."""
+    winners = Winners()
+    backend = _backend(url, PLUGINS=[winners])
+    for one in range(rounds):
+        for status in random.sample(STATES, len(STATES)):
+            value = ValueError(number) if status == states.FAILURE else number
+            backend.store_result(f"t{one}", value, status)
+    return winners.results
+
+
+def return_parts(_number: int, url: str, group_id: str, task_ids: list[str]) -> int:
+    """Return every part of a chord, each twice; return how often the body was claimed."""
+    backend = _backend(url)
+    claims = 0
+    for task_id in random.sample([*task_ids, *task_ids], 2 * len(task_ids)):
+        part = ChordPart(group_id=group_id, task_id=task_id, status=states.SUCCESS)
+        progress = backend.hooks.call("chord_part_returned", storage=backend.storage, part=part)
+        claims += progress.claimed
+    return claims
+
+
+def apply_chord(_number: int, url: str, group_id: str, task_ids: list[str]) -> None:
+    """Start one chord."""
+    backend = _backend(url)
+    members = [backend.app.AsyncResult(task_id) for task_id in task_ids]
+    backend.apply_chord((group_id, members), None)
+
+
+def add_parts(number: int, url: str, group_id: str, count: int) -> None:
+    """Make a chord longer by ``count`` parts of this process's own."""
+    backend = _backend(url)
+    for one in range(count):
+        backend.add_to_chord(group_id, backend.app.AsyncResult(f"{number}-{one}"))
+
+
+def delete_expired(_number: int, expires: float, batch_size: int) -> int:
+    """Delete the expired rows; return how many this process deleted."""
+    return int(TaskResult.objects.delete_expired(expires, batch_size))
