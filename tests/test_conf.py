@@ -1,0 +1,122 @@
+"""The reader of the settings: the value as written when its type is right, else the default."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from django_celery_results.conf import results_settings
+
+MONTH = 30 * 24 * 3600.0
+
+
+def read(name: str, **settings: Any) -> object:
+    """What the property ``name`` gives under ``settings``."""
+    with override_settings(**settings):
+        value: object = getattr(results_settings, name)
+        return value
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [(191, 191), (0, 255), (-1, 255), ("191", 255), (True, 255)]
+)
+def test_task_id_max_length(written: object, expected: int) -> None:
+    """A number above zero counts."""
+    settings = {"DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH": written}
+    assert expected == read("task_id_max_length", **settings)
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_id_first_urls(written: bool) -> None:
+    """As written."""
+    assert written is read("id_first_urls", DJANGO_CELERY_RESULTS_ID_FIRST_URLS=written)
+
+
+@pytest.mark.parametrize("written", [None, [], "text"])
+def test_options_that_are_no_mapping_are_none(written: object) -> None:
+    """The checks report it; nothing breaks before they do."""
+    assert {} == read("options", DJANGO_CELERY_RESULTS=written)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "written", "expected"),
+    [
+        ("allow_edits", "ALLOW_EDITS", True, True),
+        ("allow_edits", "ALLOW_EDITS", "yes", False),
+        ("plugins", "PLUGINS", ["one", "two"], ["one", "two"]),
+        ("plugins", "PLUGINS", "one", ()),
+        ("disabled_plugins", "DISABLED_PLUGINS", ["one", 2], {"one"}),
+        ("disabled_plugins", "DISABLED_PLUGINS", "one", set()),
+        ("strict_plugins", "STRICT_PLUGINS", False, False),
+        ("strict_plugins", "STRICT_PLUGINS", 0, True),
+        ("codings", "CODINGS", ("gzip", None), ("gzip",)),
+        ("codings", "CODINGS", "gzip", ()),
+        ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", timedelta(hours=1), 3600.0),
+        ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", 1.5, 1.5),
+        ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", True, MONTH),
+        ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", timedelta(0), MONTH),
+        ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", None, MONTH),
+        ("expire_batch_size", "EXPIRE_BATCH_SIZE", 5, 5),
+        ("expire_batch_size", "EXPIRE_BATCH_SIZE", 0, 1000),
+        ("expire_batch_size", "EXPIRE_BATCH_SIZE", True, 1000),
+        ("expire_batch_size", "EXPIRE_BATCH_SIZE", "5", 1000),
+    ],
+)
+def test_option(name: str, key: str, written: object, expected: object) -> None:
+    """Of the right type as written, else its default."""
+    assert expected == read(name, DJANGO_CELERY_RESULTS={key: written})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("allow_edits", False),
+        ("plugins", ()),
+        ("disabled_plugins", frozenset()),
+        ("strict_plugins", True),
+        ("codings", ()),
+        ("expire_unfinished_after", MONTH),
+        ("expire_batch_size", 1000),
+    ],
+)
+def test_option_that_is_not_set(name: str, expected: object) -> None:
+    """The default."""
+    assert expected == read(name, DJANGO_CELERY_RESULTS={})
+
+
+def test_options_of_a_plugin() -> None:
+    """The mapping under its name."""
+    with override_settings(DJANGO_CELERY_RESULTS={"redact": {"secrets": ["x"]}}):
+        assert {"secrets": ["x"]} == results_settings.plugin_options("redact")
+
+
+@pytest.mark.parametrize("options", [{}, {"redact": "text"}])
+def test_options_of_a_plugin_that_has_none(options: dict[str, Any]) -> None:
+    """Empty."""
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        assert {} == results_settings.plugin_options("redact")
+
+
+@pytest.mark.parametrize(("written", "expected"), [(True, True), (False, False)])
+def test_use_tz(written: bool, expected: bool) -> None:
+    """Django's own setting."""
+    assert expected is read("use_tz", USE_TZ=written)
+
+
+def test_migration_modules() -> None:
+    """Django's own setting."""
+    assert {"app": None} == read("migration_modules", MIGRATION_MODULES={"app": None})
+
+
+def test_raw_gives_any_setting() -> None:
+    """As written, whatever it is."""
+    with override_settings(CELERY_RESULT_BACKEND=5):
+        assert 5 == results_settings.raw("CELERY_RESULT_BACKEND")
+
+
+def test_raw_gives_none_for_what_is_not_set() -> None:
+    """No default is invented."""
+    assert results_settings.raw("NO_SUCH_SETTING") is None

@@ -1,0 +1,137 @@
+"""The package itself: what it says of its version, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pluggy
+import pytest
+
+import django_celery_results
+
+PACKAGE = Path(django_celery_results.__file__).parent
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+LOOK = "import json, sys; print(json.dumps(sorted(sys.modules)))"
+
+
+def modules_after(statement: str) -> set[str]:
+    """The modules that a new process has after ``statement``."""
+    command = [sys.executable, "-c", f"{statement}\n{LOOK}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    return set(json.loads(done.stdout))
+
+
+def tree(module: str) -> ast.Module:
+    """The syntax of one module of the package."""
+    return ast.parse((PACKAGE / module).read_text())
+
+
+def test_version_info_has_the_parts_of_the_version() -> None:
+    """As 2.6 named them."""
+    version = django_celery_results.VERSION
+    text = f"{version.major}.{version.minor}.{version.micro}"
+    assert f"{text}.{version.releaselevel}" == django_celery_results.__version__
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("3.1.4", (3, 1, 4, "", "")), ("3.0.0.dev0", (3, 0, 0, "dev0", ""))],
+)
+def test_version_is_parsed(text: str, expected: tuple[object, ...]) -> None:
+    """Releases and development versions."""
+    assert expected == django_celery_results._parse_version(text)
+
+
+def test_version_info_has_both_names() -> None:
+    """``VERSION`` as in 2.6, and ``version_info`` as in Celery."""
+    assert django_celery_results.version_info is django_celery_results.VERSION
+
+
+def test_hookimpl_marks_for_this_project() -> None:
+    """The marker's name is the manager's."""
+    expected = pluggy.HookimplMarker("django_celery_results").project_name
+    assert expected == django_celery_results.hookimpl.project_name
+
+
+@pytest.mark.parametrize("unwanted", ["celery", "kombu", "django", "importlib_metadata"])
+def test_importing_the_package_imports_nothing_heavy(unwanted: str) -> None:
+    """A plugin may name ``hookimpl`` anywhere, before there is a site."""
+    assert unwanted not in modules_after("from django_celery_results import hookimpl")
+
+
+@pytest.mark.parametrize("unwanted", ["django", "kombu", "celery.app.base"])
+def test_importing_the_contract_needs_no_django(unwanted: str) -> None:
+    """The specifications and the records can be used in a plugin's tests without a site."""
+    statement = "import django_celery_results.hookspecs, django_celery_results.records"
+    assert unwanted not in modules_after(statement)
+
+
+@pytest.mark.parametrize("unwanted", ["django.db.models", "celery.backends.base"])
+def test_importing_the_backends_imports_none_of_them(unwanted: str) -> None:
+    """Each backend is imported when it is asked for."""
+    assert unwanted not in modules_after("import django_celery_results.backends")
+
+
+def test_asking_for_one_backend_leaves_the_other_alone() -> None:
+    """A site that uses the cache does not load the database's backend."""
+    modules = modules_after("from django_celery_results.backends import CacheBackend")
+    assert "django_celery_results.backends.database" not in modules
+
+
+def test_importing_the_manager_discovers_nothing() -> None:
+    """Plugins are looked for at first use."""
+    modules = modules_after("import django_celery_results.plugins")
+    assert "django_celery_results.codec" not in modules
+
+
+def test_only_conf_reads_the_settings() -> None:
+    """``django.conf`` is imported in one module."""
+    found = [
+        module
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if (isinstance(node, ast.ImportFrom) and node.module == "django.conf")
+        or (
+            isinstance(node, ast.Import)
+            and any(a.name.startswith("django.conf") for a in node.names)
+        )
+    ]
+    # The migrations ask which model is the user's, say, as Django writes them.
+    assert ["conf.py"] == [module for module in found if not module.startswith("migrations/")]
+
+
+def test_pluggy_is_used_through_its_public_names() -> None:
+    """No underscore attribute of a manager, a caller or an implementation."""
+    names: tuple[str, ...] = (
+        "_hookimpls",
+        "_name2plugin",
+        "_hookexec",
+        "_plugin2hookcallers",
+        "_add_hookimpl",
+    )
+    for kind in (pluggy.PluginManager, pluggy.HookCaller, pluggy.HookImpl):
+        names += tuple(name for name in dir(kind) if name.startswith("_") and name[1] != "_")
+    used = {
+        (module, node.attr)
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Attribute) and node.attr in names
+    }
+    assert set() == used
+
+
+def test_no_module_subclasses_the_plugin_manager() -> None:
+    """It is composed."""
+    bases = {
+        ast.unparse(base)
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+    }
+    assert set() == {base for base in bases if "PluginManager" in base}

@@ -1,0 +1,175 @@
+"""What crosses a hook: validated when it is made, and frozen where nobody may change it."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+from celery import states
+
+from django_celery_results.records import (
+    ChordPart,
+    ChordProgress,
+    ChordRecord,
+    Coding,
+    Contents,
+    Expiry,
+    ExpiryBatch,
+    GroupRecord,
+    Retention,
+    Serializer,
+    StorageLocation,
+    StoredGroup,
+    StoredTask,
+    TaskRecord,
+    leaf_ids,
+)
+
+CONTENTS = Contents(
+    fields={"result": "1"}, content_type="application/json", content_encoding="utf-8"
+)
+SERIALIZER: dict[str, Any] = {
+    "name": "repr",
+    "encode": repr,
+    "decode": eval,
+    "content_type": "text/x-python",
+}
+CODING: dict[str, Any] = {"name": "same", "encode": bytes, "decode": bytes}
+
+MUTABLE = [
+    TaskRecord(task_id="1", status="STARTED"),
+    StoredTask(task_id="1", status="SUCCESS", contents=CONTENTS),
+    GroupRecord(group_id="1", result=[]),
+    StoredGroup(group_id="1", contents=CONTENTS),
+]
+FROZEN = [
+    CONTENTS,
+    Retention(seconds=1),
+    ChordRecord(group_id="1", size=1, results=[]),
+    ChordPart(group_id="1", task_id="1", status="SUCCESS"),
+    ChordProgress(group_id="1", waiting=0),
+    ExpiryBatch(storage="django-db", kind="task", ids=["1"]),
+    Expiry(expires=None, batch_size=1),
+    StorageLocation(name="django-db"),
+    Serializer(**SERIALIZER),
+    Coding(**CODING),
+]
+
+
+def named(record: object) -> str:
+    """The name of a record's class."""
+    return type(record).__name__
+
+
+@pytest.mark.parametrize("status", sorted(states.ALL_STATES))
+def test_ready_states_are_celerys(status: str) -> None:
+    """SUCCESS, FAILURE and REVOKED are final."""
+    ready = TaskRecord(task_id="1", status=status).is_ready
+    assert (status in {"SUCCESS", "FAILURE", "REVOKED"}) == ready
+
+
+@pytest.mark.parametrize("record", FROZEN, ids=named)
+def test_record_that_plugins_may_not_change_is_frozen(record: object) -> None:
+    """Setting any attribute fails."""
+    with pytest.raises((FrozenInstanceError, TypeError)):
+        setattr(record, next(iter(type(record).__dataclass_fields__)), "other")  # type: ignore[attr-defined]  # all are dataclasses
+
+
+@pytest.mark.parametrize("record", [*MUTABLE, *FROZEN[:8]], ids=named)
+def test_record_survives_pickling(record: object) -> None:
+    """A storage may keep it as it is."""
+    assert record == pickle.loads(pickle.dumps(record))
+
+
+@pytest.mark.parametrize("record", MUTABLE, ids=named)
+def test_record_has_no_room_for_a_misspelling(record: Any) -> None:
+    """An attribute that does not exist cannot be set."""
+    with pytest.raises(AttributeError):
+        record.reslut = 1
+
+
+@pytest.mark.parametrize("record", [*MUTABLE, *FROZEN], ids=named)
+def test_record_takes_keywords_only(record: object) -> None:
+    """So that fields may be added in any place."""
+    with pytest.raises(TypeError, match="positional"):
+        type(record)("1")  # type: ignore[call-arg]  # what is tested
+
+
+def test_location_has_no_options_by_default() -> None:
+    """Two locations do not share one mapping."""
+    first, second = StorageLocation(name="one"), StorageLocation(name="two")
+    assert {} == first.options == second.options
+    assert first.options is not second.options
+
+
+@pytest.mark.parametrize(("content_type", "encoding"), [("", "utf-8"), ("application/json", "")])
+def test_contents_say_how_to_read_them(content_type: str, encoding: str) -> None:
+    """Neither may be missing."""
+    with pytest.raises(ValueError, match="need a content_type and a content_encoding"):
+        Contents(fields={}, content_type=content_type, content_encoding=encoding)
+
+
+@pytest.mark.parametrize("seconds", [None, 0, 0.5, 86400])
+def test_retention_is_a_time_or_for_ever(seconds: float | None) -> None:
+    """Zero and fractions are times."""
+    assert seconds == Retention(seconds=seconds).seconds
+
+
+def test_retention_is_not_negative() -> None:
+    """A result cannot have expired before it was stored."""
+    with pytest.raises(ValueError, match="cannot be negative: -1"):
+        Retention(seconds=-1)
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a,b", "x" * 41, None, 'quo"te'])
+@pytest.mark.parametrize(("kind", "fields"), [(Serializer, SERIALIZER), (Coding, CODING)])
+def test_contribution_has_a_name_that_can_be_stored(
+    kind: type, fields: dict[str, Any], name: object
+) -> None:
+    """A word without the comma that separates codings."""
+    with pytest.raises(ValueError, match="is not a word of 1 to 40 letters"):
+        kind(**{**fields, "name": name})
+
+
+@pytest.mark.parametrize("function", ["encode", "decode"])
+@pytest.mark.parametrize(("kind", "fields"), [(Serializer, SERIALIZER), (Coding, CODING)])
+def test_contribution_has_both_directions(
+    kind: type, fields: dict[str, Any], function: str
+) -> None:
+    """What cannot be decoded must not be encoded."""
+    with pytest.raises(ValueError, match="encode and decode must be callables"):
+        kind(**{**fields, function: "no function"})
+
+
+@pytest.mark.parametrize("content_type", ["", "json", "text/", "text/a b", "text/a/b"])
+def test_serializer_has_a_mime_type(content_type: str) -> None:
+    """By which its results are told from others'."""
+    with pytest.raises(ValueError, match="is not a MIME type"):
+        Serializer(**{**SERIALIZER, "content_type": content_type})
+
+
+def test_serializer_gives_text_or_bytes() -> None:
+    """And says which."""
+    with pytest.raises(ValueError, match="'latin-1' is none of utf-8, us-ascii, binary"):
+        Serializer(**{**SERIALIZER, "content_encoding": "latin-1"})
+
+
+@pytest.mark.parametrize("name", ["utf-8", "us-ascii", "binary"])
+def test_coding_is_not_called_like_a_serializers_encoding(name: str) -> None:
+    """The first word of ``content_encoding`` would be ambiguous."""
+    with pytest.raises(ValueError, match="the name is taken by serializers"):
+        Coding(**{**CODING, "name": name})
+
+
+def test_leaf_ids_opens_groups_in_order() -> None:
+    """Groups in groups, too."""
+    inner = [["g2", None], [[["c", None], None]]]
+    outer = [["g1", None], [[["b", None], None], inner]]
+    assert ["a", "b", "c", "d"] == leaf_ids([[["a", None], None], outer, [["d", "a"], None]])
+
+
+def test_leaf_ids_of_an_empty_group() -> None:
+    """A group without results has none."""
+    assert [] == leaf_ids([[["g", None], []]])
