@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery import states
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from .conf import results_settings
@@ -245,6 +246,9 @@ class ChordCounter(models.Model):
     )
     date_created = models.DateTimeField(
         auto_now_add=True,
+        # Also for the counters of workers of 2.6, who know of no such column: without a
+        # date they would never expire.
+        db_default=Now(),
         null=True,
         verbose_name=_("Created DateTime"),
         help_text=_("When this record was first written"),

@@ -95,7 +95,7 @@ def test_the_compiled_files_are_up_to_date(language: str, tmp_path: Path) -> Non
 def test_labels_follow_the_readers_language(language: str, expected: str) -> None:
     """English where there is no translation."""
     with translation.override(language):
-        assert expected == str(TaskResult._meta.get_field("task_name").verbose_name)
+        assert expected == str(TaskResult.task_name.field.verbose_name)
 
 
 @pytest.mark.parametrize(

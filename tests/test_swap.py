@@ -179,6 +179,12 @@ def test_a_worker_of_2_6_can_still_store(swapped: Swapped) -> None:
     assert ["old-group", None] == reading["groups"]["old-group"][0]
 
 
+def test_every_chord_has_a_date(swapped: Swapped) -> None:
+    """Those begun by 2.6.0 too, before the migration and since: without one none expires."""
+    swapped.site.script(f"{SCRIPTS}.store", "late", python=swapped.old_python)
+    assert [] == swapped.site.script(f"{SCRIPTS}.undated")
+
+
 def test_2_6_can_read_what_this_release_stores(swapped: Swapped) -> None:
     """With the settings of a 2.6 site, rows are written as 2.6.0 writes them."""
     stored = swapped.site.script(f"{SCRIPTS}.store", "new")

@@ -244,6 +244,11 @@ def test_an_odd_id_is_not_found(client: Client) -> None:
     assert 404 == client.get("/task/status/a%00b/").status_code
 
 
+def test_a_task_with_an_endless_id_is_unknown(client: Client) -> None:
+    """No column holds such an id."""
+    assert "PENDING" == fetch(client, f"/task/status/{'a' * 5000}/")["task"]["status"]
+
+
 def test_errors_are_told_in_the_readers_language(client: Client) -> None:
     """Through Django's own choice of language."""
     response = client.get("/group/status/g1/", headers={"accept-language": "es"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import django.db.models.deletion
 from django.db import migrations, models
+from django.db.models.functions import Now
 
 from django_celery_results.conf import results_settings
 
@@ -51,6 +52,7 @@ class Migration(migrations.Migration):
             name="date_created",
             field=models.DateTimeField(
                 auto_now_add=True,
+                db_default=Now(),
                 help_text="When this record was first written",
                 null=True,
                 verbose_name="Created DateTime",
