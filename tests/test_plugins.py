@@ -1,0 +1,464 @@
+"""The plugin manager: found, put in order, described, and dropped when settings change."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import importlib_metadata
+import pluggy
+import pytest
+from django.test import override_settings
+
+from django_celery_results import hookimpl, plugins
+from django_celery_results.exceptions import PluginError
+from django_celery_results.plugins import (
+    PluginInfo,
+    get_plugin_manager,
+    hook_names,
+    import_plugin,
+    load_plugins,
+)
+from tests.recording import Recording, record
+
+BUILT_IN = ["codec", "django-cache", "django-db"]
+
+
+class Signing:
+    """A plugin that puts its name on each task."""
+
+    def __init__(self, name: str = "signing") -> None:
+        self.django_celery_results_name = name
+
+    @hookimpl
+    def before_store(self, task: Any) -> None:
+        """Sign the task."""
+        task.worker = f"{task.worker or ''}{self.django_celery_results_name} "
+
+
+class First(Signing):
+    """One that wants to be called first."""
+
+    @hookimpl(tryfirst=True)
+    def before_store(self, task: Any) -> None:
+        """Sign the task."""
+        super().before_store(task)
+
+
+class Last(Signing):
+    """One that wants to be called last."""
+
+    @hookimpl(trylast=True)
+    def before_store(self, task: Any) -> None:
+        """Sign the task."""
+        super().before_store(task)
+
+
+class Around:
+    """One that goes around all others."""
+
+    django_celery_results_name = "around"
+
+    @hookimpl(wrapper=True)
+    def before_store(self, task: Any) -> Generator[None, Any, Any]:
+        """Sign the task twice."""
+        task.worker = f"({task.worker or ''}"
+        answers = yield
+        task.worker = f"{task.worker})"
+        return answers
+
+
+class Distribution(importlib_metadata.Distribution):
+    """A distribution that was never installed; ``name`` may be none, as when broken."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+
+    def read_text(self, filename: str) -> str | None:
+        """Return its metadata."""
+        if filename != "METADATA" or self._name is None:
+            return None
+        return f"Metadata-Version: 2.1\nName: {self._name}\nVersion: 1.0\n"
+
+    def locate_file(self, path: Any) -> Any:
+        """Return nothing of use."""
+        return Path(path)
+
+
+@pytest.fixture
+def entry_points(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install plugins by distribution and name, beside the built-in ones, in the wrong order."""
+    real = importlib_metadata.entry_points(group=plugins.ENTRY_POINT_GROUP)
+
+    def install(*wanted: tuple[str | None, str, object]) -> None:
+        found = list(real)
+        for distribution, name, plugin in wanted:
+            monkeypatch.setattr(sys.modules[__name__], f"entry_{name}", plugin, raising=False)
+            value = f"{__name__}:entry_{name}"
+            one = importlib_metadata.EntryPoint(name, value, plugins.ENTRY_POINT_GROUP)
+            vars(one).update(dist=Distribution(distribution))
+            found.append(one)
+        monkeypatch.setattr(importlib_metadata, "entry_points", lambda **_: reversed(found))
+        plugins.forget_plugins()
+
+    yield install
+    plugins.forget_plugins()
+
+
+def names() -> list[str]:
+    """The names of the plugins in calling order."""
+    return [info.name for info in load_plugins().infos]
+
+
+def signatures() -> list[str]:
+    """Who signed a task, in this order."""
+    task = record()
+    get_plugin_manager().hook.before_store(task=task)
+    return (task.worker or "").split()
+
+
+def failure(*configured: object) -> str:
+    """Why the only plugin that failed did."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": list(configured)}):
+        (failed,) = load_plugins().failures
+    return failed.reason
+
+
+# -- Order ---------------------------------------------------------------------------
+
+
+def test_built_in_plugins_come_through_entry_points() -> None:
+    """They are found like everybody's."""
+    found = [(info.name, info.origin, info.built_in) for info in load_plugins().infos]
+    assert [(name, "entry point", True) for name in BUILT_IN] == found
+
+
+def test_settings_come_first_as_listed() -> None:
+    """Then the entry points."""
+    options = {"PLUGINS": [Signing("z"), Signing("a"), Signing("m")]}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        assert (["z", "a", "m", *BUILT_IN], ["z", "a", "m"]) == (names(), signatures())
+
+
+def test_entry_points_come_by_distribution_then_name(entry_points: Callable[..., None]) -> None:
+    """Whatever order they are found in, and however a distribution spells its name."""
+    entry_points(
+        ("Zoo", "a", Signing("a")),
+        ("acme", "z", Signing("z")),
+        ("acme", "b", Signing("b")),
+        ("zebra", "c", Signing("c")),
+    )
+    assert (["b", "z", "c", "a", *BUILT_IN], ["b", "z", "c", "a"]) == (names(), signatures())
+
+
+def test_settings_come_before_entry_points(entry_points: Callable[..., None]) -> None:
+    """The site has the first word."""
+    entry_points(("acme", "installed", Signing("installed")))
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Signing("listed")]}):
+        assert ["listed", "installed"] == signatures()
+
+
+def test_tryfirst_trylast_and_wrapper_are_pluggys() -> None:
+    """They are stronger than the order of the list."""
+    listed = [Last("last"), Signing("middle"), First("first"), Around]
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": listed}):
+        assert ["(first", "middle", "last", ")"] == signatures()
+
+
+# -- Found in settings ---------------------------------------------------------------
+
+
+def test_class_in_settings_is_instantiated() -> None:
+    """Without arguments."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Signing]}):
+        assert ["signing"] == signatures()
+
+
+def test_module_in_settings_is_a_plugin() -> None:
+    """With its functions."""
+    module = ModuleType("a_module")
+    module.before_store = Signing("module").before_store  # type: ignore[attr-defined]  # a hook
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [module]}):
+        assert ("a_module", ["module"]) == (names()[0], signatures())
+
+
+def test_instance_without_a_name_is_called_by_its_class() -> None:
+    """So that it can be disabled."""
+    plugin = Signing()
+    del plugin.django_celery_results_name
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
+        assert f"{__name__}:Signing" == names()[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("json", "json"),
+        ("os.path", "posixpath"),
+        ("json.decoder", "json.decoder"),
+        ("json.decoder.JSONDecoder", "JSONDecoder"),
+        ("json.decoder:JSONDecoder", "JSONDecoder"),
+        ("json.decoder:JSONDecoder.decode", "decode"),
+    ],
+)
+def test_dotted_path_names_a_module_or_what_is_in_it(source: str, expected: str) -> None:
+    """With a dot or, as in entry points, with a colon."""
+    assert expected == import_plugin(source).__name__
+
+
+def test_what_is_no_path_is_the_plugin() -> None:
+    """An instance stays what it is."""
+    plugin = Signing()
+    assert import_plugin(plugin) is plugin
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nowhere", "No module named 'nowhere'"),
+        ("nowhere.plugin", "No module named 'nowhere'"),
+        ("json.nothing", 'Module "json" does not define a "nothing" attribute/class'),
+        ("json:nothing", "module 'json' has no attribute 'nothing'"),
+    ],
+)
+def test_path_that_leads_nowhere_says_where_it_ends(source: str, message: str) -> None:
+    """At the module, or at the name in it."""
+    with pytest.raises((ImportError, AttributeError), match=message):
+        import_plugin(source)
+
+
+@pytest.mark.parametrize("missing", ["absent_library", "broken", "package_of_theirs"])
+def test_what_a_module_itself_misses_is_what_is_reported(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that the module "does not exist", whatever the absent one is called."""
+    (tmp_path / "package_of_theirs_too").mkdir()
+    module = tmp_path / "package_of_theirs_too" / "broken_plugin.py"
+    module.write_text(f"import {missing}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    expected = f"ModuleNotFoundError: No module named '{missing}'"
+    assert expected == failure("package_of_theirs_too.broken_plugin")
+
+
+# -- Refused -------------------------------------------------------------------------
+
+
+def test_name_has_to_be_a_name() -> None:
+    """A number or nothing could neither be selected nor disabled."""
+    plugin = Signing()
+    plugin.django_celery_results_name = ""
+    assert "its django_celery_results_name has to be a name, not ''" == failure(plugin)
+
+
+def test_object_that_is_a_plugin_already(entry_points: Callable[..., None]) -> None:
+    """It was installed, and somebody lists it too."""
+    plugin = Signing("listed")
+    entry_points(("acme", "installed", plugin))
+    expected = "it is the same object as the plugin 'installed'; one of the two is enough"
+    assert expected == failure(plugin)
+
+
+def test_object_that_cannot_be_hashed() -> None:
+    """A plugin is kept in sets."""
+    plugin = SimpleNamespace(before_store=Signing().before_store)
+    assert failure(plugin).startswith("TypeError: ")
+
+
+def test_nothing_is_no_plugin() -> None:
+    """A ``None`` in the list implements no hook."""
+    assert failure(None).startswith("it implements no hook; mark its functions with")
+
+
+def test_unknown_hooks_may_be_optional() -> None:
+    """A plugin may be ready for a hook of another version."""
+
+    class Ahead(Signing):
+        @hookimpl(optionalhook=True)
+        def hook_of_tomorrow(self) -> None:
+            """Wait."""
+
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Ahead]}):
+        assert ("before_store",) == load_plugins().infos[0].hooks
+
+
+def test_unknown_hook_with_no_likeness() -> None:
+    """No guess is made where none is near."""
+
+    class Lost(Signing):
+        @hookimpl
+        def xyzzy(self) -> None:
+            """Do nothing."""
+
+    assert "there is no hook 'xyzzy'" == failure(Lost)
+
+
+def test_two_plugins_with_one_misspelling_are_two_failures() -> None:
+    """The first must not make the second's hook known."""
+
+    class Misspelt:
+        def __init__(self, name: str) -> None:
+            self.django_celery_results_name = name
+
+        @hookimpl
+        def befor_store(self, task: Any) -> None:
+            """Never called."""
+
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Misspelt("a"), Misspelt("b")]}):
+        reasons = [info.reason for info in load_plugins().failures]
+    assert ["there is no hook 'befor_store'; did you mean 'before_store'?"] * 2 == reasons
+
+
+def test_distribution_whose_metadata_are_broken(entry_points: Callable[..., None]) -> None:
+    """Its plugin loads, from nobody knows where, and hides no other."""
+    entry_points((None, "orphan", Signing("orphan")))
+    info = load_plugins().infos[0]
+    assert ("orphan", "", "", "active") == (
+        info.name,
+        info.distribution,
+        info.version,
+        info.status,
+    )
+
+
+def test_plugin_asks_for_the_plugins_while_it_is_loaded() -> None:
+    """It is told so, instead of the loading starting anew."""
+    expected = "a plugin must not ask for the plugins while they are being loaded"
+
+    class Impatient(Signing):
+        def __init__(self) -> None:
+            super().__init__()
+            load_plugins()
+
+    assert expected == failure(Impatient)
+
+
+def test_loading_can_be_tried_again_after_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the machine is not kept for ever."""
+    plugins.forget_plugins()
+    with monkeypatch.context() as patch:
+        patch.setattr(plugins, "_build", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            load_plugins()
+    assert BUILT_IN == names()
+
+
+# -- Known ---------------------------------------------------------------------------
+
+
+def test_info_has_what_is_known() -> None:
+    """Of a plugin from settings."""
+    plugin = Signing("mine")
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
+        info = load_plugins().info("mine")
+    reference = f"{__name__}:Signing"
+    expected = PluginInfo(
+        name="mine", origin="settings", reference=reference, hooks=("before_store",)
+    )
+    assert expected == info
+
+
+def test_info_of_a_plugin_that_is_not_there() -> None:
+    """None."""
+    assert load_plugins().info("nobody") is None
+
+
+@pytest.mark.parametrize(
+    ("distribution", "version", "expected"),
+    [("acme", "1.0", "'a' (acme 1.0, b:c)"), ("", "", "'a' (settings, b:c)")],
+)
+def test_info_as_text(distribution: str, version: str, expected: str) -> None:
+    """Name, where it came from, and what it is."""
+    info = PluginInfo(
+        name="a", distribution=distribution, version=version, origin="settings", reference="b:c"
+    )
+    assert expected == str(info)
+
+
+def test_storages_are_the_schemes_of_urls() -> None:
+    """Those that open one; a wrapper around opening is none."""
+
+    class Watching:
+        @hookimpl(wrapper=True)
+        def open_storage(self) -> Generator[None, Any, Any]:
+            """Look on."""
+            return (yield)
+
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Watching(), Recording()]}):
+        assert ["django-cache", "django-db", "recording"] == load_plugins().storages()
+
+
+def test_hook_names_are_those_of_the_contract() -> None:
+    """In the order in which a result meets them."""
+    order = ["contribute_serializers", "encode", "before_store", "store_task", "after_expire"]
+    assert order == sorted(order, key=hook_names().index)
+
+
+def test_manager_is_pluggys() -> None:
+    """Nothing else, so that all that pluggy documents holds."""
+    assert type(get_plugin_manager()) is pluggy.PluginManager
+
+
+# -- Once ----------------------------------------------------------------------------
+
+
+def test_manager_is_built_once() -> None:
+    """The second call gives the same."""
+    assert get_plugin_manager() is get_plugin_manager()
+
+
+def test_manager_is_built_anew_when_the_settings_change() -> None:
+    """``override_settings`` works in tests."""
+    before = get_plugin_manager()
+    with override_settings(DJANGO_CELERY_RESULTS={}):
+        assert get_plugin_manager() is not before
+
+
+def test_manager_stays_when_other_settings_change() -> None:
+    """Nothing is loaded again for them."""
+    before = get_plugin_manager()
+    with override_settings(USE_TZ=False):
+        assert get_plugin_manager() is before
+
+
+# -- Strict or lenient ---------------------------------------------------------------
+
+
+def test_failure_is_an_error_at_first_use() -> None:
+    """And at every one after it."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": ["nowhere"]}):
+        for _ in range(2):
+            with pytest.raises(PluginError, match="No module named 'nowhere'"):
+                get_plugin_manager()
+
+
+def test_failure_is_logged_where_plugins_are_lenient(caplog: pytest.LogCaptureFixture) -> None:
+    """And the others work."""
+    options = {"PLUGINS": ["nowhere", Signing], "STRICT_PLUGINS": False}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        assert ["signing"] == signatures()
+    reason = "ModuleNotFoundError: No module named 'nowhere'"
+    message = f"Plugin 'nowhere' (settings, nowhere) failed to load: {reason}"
+    logged = (plugins.logger.name, logging.ERROR, message)
+    assert [logged] == caplog.record_tuples
+
+
+def test_disabled_plugin_is_not_imported() -> None:
+    """One that cannot even be imported can be switched off."""
+    options = {"PLUGINS": ["nowhere"], "DISABLED_PLUGINS": ["nowhere"]}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        get_plugin_manager()
+        info = load_plugins().info("nowhere")
+    reason = "named in DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']"
+    assert info is not None
+    assert ("disabled", reason) == (info.status, info.reason)
+
+
+def test_disabled_plugin_is_not_called() -> None:
+    """By the name that it gives itself."""
+    options = {"PLUGINS": [Signing("a"), Signing("b")], "DISABLED_PLUGINS": ["a"]}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        assert (["b", *BUILT_IN, "a"], ["b"]) == (names(), signatures())
