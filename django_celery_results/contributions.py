@@ -117,9 +117,11 @@ def _contributed(manager: pluggy.PluginManager, hook: str, kind: type[_T]) -> li
                 f"{hook} gave {one!r}; it has to give instances of "
                 f"django_celery_results.records.{kind.__name__}"
             )
-    names = [one.name for one in found]
-    if len(set(names)) != len(names):
-        raise PluginError(f"{hook} gave one name twice: {', '.join(names)}")
+    # A coding has no content type.
+    for key in ("name", "content_type"):
+        values = [getattr(one, key) for one in found if hasattr(one, key)]
+        if len(set(values)) != len(values):
+            raise PluginError(f"{hook} gave one {key} twice: {', '.join(values)}")
     return found
 
 
