@@ -106,7 +106,7 @@ def _frames(error: Exception) -> Iterator[FrameType]:
 
 def _runs(frame: FrameType, impl: HookImpl) -> bool:
     code = getattr(impl.function, "__code__", None)
-    if code is None or frame.f_code is not code:
+    if frame.f_code is not code:
         return False
     # Two plugins that are instances of one class share the code of its methods.
     instance = getattr(impl.function, "__self__", None)
