@@ -38,6 +38,12 @@ def total(numbers: list[int]) -> int:
 
 
 @shared_task
+def both(first: Any, second: Any) -> list[Any]:
+    """Return both arguments."""
+    return [first, second]
+
+
+@shared_task
 def value_of(name: str) -> Any:
     """Return one of the values by its name, so that no message has to carry it."""
     return VALUES[name]
@@ -194,6 +200,12 @@ CANVASES: dict[str, Any] = {
 @shared_task(bind=True)
 def become(self: Any, name: str) -> Any:
     """Be replaced by another canvas."""
+    return self.replace(CANVASES[name]())
+
+
+@shared_task(bind=True)
+def become_ignoring(self: Any, _value: Any, name: str) -> Any:
+    """Be replaced by another canvas, whatever the results so far."""
     return self.replace(CANVASES[name]())
 
 

@@ -1,0 +1,150 @@
+"""Groups and chains: their results, saved and restored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from celery import chain, group
+from celery.exceptions import TimeoutError  # noqa: A004  Celery's name
+
+from tests.integration import tasks
+from tests.integration.tasks import add, echo, fail, nap
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Lab
+
+
+def test_a_group_gives_its_results_in_order(lab: Lab) -> None:
+    """`get` gives one value for each task, in the order of the group."""
+    result = group(add.s(i, i) for i in range(12)).apply_async()
+    assert [2 * i for i in range(12)] == lab.get(result)
+    assert (True, True, False, 12) == (
+        result.ready(),
+        result.successful(),
+        result.failed(),
+        result.completed_count(),
+    )
+
+
+def test_an_empty_group_is_an_empty_list(lab: Lab) -> None:
+    """A group of nothing is ready at once."""
+    assert [] == lab.get(group([]).apply_async())
+
+
+def test_nested_groups_are_one(lab: Lab) -> None:
+    """Celery opens groups within groups."""
+    nested = group(group(add.s(1, 1), add.s(2, 2)), group(group(add.s(3, 3)), add.s(4, 4)))
+    assert [2, 4, 6, 8] == lab.get(nested.apply_async())
+
+
+def test_a_group_of_chains_gives_their_last_results(lab: Lab) -> None:
+    """Each chain counts with its end."""
+    result = group(chain(add.s(i, i), add.s(10), add.s(100)) for i in range(3)).apply_async()
+    assert [110, 112, 114] == lab.get(result)
+
+
+def test_a_chain_hands_results_on(lab: Lab) -> None:
+    """Each task gets the result of the one before; each has its own."""
+    result = chain(add.s(1, 1), add.s(3), add.s(5)).apply_async()
+    assert 10 == lab.get(result)
+    assert (5, 2) == (lab.get(result.parent), lab.get(result.parent.parent))
+
+
+def test_a_chain_stops_at_a_failure(lab: Lab) -> None:
+    """The error is the error of the last task too."""
+    result = chain(add.s(1, 1), tasks.fail_with.s(), add.s(5)).apply_async()
+    error = lab.error(result)
+    assert ("FAILURE", ValueError, ("wrong",)) == (result.state, type(error), error.args)
+    assert ("FAILURE", "SUCCESS") == (result.parent.state, result.parent.parent.state)
+
+
+def test_a_chain_that_ends_in_a_group_gives_a_list(lab: Lab) -> None:
+    """The group gets the result of the task before it."""
+    result = chain(add.s(1, 1), group(add.s(10), add.s(20))).apply_async()
+    assert [12, 22] == lab.get(result)
+
+
+def test_a_failing_group_raises_the_first_error(lab: Lab) -> None:
+    """`get` raises, and gives the errors as values when asked to."""
+    result = group(add.s(1, 1), fail.s("custom"), add.s(2, 2)).apply_async()
+    with pytest.raises(tasks.EXCEPTIONS["custom"].__class__):
+        lab.get(result)
+    values = lab.get(result, propagate=False)
+    assert [2, ("so", 3, None), 4] == [values[0], values[1].args, values[2]]
+    assert (True, False, True) == (result.ready(), result.successful(), result.failed())
+
+
+@pytest.mark.parametrize("join", ["join", "join_native", "get"])
+def test_every_way_to_join_gives_the_same(lab: Lab, join: str) -> None:
+    """One by one, or all in one question."""
+    result = group(add.s(i, 1) for i in range(5)).apply_async()
+    assert [1, 2, 3, 4, 5] == getattr(result, join)(timeout=lab.wait, interval=0.05)
+
+
+def test_iter_native_gives_results_as_they_come(lab: Lab) -> None:
+    """The one that sleeps comes last."""
+    result = group(nap.s(0.5, "late"), echo.s("soon")).apply_async()
+    order = [meta["result"] for _, meta in result.iter_native(timeout=lab.wait, interval=0.05)]
+    assert ["soon", "late"] == order
+
+
+@pytest.mark.parametrize("join", ["join", "join_native"])
+def test_joining_times_out(lab: Lab, join: str) -> None:
+    """Both ways raise Celery's TimeoutError."""
+    result = group(echo.s(1), nap.s(1, 2)).apply_async()
+    with pytest.raises(TimeoutError):
+        getattr(result, join)(timeout=0.2, interval=0.05)
+    assert [1, 2] == lab.get(result)
+
+
+def test_a_saved_group_is_restored(lab: Lab) -> None:
+    """By its id, in another app even, and gone once it is deleted."""
+    result = group(add.s(1, 1), add.s(2, 2)).apply_async()
+    result.save()
+    restored = lab.app.GroupResult.restore(result.id)
+    assert (result.id, [2, 4]) == (restored.id, lab.get(restored))
+    assert [one.id for one in result] == [one.id for one in restored]
+    restored.delete()
+    assert lab.app.GroupResult.restore(result.id) is None
+
+
+def test_a_saved_group_keeps_its_shape(lab: Lab) -> None:
+    """Results within results, and parents, come back."""
+    first = add.delay(0, 0)
+    inner = lab.app.GroupResult("inner" + lab.key, [add.delay(1, 1), add.delay(2, 2)])
+    outer = lab.app.GroupResult("outer" + lab.key, [add.delay(3, 3), inner], parent=first)
+    outer.save()
+    restored = lab.app.GroupResult.restore(outer.id)
+    assert outer.as_tuple() == restored.as_tuple()
+    assert [6, [2, 4]] == [lab.get(restored[0]), lab.get(restored[1])]
+
+
+def test_an_unknown_group_is_none(lab: Lab) -> None:
+    """`restore` gives nothing for an id that was never saved."""
+    assert lab.app.GroupResult.restore(lab.key) is None
+
+
+def test_a_group_is_forgotten_with_its_tasks(lab: Lab) -> None:
+    """`forget` takes every result of the group."""
+    result = group(add.s(1, 1), add.s(2, 2)).apply_async()
+    lab.get(result)
+    result.forget()
+    assert ["PENDING"] * 2 == [lab.app.AsyncResult(one.id).state for one in result]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("task", 3), ("chain", 6), ("group", [3, 7]), ("chord", 10), ("chain of group", [6, 7])],
+)
+def test_a_replaced_task_has_the_result_of_its_replacement(
+    lab: Lab, name: str, expected: object
+) -> None:
+    """The id stays, the work is another's."""
+    assert expected == lab.get(tasks.become.delay(name))
+
+
+def test_a_task_replaced_by_a_failing_one_fails(lab: Lab) -> None:
+    """The error of the replacement is the error."""
+    error = lab.error(tasks.become.delay("failure"))
+    assert (ValueError, ("wrong",)) == (type(error), error.args)
