@@ -53,9 +53,7 @@ def resolve(
     found = find(env, target)
     if found is not None:
         domain = env.get_domain("py")
-        return domain.resolve_xref(
-            env, node["refdoc"], app.builder, "obj", found, node, content
-        )
+        return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found, node, content)
     foreign = target in FOREIGN_NAMES or target.startswith(FOREIGN_PACKAGES)
     return content if foreign else None
 

@@ -1,0 +1,339 @@
+"""What the documentation says is so: its lists are complete, its examples run."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import get_commands
+
+from django_celery_results import checks, hookspecs, migration_history, models
+from django_celery_results.conf import KNOWN_KEYS
+from django_celery_results.plugins import hook_names
+from django_celery_results.urls import noun_first_patterns
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(DOCS.rglob("*.rst"))]
+WORKER_STARTS_WITHIN = 60  # seconds
+
+
+def text_of(page: str) -> str:
+    """The text of a page or an example."""
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+# -- The reference is complete -------------------------------------------------------
+
+
+def banners_and_hooks(source: str) -> list[str]:
+    """The titles of the sections of hookspecs.py and the names of its hooks, in order."""
+    found = re.finditer(r"^# =+\n# (.+)\n# =+$|^def (\w+)\(", source, re.MULTILINE)
+    return [match[1] or match[2] for match in found]
+
+
+@pytest.mark.parametrize("name", hook_names())
+def test_each_hook_has_a_heading_and_its_exact_signature(name: str) -> None:
+    """A hook that is new, or that takes something else, is not left out of its reference."""
+    signature = inspect.signature(getattr(hookspecs, name))
+    heading = f"``{name}({', '.join(signature.parameters)})``"
+    exact = str(signature).replace("'", "")
+
+    expected = (
+        f"{heading}\n{'-' * len(heading)}\n\n"
+        f".. autofunction:: django_celery_results.hookspecs.{name}{exact}\n"
+    )
+    assert expected in text_of("reference/hooks.rst")
+
+
+def test_hooks_stand_in_the_order_of_the_contract() -> None:
+    """The reference has the sections of hookspecs.py, each with its hooks, and no others."""
+    source = Path(inspect.getfile(hookspecs)).read_text(encoding="utf-8")
+    page = text_of("reference/hooks.rst")
+    headings = re.findall(r"^(?:``(\w+)\(.*\)``\n-+|(.+)\n=+)$", page, re.MULTILINE)
+
+    assert banners_and_hooks(source) == [hook or banner for hook, banner in headings]
+
+
+def sections(page: str) -> dict[str, str]:
+    """The text under each heading of the settings reference, by the name in it."""
+    parts = re.split(r"^#{2,3} `(\w+)`$", page, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_each_setting_has_a_heading() -> None:
+    """The keys of DJANGO_CELERY_RESULTS under the second level, the other settings above."""
+    headings = re.findall(r"^### `(\w+)`$", text_of("reference/settings.md"), re.MULTILINE)
+
+    assert sorted(KNOWN_KEYS) == sorted(headings)
+
+
+@pytest.mark.parametrize("key", sorted(KNOWN_KEYS))
+def test_each_key_says_what_it_is_and_what_checks_it(key: str) -> None:
+    """Type, default, and the id of the system check that reports a wrong value."""
+    section = sections(text_of("reference/settings.md"))[key]
+    check_id = checks.KEYS[key][2]
+
+    wanted = ["Type\n: ", "Default\n: ", f"`django_celery_results.{check_id}`"]
+    assert [] == [text for text in wanted if text not in section]
+
+
+@pytest.mark.parametrize("key", sorted(KNOWN_KEYS))
+def test_readme_lists_each_key(key: str) -> None:
+    """The short table of the README is complete too."""
+    assert f"\n| `{key}` |" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_each_check_is_listed() -> None:
+    """The ids in the code and those in the table are the same."""
+    sources = [Path(inspect.getfile(one)).read_text() for one in (checks, migration_history)]
+    # W010 is E010 with STRICT_PLUGINS off, and is put together in the code.
+    used = {"E010", "W010", *re.findall(r"\b([EW]\d{3})\b", "".join(sources))}
+    listed = re.findall(
+        r"^\| `django_celery_results\.(\w+)`", text_of("reference/settings.md"), re.MULTILINE
+    )
+
+    assert sorted(used) == sorted(listed)
+
+
+@pytest.mark.parametrize("name", ["TaskResult", "GroupResult", "ChordCounter", "ChordPart"])
+def test_each_field_of_the_models_is_listed(name: str) -> None:
+    """Name and type of every column, in order."""
+    section = text_of("reference/models.rst").partition(f".. py:class:: {name}\n")[2]
+    section = section.partition(".. py:class:: ")[0]
+
+    fields = [(one.name, type(one).__name__) for one in getattr(models, name)._meta.fields]
+    assert fields == re.findall(r"^   ``(\w+)`` +(\w+) ", section, re.MULTILINE)
+
+
+def test_each_endpoint_is_listed() -> None:
+    """Path and name of each URL, as the package has them."""
+    listed = re.findall(
+        r"^\| `([\w/]+)<id>/` \| `([\w-]+)`", text_of("reference/urls.md"), re.MULTILINE
+    )
+
+    found = [(str(one.pattern).partition("<")[0], one.name) for one in noun_first_patterns()]
+    assert found == listed
+
+
+def test_each_example_is_shown() -> None:
+    """No file among the examples that no page includes."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    files = [path for path in EXAMPLES.rglob("*.*") if path.suffix in {".py", ".txt", ".toml"}]
+
+    expected = {"myplugins/__init__.py"}
+    names = {path.relative_to(EXAMPLES).as_posix() for path in files}
+    assert expected == {name for name in names if f"examples/{name}" not in pages}
+
+
+def test_each_command_exists() -> None:
+    """Every `manage.py` command that a page tells to run is one of Django's or ours."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = set(re.findall(r"manage\.py ([a-z_]+)", pages))
+
+    # startproject's own, and that of staticfiles, are listed by Django as well.
+    assert set() == named - set(get_commands())
+
+
+# -- The README ----------------------------------------------------------------------
+
+
+def test_readme_shows_the_tested_plugin() -> None:
+    """The plugin in the README is the file that is tested below, of at most 15 lines."""
+    code = (EXAMPLES / "myplugins" / "card_numbers.py").read_text(encoding="utf-8")
+
+    assert f"```python\n{code}```" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(code.splitlines()) <= 15
+
+
+# -- Settings that are shown ---------------------------------------------------------
+
+
+def settings_blocks() -> Iterator[Any]:
+    """Each Python block that is written into a page: all but the README's plugin are settings."""
+    for page in PAGES:
+        blocks = re.findall(
+            r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+        for number, block in enumerate(blocks):
+            if "import hookimpl" not in block:
+                yield pytest.param(block, id=f"{page.stem}-{number}")
+
+
+TRY_SETTINGS = """
+import django
+from celery import Celery
+from django.conf import settings
+from django.core.management import call_command
+
+django.setup()
+call_command("check", fail_level="WARNING")
+app = Celery("shown")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+if "notebook" not in app.conf.result_backend:
+    app.backend
+"""
+BASE_SETTINGS = """
+SECRET_KEY = "of a test"
+INSTALLED_APPS = ["django_celery_results"]
+CELERY_RESULT_BACKEND = "django-db"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", list(settings_blocks()))
+def test_settings_that_are_shown_work(block: str, tmp_path: Path) -> None:
+    """A site with them passes its checks and opens its result backend."""
+    (tmp_path / "shown.py").write_text(BASE_SETTINGS + block, encoding="utf-8")
+
+    run(TRY_SETTINGS, tmp_path, "shown", EXAMPLES)
+
+
+def run(code: str, directory: Path, settings: str, *path: Path) -> str:
+    """The output of ``code``, run in a process of its own in ``directory``."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,  # what it printed says why it failed
+        cwd=directory,
+        env=environment(settings, *path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=100,
+    )
+    assert 0 == done.returncode, done.stdout
+    return done.stdout
+
+
+def environment(settings: str, *path: Path) -> dict[str, str]:
+    """The variables of a process that has those settings and imports from ``path`` too."""
+    own = {
+        "DJANGO_SETTINGS_MODULE": settings,
+        "PYTHONPATH": os.pathsep.join(str(one) for one in path),
+    }
+    return {**os.environ, **own}
+
+
+# -- The tutorial --------------------------------------------------------------------
+
+# The tutorial has Redis; folders need no server.
+FOLDERS = """
+MESSAGES = BASE_DIR / "messages"
+MESSAGES.mkdir(exist_ok=True)
+CELERY_BROKER_URL = "filesystem://"
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "data_folder_in": str(MESSAGES),
+    "data_folder_out": str(MESSAGES),
+    "control_folder": str(BASE_DIR / "control"),
+    "polling_interval": 0.1,
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of the tutorial's site, migrated, with its worker running."""
+    directory = tmp_path_factory.mktemp("tutorial")
+    start = [sys.executable, "-m", "django", "startproject", "mysite", str(directory)]
+    subprocess.run(start, check=True, cwd=directory, env=environment("mysite.settings"))
+    for name in ("__init__.py", "celery.py", "tasks.py", "urls.py", "staff_urls.py"):
+        (directory / "mysite" / name).write_text(text_of(f"examples/mysite/{name}"), "utf-8")
+    with (directory / "mysite" / "settings.py").open("a", encoding="utf-8") as settings:
+        settings.write(text_of("examples/mysite/settings_end.py") + FOLDERS)
+    manage(directory, "migrate", "--verbosity=0")
+    with worker(directory):
+        yield directory
+
+
+def manage(directory: Path, *arguments: str) -> str:
+    """The output of the site's ``manage.py`` with those arguments."""
+    code = f"import sys, runpy; sys.argv = {['manage.py', *arguments]!r}; "
+    code += "runpy.run_path('manage.py', run_name='__main__')"
+    return run(code, directory, "mysite.settings")
+
+
+@contextmanager
+def worker(directory: Path) -> Iterator[None]:
+    """Run the tutorial's worker, and end it."""
+    log = directory / "worker.log"
+    command = [sys.executable, "-m", "celery", "-A", "mysite", "worker", "--concurrency=1"]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--loglevel=INFO"],
+            cwd=directory,
+            env=environment("mysite.settings"),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until_ready(process, log)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once the worker says that it is ready; fail with its log if it does not."""
+    deadline = time.monotonic() + WORKER_STARTS_WITHIN
+    while " ready." not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+DOCTEST = """
+import django, doctest, sys
+
+django.setup()
+file = {file!r}
+flags = doctest.ELLIPSIS
+sys.exit(doctest.testfile(file, module_relative=False, optionflags=flags).failed)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["session", "reading", "cleanup"])
+def test_sessions_that_are_shown_go_as_shown(site: Path, name: str) -> None:
+    """Each line typed into the shell gives what the page says, with a real worker."""
+    file = str(EXAMPLES / "mysite" / f"{name}.txt")
+
+    run(DOCTEST.format(file=file), site, "mysite.settings")
+
+
+@pytest.mark.slow
+def test_site_passes_its_checks(site: Path) -> None:
+    """The tutorial's settings and URLs raise no error and no warning of this package."""
+    output = manage(site, "check")
+
+    # The older URLs are on unless the setting says otherwise, and warn.
+    assert "System check identified no issues (0 silenced)." in output
+
+
+@pytest.mark.slow
+def test_urls_for_staff_turn_others_away(site: Path) -> None:
+    """Who is not logged in is sent to the login page and sees no result."""
+    code = (
+        "import django; django.setup()\n"
+        "from django.conf import settings; settings.ROOT_URLCONF = 'mysite.staff_urls'\n"
+        "from django.test import Client\n"
+        "client = Client(headers={'host': 'localhost'})\n"
+        "for path in ('/results/task/some-id/', '/results/group/some-id/'):\n"
+        "    print(client.get(path).headers['Location'])"
+    )
+
+    locations = run(code, site, "mysite.settings").split()
+
+    login = "/admin/login/?next="
+    paths = ["/results/task/some-id/", "/results/group/some-id/"]
+    assert [login + path for path in paths] == locations
