@@ -14,15 +14,10 @@ import pluggy
 import pytest
 from django.test import override_settings
 
-from django_celery_results import hookimpl, plugins
+from django_celery_results import discovery, hookimpl, plugins
+from django_celery_results.discovery import PluginInfo, import_plugin
 from django_celery_results.exceptions import PluginError
-from django_celery_results.plugins import (
-    PluginInfo,
-    get_plugin_manager,
-    hook_names,
-    import_plugin,
-    load_plugins,
-)
+from django_celery_results.plugins import get_plugin_manager, hook_names, load_plugins
 from tests.recording import Recording, record
 
 BUILT_IN = ["codec", "django-cache", "django-db"]
@@ -92,14 +87,14 @@ class Distribution(importlib_metadata.Distribution):
 @pytest.fixture
 def entry_points(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Install plugins by distribution and name, beside the built-in ones, in the wrong order."""
-    real = importlib_metadata.entry_points(group=plugins.ENTRY_POINT_GROUP)
+    real = importlib_metadata.entry_points(group=discovery.ENTRY_POINT_GROUP)
 
     def install(*wanted: tuple[str | None, str, object]) -> None:
         found = list(real)
         for distribution, name, plugin in wanted:
             monkeypatch.setattr(sys.modules[__name__], f"entry_{name}", plugin, raising=False)
             value = f"{__name__}:entry_{name}"
-            one = importlib_metadata.EntryPoint(name, value, plugins.ENTRY_POINT_GROUP)
+            one = importlib_metadata.EntryPoint(name, value, discovery.ENTRY_POINT_GROUP)
             vars(one).update(dist=Distribution(distribution))
             found.append(one)
         monkeypatch.setattr(importlib_metadata, "entry_points", lambda **_: reversed(found))
