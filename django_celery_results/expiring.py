@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from django.db import connections, models, router, transaction
 from django.db.models import Q
@@ -65,64 +65,66 @@ class ExpiringManager(models.Manager[_M]):
         size: int,
         before: Callable[[list[_M]], bool] | None,
     ) -> Iterator[list[_M]]:
-        page = expired.order_by("date_done", "pk")
-        if before is None:
-            page = page.only("pk", "date_done")
+        page = expired.order_by("date_done", "pk").values_list("date_done", "pk")
         position = Q()
-        while True:
-            with self._batch_guard(expired.db) as lock:
-                batch = list(lock(page.filter(position))[:size])
-                deleted = batch if before is None or (batch and before(batch)) else []
-                deleted = self._delete(expired, deleted)
-            if deleted:
+        while keys := list(page.filter(position)[:size]):
+            if deleted := self._expire_page(expired, [pk for _, pk in keys], before):
                 yield deleted
-            if not batch:
-                return
-            last = cast("Any", batch[-1])
+            date_done, pk = keys[-1]
             # Past the kept rows, so that one batch that stays cannot stop the rest.
-            position = Q(date_done__gt=last.date_done) | Q(date_done=last.date_done, pk__gt=last.pk)
+            position = Q(date_done__gt=date_done) | Q(date_done=date_done, pk__gt=pk)
 
-    def _delete(self, expired: models.QuerySet[_M], rows: list[_M]) -> list[_M]:
-        """Delete those of ``rows`` that are still expired; return those that are gone.
+    def _expire_page(
+        self,
+        expired: models.QuerySet[_M],
+        keys: list[Any],
+        before: Callable[[list[_M]], bool] | None,
+    ) -> list[_M]:
+        """Delete one page, but for what others hold or ``before`` keeps; return what went."""
+        alias = expired.db
+        # Where the database has SKIP LOCKED, two cleaners share the work. Elsewhere
+        # (SQLite) a transaction that starts with a read could not become a writer beside
+        # another one, and the DELETE's own condition is enough.
+        shared = connections[alias].features.has_select_for_update_skip_locked
+        with transaction.atomic(using=alias) if shared else nullcontext():
+            if shared:
+                keys = self._lock(alias, keys)
+            batch = expired.filter(pk__in=keys).order_by("date_done", "pk")
+            rows = list(batch.only("pk", "date_done") if before is None else batch)
+            if not rows or (before is not None and not before(rows)):
+                return []
+            if not shared:
+                return self._delete_unlocked(expired, rows)
+            if before is not None:
+                rows = _those_in(expired, rows)
+            self.using(alias).filter(pk__in=[row.pk for row in rows]).delete()
+        return rows
 
-        The condition stands again in the DELETE, because a row that was written since
-        it was read has not expired.
+    def _lock(self, alias: str, keys: list[Any]) -> list[Any]:
+        """Lock the rows of ``keys`` that nobody else holds; return their keys.
+
+        By the primary key alone: on its way through another index MariaDB would lock
+        other cleaners' rows too, and run into deadlocks.
         """
-        if not rows:
-            return []
-        chosen = [row.pk for row in rows]
-        _, by_model = expired.filter(pk__in=chosen).delete()
-        if by_model.get(self.model._meta.label, 0) == len(rows):
-            return rows
-        left = set(self.using(expired.db).filter(pk__in=chosen).values_list("pk", flat=True))
+        rows = self.using(alias).filter(pk__in=keys).order_by()
+        return list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
+
+    def _delete_unlocked(self, expired: models.QuerySet[_M], rows: list[_M]) -> list[_M]:
+        """Delete those of ``rows`` that are still expired; return those that are gone."""
+        chosen = self.using(expired.db).filter(pk__in=[row.pk for row in rows])
+        _, by_model = (expired & chosen).delete()
+        deleted = by_model.get(self.model._meta.label, 0)
+        if deleted in (0, len(rows)):
+            return rows if deleted else []
+        left = {row.pk for row in _those_in(chosen, rows)}
         return [row for row in rows if row.pk not in left]
 
-    def _batch_guard(
-        self, alias: str
-    ) -> AbstractContextManager[Callable[[models.QuerySet[_M]], models.QuerySet[_M]]]:
-        """Open a batch's transaction; it gives how to lock the rows that are read in it.
 
-        Where the database has SKIP LOCKED, two cleaners share the work. Elsewhere
-        (SQLite) a transaction that starts with a read could not become a writer beside
-        another one, and the DELETE's own condition is enough.
-        """
-        if not connections[alias].features.has_select_for_update_skip_locked:
-            return nullcontext(lambda rows: rows)
-        return _SkipLocked(alias)
-
-
-class _SkipLocked:
-    """A transaction in which read rows are locked, without waiting for others' locks."""
-
-    def __init__(self, alias: str) -> None:
-        self.atomic = transaction.atomic(using=alias)
-
-    def __enter__(self) -> Callable[[models.QuerySet[_M]], models.QuerySet[_M]]:
-        self.atomic.__enter__()
-        return lambda rows: rows.select_for_update(skip_locked=True)
-
-    def __exit__(self, *error: Any) -> None:  # noqa: PYI036 - what Atomic takes
-        self.atomic.__exit__(*error)
+def _those_in(queryset: models.QuerySet[_M], rows: list[_M]) -> list[_M]:
+    """Return those of ``rows`` that ``queryset`` finds now."""
+    keys = queryset.filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True)
+    found = set(keys)
+    return [row for row in rows if row.pk in found]
 
 
 def as_timedelta(age: float | timedelta) -> timedelta:
