@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from collections.abc import Generator
+from types import SimpleNamespace
 from typing import Any
 
-import importlib_metadata
 import pluggy
 import pytest
 from django.test import override_settings
 
-from django_celery_results import discovery, hookimpl, plugins
-from django_celery_results.discovery import PluginInfo, import_plugin
+from django_celery_results import hookimpl, plugins
+from django_celery_results.discovery import PluginInfo
 from django_celery_results.exceptions import PluginError
 from django_celery_results.plugins import get_plugin_manager, hook_names, load_plugins
-from tests.recording import Recording, record
+from tests.recording import Recording
+from tests.signing import Signing, failure, installed, names, signatures
 
 BUILT_IN = ["codec", "django-cache", "django-db"]
-
-
-class Signing:
-    """A plugin that puts its name on each task."""
-
-    def __init__(self, name: str = "signing") -> None:
-        self.django_celery_results_name = name
-
-    @hookimpl
-    def before_store(self, task: Any) -> None:
-        """Sign the task."""
-        task.worker = f"{task.worker or ''}{self.django_celery_results_name} "
 
 
 class First(Signing):
@@ -67,62 +53,6 @@ class Around:
         return answers
 
 
-class Distribution(importlib_metadata.Distribution):
-    """A distribution that was never installed; ``name`` may be none, as when broken."""
-
-    def __init__(self, name: str | None) -> None:
-        self._name = name
-
-    def read_text(self, filename: str) -> str | None:
-        """Return its metadata."""
-        if filename != "METADATA" or self._name is None:
-            return None
-        return f"Metadata-Version: 2.1\nName: {self._name}\nVersion: 1.0\n"
-
-    def locate_file(self, path: Any) -> Any:
-        """Return nothing of use."""
-        return Path(path)
-
-
-@pytest.fixture
-def entry_points(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Install plugins by distribution and name, beside the built-in ones, in the wrong order."""
-    real = importlib_metadata.entry_points(group=discovery.ENTRY_POINT_GROUP)
-
-    def install(*wanted: tuple[str | None, str, object]) -> None:
-        found = list(real)
-        for distribution, name, plugin in wanted:
-            monkeypatch.setattr(sys.modules[__name__], f"entry_{name}", plugin, raising=False)
-            value = f"{__name__}:entry_{name}"
-            one = importlib_metadata.EntryPoint(name, value, discovery.ENTRY_POINT_GROUP)
-            vars(one).update(dist=Distribution(distribution))
-            found.append(one)
-        monkeypatch.setattr(importlib_metadata, "entry_points", lambda **_: reversed(found))
-        plugins.forget_plugins()
-
-    yield install
-    plugins.forget_plugins()
-
-
-def names() -> list[str]:
-    """The names of the plugins in calling order."""
-    return [info.name for info in load_plugins().infos]
-
-
-def signatures() -> list[str]:
-    """Who signed a task, in this order."""
-    task = record()
-    get_plugin_manager().hook.before_store(task=task)
-    return (task.worker or "").split()
-
-
-def failure(*configured: object) -> str:
-    """Why the only plugin that failed did."""
-    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": list(configured)}):
-        (failed,) = load_plugins().failures
-    return failed.reason
-
-
 # -- Order ---------------------------------------------------------------------------
 
 
@@ -139,21 +69,20 @@ def test_settings_come_first_as_listed() -> None:
         assert (["z", "a", "m", *BUILT_IN], ["z", "a", "m"]) == (names(), signatures())
 
 
-def test_entry_points_come_by_distribution_then_name(entry_points: Callable[..., None]) -> None:
+def test_entry_points_come_by_distribution_then_name() -> None:
     """Whatever order they are found in, and however a distribution spells its name."""
-    entry_points(
-        ("Zoo", "a", Signing("a")),
-        ("acme", "z", Signing("z")),
-        ("acme", "b", Signing("b")),
-        ("zebra", "c", Signing("c")),
-    )
-    assert (["b", "z", "c", "a", *BUILT_IN], ["b", "z", "c", "a"]) == (names(), signatures())
+    wanted = [("Zoo", "a"), ("acme", "z"), ("acme", "b"), ("zebra", "c")]
+    with installed(*((distribution, name, Signing(name)) for distribution, name in wanted)):
+        assert (["b", "z", "c", "a", *BUILT_IN], ["b", "z", "c", "a"]) == (names(), signatures())
 
 
-def test_settings_come_before_entry_points(entry_points: Callable[..., None]) -> None:
+def test_settings_come_before_entry_points() -> None:
     """The site has the first word."""
-    entry_points(("acme", "installed", Signing("installed")))
-    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Signing("listed")]}):
+    options = {"PLUGINS": [Signing("listed")]}
+    with (
+        installed(("acme", "installed", Signing("installed"))),
+        override_settings(DJANGO_CELERY_RESULTS=options),
+    ):
         assert ["listed", "installed"] == signatures()
 
 
@@ -164,97 +93,15 @@ def test_tryfirst_trylast_and_wrapper_are_pluggys() -> None:
         assert ["(first", "middle", "last", ")"] == signatures()
 
 
-# -- Found in settings ---------------------------------------------------------------
-
-
-def test_class_in_settings_is_instantiated() -> None:
-    """Without arguments."""
-    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Signing]}):
-        assert ["signing"] == signatures()
-
-
-def test_module_in_settings_is_a_plugin() -> None:
-    """With its functions."""
-    module = ModuleType("a_module")
-    module.before_store = Signing("module").before_store  # type: ignore[attr-defined]  # a hook
-    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [module]}):
-        assert ("a_module", ["module"]) == (names()[0], signatures())
-
-
-def test_instance_without_a_name_is_called_by_its_class() -> None:
-    """So that it can be disabled."""
-    plugin = Signing()
-    del plugin.django_celery_results_name
-    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
-        assert f"{__name__}:Signing" == names()[0]
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("json", "json"),
-        ("os.path", "posixpath"),
-        ("json.decoder", "json.decoder"),
-        ("json.decoder.JSONDecoder", "JSONDecoder"),
-        ("json.decoder:JSONDecoder", "JSONDecoder"),
-        ("json.decoder:JSONDecoder.decode", "decode"),
-    ],
-)
-def test_dotted_path_names_a_module_or_what_is_in_it(source: str, expected: str) -> None:
-    """With a dot or, as in entry points, with a colon."""
-    assert expected == import_plugin(source).__name__
-
-
-def test_what_is_no_path_is_the_plugin() -> None:
-    """An instance stays what it is."""
-    plugin = Signing()
-    assert import_plugin(plugin) is plugin
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("nowhere", "No module named 'nowhere'"),
-        ("nowhere.plugin", "No module named 'nowhere'"),
-        ("json.nothing", 'Module "json" does not define a "nothing" attribute/class'),
-        ("json:nothing", "module 'json' has no attribute 'nothing'"),
-    ],
-)
-def test_path_that_leads_nowhere_says_where_it_ends(source: str, message: str) -> None:
-    """At the module, or at the name in it."""
-    with pytest.raises((ImportError, AttributeError), match=message):
-        import_plugin(source)
-
-
-@pytest.mark.parametrize("missing", ["absent_library", "broken", "package_of_theirs"])
-def test_what_a_module_itself_misses_is_what_is_reported(
-    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not that the module "does not exist", whatever the absent one is called."""
-    (tmp_path / "package_of_theirs_too").mkdir()
-    module = tmp_path / "package_of_theirs_too" / "broken_plugin.py"
-    module.write_text(f"import {missing}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    expected = f"ModuleNotFoundError: No module named '{missing}'"
-    assert expected == failure("package_of_theirs_too.broken_plugin")
-
-
 # -- Refused -------------------------------------------------------------------------
 
 
-def test_name_has_to_be_a_name() -> None:
-    """A number or nothing could neither be selected nor disabled."""
-    plugin = Signing()
-    plugin.django_celery_results_name = ""
-    assert "its django_celery_results_name has to be a name, not ''" == failure(plugin)
-
-
-def test_object_that_is_a_plugin_already(entry_points: Callable[..., None]) -> None:
+def test_object_that_is_a_plugin_already() -> None:
     """It was installed, and somebody lists it too."""
     plugin = Signing("listed")
-    entry_points(("acme", "installed", plugin))
     expected = "it is the same object as the plugin 'installed'; one of the two is enough"
-    assert expected == failure(plugin)
+    with installed(("acme", "installed", plugin)):
+        assert expected == failure(plugin)
 
 
 def test_object_that_cannot_be_hashed() -> None:
@@ -307,18 +154,6 @@ def test_two_plugins_with_one_misspelling_are_two_failures() -> None:
     assert ["there is no hook 'befor_store'; did you mean 'before_store'?"] * 2 == reasons
 
 
-def test_distribution_whose_metadata_are_broken(entry_points: Callable[..., None]) -> None:
-    """Its plugin loads, from nobody knows where, and hides no other."""
-    entry_points((None, "orphan", Signing("orphan")))
-    info = load_plugins().infos[0]
-    assert ("orphan", "", "", "active") == (
-        info.name,
-        info.distribution,
-        info.version,
-        info.status,
-    )
-
-
 def test_plugin_asks_for_the_plugins_while_it_is_loaded() -> None:
     """It is told so, instead of the loading starting anew."""
     expected = "a plugin must not ask for the plugins while they are being loaded"
@@ -349,7 +184,7 @@ def test_info_has_what_is_known() -> None:
     plugin = Signing("mine")
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
         info = load_plugins().info("mine")
-    reference = f"{__name__}:Signing"
+    reference = "tests.signing:Signing"
     expected = PluginInfo(
         name="mine", origin="settings", reference=reference, hooks=("before_store",)
     )
@@ -359,18 +194,6 @@ def test_info_has_what_is_known() -> None:
 def test_info_of_a_plugin_that_is_not_there() -> None:
     """None."""
     assert load_plugins().info("nobody") is None
-
-
-@pytest.mark.parametrize(
-    ("distribution", "version", "expected"),
-    [("acme", "1.0", "'a' (acme 1.0, b:c)"), ("", "", "'a' (settings, b:c)")],
-)
-def test_info_as_text(distribution: str, version: str, expected: str) -> None:
-    """Name, where it came from, and what it is."""
-    info = PluginInfo(
-        name="a", distribution=distribution, version=version, origin="settings", reference="b:c"
-    )
-    assert expected == str(info)
 
 
 def test_storages_are_the_schemes_of_urls() -> None:
@@ -457,3 +280,21 @@ def test_disabled_plugin_is_not_called() -> None:
     options = {"PLUGINS": [Signing("a"), Signing("b")], "DISABLED_PLUGINS": ["a"]}
     with override_settings(DJANGO_CELERY_RESULTS=options):
         assert (["b", *BUILT_IN, "a"], ["b"]) == (names(), signatures())
+
+
+def test_plugin_with_a_part_of_a_storage_is_refused() -> None:
+    """It would store and never read."""
+
+    class Half(Signing):
+        @hookimpl
+        def open_storage(self) -> str:
+            """Open."""
+            return "half"
+
+        @hookimpl
+        def store_task(self) -> bool:
+            """Pretend."""
+            return True
+
+    reason = "it implements open_storage, store_task like a storage but not load_tasks, forget_task"
+    assert failure(Half).startswith(reason)

@@ -1,0 +1,93 @@
+"""A plugin that can be seen at work, and how to have it in the settings or installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import importlib_metadata
+from django.test import override_settings
+
+from django_celery_results import discovery, hookimpl, plugins
+from django_celery_results.plugins import get_plugin_manager, load_plugins
+from tests.recording import record
+
+#: Where the entry points of :func:`installed` find their plugins.
+INSTALLED: dict[str, object] = {}
+
+
+class Signing:
+    """A plugin that puts its name on each task."""
+
+    def __init__(self, name: str = "signing") -> None:
+        self.django_celery_results_name = name
+
+    @hookimpl
+    def before_store(self, task: Any) -> None:
+        """Sign the task."""
+        task.worker = f"{task.worker or ''}{self.django_celery_results_name} "
+
+
+class Distribution(importlib_metadata.Distribution):
+    """A distribution that was never installed; one without a name has no metadata."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+
+    def read_text(self, filename: str) -> str | None:
+        """Return its metadata."""
+        if filename != "METADATA" or self._name is None:
+            return None
+        return f"Metadata-Version: 2.1\nName: {self._name}\nVersion: 1.0\n"
+
+    def locate_file(self, path: Any) -> Any:
+        """Return nothing of use."""
+        return Path(path)
+
+
+class EntryPoint(importlib_metadata.EntryPoint):
+    """One whose plugin is in this process."""
+
+    def load(self) -> Any:
+        """Return the plugin."""
+        return INSTALLED[self.name]
+
+
+@contextmanager
+def installed(*wanted: tuple[str | None, str, object]) -> Iterator[None]:
+    """Install plugins by distribution and name, beside the built-in ones, in the wrong order."""
+    found = list(importlib_metadata.entry_points(group=discovery.ENTRY_POINT_GROUP))
+    for distribution, name, plugin in wanted:
+        INSTALLED[name] = plugin
+        one = EntryPoint(name, f"installed:{name}", discovery.ENTRY_POINT_GROUP)
+        vars(one).update(dist=Distribution(distribution))
+        found.insert(0, one)
+    with mock.patch.object(importlib_metadata, "entry_points", return_value=found):
+        plugins.forget_plugins()
+        try:
+            yield
+        finally:
+            plugins.forget_plugins()
+            INSTALLED.clear()
+
+
+def names() -> list[str]:
+    """The names of the plugins in calling order."""
+    return [info.name for info in load_plugins().infos]
+
+
+def signatures() -> list[str]:
+    """Who signed a task, in this order."""
+    task = record()
+    get_plugin_manager().hook.before_store(task=task)
+    return (task.worker or "").split()
+
+
+def failure(*configured: object) -> str:
+    """Why the only plugin that failed did."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": list(configured)}):
+        (failed,) = load_plugins().failures
+    return failed.reason
