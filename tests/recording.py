@@ -206,7 +206,7 @@ def make_app(backend: str = "django-results+recording://") -> Celery:
 def use_everything(app: Celery) -> None:
     """Use every part of Celery's result backend API once, as a worker and a caller would."""
     backend: Any = app.backend
-    result = AsyncResult[Any]("a task", app=app)
+    result: AsyncResult[Any] = AsyncResult("a task", app=app)
     backend.mark_as_done("a task", 1, Context(id="a task"))
     result.get(timeout=5)
     group: Any = GroupResult("a group", [result], app=app)
