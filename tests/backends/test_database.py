@@ -274,7 +274,7 @@ def test_a_group_id_longer_than_its_column_never_reaches_the_database(
     backend: Any, what: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     """Groups and chords alike."""
-    save = {
+    save: Callable[[], Any] = {
         "group": GroupResult("g" * 256, [], app=backend.app).save,
         "chord": lambda: backend.apply_chord(("g" * 256, []), None),
     }[what]

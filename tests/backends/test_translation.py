@@ -1,0 +1,127 @@
+"""Celery's words and the records, both ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery import Celery, states
+
+from django_celery_results.backends.translation import (
+    extended_facts,
+    pending_meta,
+    reduced,
+    stored_task,
+    task_meta,
+    task_record,
+    values_of,
+)
+from django_celery_results.records import Contents, TaskRecord
+
+from .conftest import request_of
+
+CONTENTS = Contents(fields={}, content_type="text/x", content_encoding="utf-8")
+
+
+@pytest.fixture
+def app() -> Celery:
+    """An app that wants all that is known."""
+    app = Celery("tests", set_as_current=False)
+    app.conf.result_extended = True
+    return app
+
+
+def task(**values: Any) -> TaskRecord:
+    """Return a record."""
+    return TaskRecord(**{"task_id": "t1", "status": states.SUCCESS, **values})
+
+
+def test_extended_facts_are_those_of_the_request(app: Celery) -> None:
+    """As Celery's own backends keep them."""
+    request = request_of(
+        task="add",
+        hostname="w1",
+        periodic_task_name="nightly",
+        retries=2,
+        delivery_info={"routing_key": "queue"},
+        stamped_headers=["tenant", "absent"],
+        stamps={"tenant": 7, "other": 8},
+    )
+    expected = {
+        "name": "add",
+        "worker": "w1",
+        "periodic_task_name": "nightly",
+        "retries": 2,
+        "queue": "queue",
+        "stamps": {"tenant": 7},
+    }
+    assert expected == extended_facts(app, request)
+
+
+def test_a_bare_request_has_no_facts(app: Celery) -> None:
+    """Nothing is invented."""
+    facts = extended_facts(app, request_of())
+    assert (None, None, None) == (facts["name"], facts["queue"], facts["stamps"])
+
+
+def test_no_request_has_no_facts(app: Celery) -> None:
+    """A result that was stored by hand."""
+    assert {} == extended_facts(app, None)
+
+
+def test_facts_are_asked_for(app: Celery) -> None:
+    """By result_extended."""
+    app.conf.result_extended = False
+    assert {} == extended_facts(app, request_of(task="add"))
+
+
+@pytest.mark.parametrize("name", ["task_id", "status", "result", "traceback", "date_done", "args"])
+def test_a_tasks_own_meta_hides_nothing(name: str) -> None:
+    """Nor do its stamps."""
+    meta = task_meta(task(meta={name: "mine"}, stamps={name: "mine"}))
+    assert "mine" != meta[name]
+
+
+def test_a_tasks_own_meta_is_in_the_meta() -> None:
+    """With the children."""
+    meta = task_meta(task(meta={"children": [], "progress": 5}, stamps={"tenant": 7}))
+    assert ([], 5, 7) == (meta["children"], meta["progress"], meta["tenant"])
+
+
+def test_arguments_have_two_names() -> None:
+    """Celery's and those of 2.6."""
+    meta = task_meta(task(name="add", args=[1], kwargs={"a": 2}))
+    assert ("add", [1], {"a": 2}) == (meta["name"], meta["args"], meta["kwargs"])
+    assert ("add", [1], {"a": 2}) == (meta["task_name"], meta["task_args"], meta["task_kwargs"])
+
+
+def test_pending_is_a_meta_too() -> None:
+    """With every key that a stored one has."""
+    meta = pending_meta("t1")
+    assert ("t1", states.PENDING, None) == (meta["task_id"], meta["status"], meta["result"])
+    assert task_meta(task()).keys() == meta.keys()
+
+
+def test_a_record_comes_back() -> None:
+    """Its facts through the storage, its values through the codec."""
+    record = task(result=1, args="(1,)", name="add", retries=2)
+    assert record == task_record(stored_task(record, CONTENTS, None), values_of(record))
+
+
+def test_reduced_arguments_are_reprs() -> None:
+    """Text stays text, and nothing stays nothing."""
+    one = reduced(task(args=[1], kwargs="{}"))
+    assert ("[1]", "{}") == (one.args, one.kwargs)
+    assert None is reduced(task()).args
+
+
+def test_a_reduced_failure_keeps_its_children() -> None:
+    """And nothing of the task's own meta."""
+    failed = task(status=states.FAILURE, meta={"children": [1], "own": object()})
+    assert {"children": [1]} == reduced(failed).meta
+
+
+def test_a_reduced_success_keeps_its_meta() -> None:
+    """What the task said of itself is part of the result."""
+    assert {"own": 1} == reduced(task(meta={"own": 1})).meta
+    assert {} == reduced(task()).meta
