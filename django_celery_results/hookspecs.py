@@ -193,8 +193,9 @@ def before_store(task: TaskRecord) -> None:
 def after_store(task: TaskRecord, stored: StoredTask, written: bool) -> None:
     """Observe a task that has been stored.
 
-    Called on every plugin after the storage has answered. The caller's own database
-    transaction, if there is one, may still be open.
+    Called on every plugin, each by itself (a wrapper has no other to go around), after
+    the storage has answered. The caller's own database transaction, if there is one, may
+    still be open.
 
     :param task: The values, as the last ``before_store`` left them.
     :param stored: The same task as it was given to the storage.
@@ -595,7 +596,8 @@ def before_expire(batch: ExpiryBatch) -> None:
 def after_expire(batch: ExpiryBatch) -> None:
     """Observe results that have been deleted for their age.
 
-    Called on every plugin, for each batch, after the deletion is durable.
+    Called on every plugin, each by itself (a wrapper has no other to go around), for
+    each batch, after the deletion is durable.
 
     :param batch: The results that were deleted.
 

@@ -160,9 +160,9 @@ class Recording:
 
     @hookimpl
     def can_retry(self, storage: Recording, error: Exception) -> bool:
-        """Let what failed be tried again."""
+        """Let what :meth:`load_tasks` raised be tried again."""
         self.note("can_retry", storage=storage, error=error)
-        return True
+        return isinstance(error, ConnectionError)
 
     @hookimpl
     def result_retention(self, task: TaskRecord) -> Retention | None:

@@ -11,7 +11,12 @@ import pytest
 from django.test import override_settings
 
 from django_celery_results import hookimpl, hooks
-from django_celery_results.exceptions import BackendMisconfigured, HookError, PluginError
+from django_celery_results.exceptions import (
+    BackendMisconfigured,
+    HookError,
+    PluginError,
+    ResultUnreadable,
+)
 from django_celery_results.hooks import Hooks
 from django_celery_results.plugins import get_plugin_manager, load_plugins
 from django_celery_results.records import Contents, StoredTask, TaskRecord
@@ -372,6 +377,37 @@ def test_error_of_decoding_has_the_plugins_name() -> None:
     with using(Codec("one", ValueError("odd"))) as own, pytest.raises(ValueError) as caught:  # noqa: PT011  the note is looked at
         own.ask("decode", contents=CONTENTS, accept=None, codings={})
     assert note("decode", "one") == notes(caught.value)
+
+
+def test_result_that_cannot_be_read_has_the_plugins_name() -> None:
+    """The error that a caller of ``AsyncResult.get`` sees carries the note."""
+    recording = Recording()
+    options = {"PLUGINS": [recording, Codec("one", ValueError("odd"))]}
+    recording.tasks["a task"] = stored()
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        result = make_app().AsyncResult("a task")
+        with pytest.raises(ResultUnreadable, match="'a task' cannot be read: odd") as caught:
+            result.get(timeout=5)
+    assert note("decode", "one") == notes(caught.value)
+
+
+class Wrapper(Observer):
+    """Looks on as a wrapper."""
+
+    @hookimpl(specname="after_store", wrapper=True)
+    def around(self) -> Generator[None, list[None], list[None]]:
+        """Note what it goes around."""
+        answers = yield
+        self.seen.append(f"{len(answers)} inside")
+        return answers
+
+
+def test_observer_that_is_a_wrapper_goes_around_its_own_plugin() -> None:
+    """It is called by itself like all of them."""
+    wrapper = Wrapper("two")
+    with using(Observer("one"), wrapper, Observer("three")) as own:
+        observe(own)
+    assert ["a task", "0 inside"] == wrapper.seen
 
 
 def test_error_of_a_wrong_call_is_nobodys() -> None:

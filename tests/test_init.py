@@ -12,6 +12,7 @@ import pluggy
 import pytest
 
 import django_celery_results
+from django_celery_results import backends
 
 PACKAGE = Path(django_celery_results.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
@@ -81,6 +82,18 @@ def test_asking_for_one_backend_leaves_the_other_alone() -> None:
     """A site that uses the cache does not load the database's backend."""
     modules = modules_after("from django_celery_results.backends import CacheBackend")
     assert "django_celery_results.backends.database" not in modules
+
+
+@pytest.mark.parametrize("name", backends.__all__)
+def test_backend_is_imported_when_it_is_asked_for(name: str) -> None:
+    """From the package, as 2.6 allowed."""
+    assert name == getattr(backends, name).__name__
+
+
+def test_backends_has_no_other_names() -> None:
+    """A misspelt one is the usual error."""
+    with pytest.raises(AttributeError, match="has no attribute 'DatabaseBackends'"):
+        _ = backends.DatabaseBackends
 
 
 def test_importing_the_manager_discovers_nothing() -> None:

@@ -306,9 +306,10 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
                 codings=self.hooks.plugins.contributions.codings,
             )
         except Exception as error:
-            raise ResultUnreadable(
-                f"The stored result of {what} cannot be read: {error}"
-            ) from error
+            unreadable = ResultUnreadable(f"The stored result of {what} cannot be read: {error}")
+            # Which plugin it came out of; noted on Python 3.10 too.
+            unreadable.__notes__ = list(getattr(error, "__notes__", ()))  # type: ignore[attr-defined]  # Python 3.11's
+            raise unreadable from error
         return values
 
     def _forget(self, task_id: str) -> None:
