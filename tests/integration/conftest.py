@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_django import DjangoDbBlocker
 
 #: Seconds that a test waits for a result at most.
-WAIT = 20
+WAIT = 10
 _STARTED: dict[str, processes.CeleryProcess] = {}
 _OFFSETS = pytest.StashKey[dict[str, int]]()
 
@@ -154,6 +154,18 @@ def lab(request: pytest.FixtureRequest, workers: Workers, current_app: None) -> 
     return workers.lab(BY_NAME[request.param])
 
 
+@pytest.fixture(params=[one.name for one in MATRIX if one.ours])
+def own_lab(request: pytest.FixtureRequest, workers: Workers, current_app: None) -> Lab:
+    """Each combination with a backend of this package: for what Celery's own does not do."""
+    return workers.lab(BY_NAME[request.param])
+
+
+@pytest.fixture(params=[one.name for one in MATRIX if one.keeps_objects])
+def cache_lab(request: pytest.FixtureRequest, workers: Workers, current_app: None) -> Lab:
+    """Each cache."""
+    return workers.lab(BY_NAME[request.param])
+
+
 @pytest.fixture
 def database_lab(workers: Workers, current_app: None) -> Lab:
     """The database backend alone."""
@@ -166,7 +178,8 @@ def start_lab(workers: Workers, current_app: None) -> Iterator[Callable[[Combina
     mine: list[Combination] = []
 
     def start(combination: Combination) -> Lab:
-        mine.append(combination)
+        if combination not in MATRIX:
+            mine.append(combination)
         return workers.lab(combination)
 
     yield start

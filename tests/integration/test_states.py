@@ -75,13 +75,11 @@ def test_a_state_of_the_tasks_own_is_seen(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(("fails", "state"), [(False, "SUCCESS"), (True, "FAILURE")])
-def test_a_task_adds_to_its_meta(lab: Lab, fails: bool, state: str) -> None:
+def test_a_task_adds_to_its_meta(own_lab: Lab, fails: bool, state: str) -> None:
     """What the task puts into `request.meta` is in the meta of its result, whatever its end."""
-    if not lab.combination.ours:
-        pytest.skip("a thing of this package, not of Celery")
     result = tasks.with_meta.delay(fails)
-    lab.get(result, propagate=False)
-    meta = lab.app.backend.get_task_meta(result.id)
+    own_lab.get(result, propagate=False)
+    meta = own_lab.app.backend.get_task_meta(result.id)
     assert (state, 3, ["seven"]) == (meta["status"], meta["step"], meta["of"])
 
 

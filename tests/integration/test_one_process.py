@@ -1,0 +1,181 @@
+"""What needs no worker: eager tasks, copies of a backend, threads that read at once."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import chord, group
+from celery.app.task import Context
+from django.core.cache import close_caches
+from django.db import connections
+from django_celery_results.models import TaskResult
+
+from tests.integration import tasks
+from tests.integration.combinations import DATABASE, Combination, make_app
+from tests.integration.values import VALUES
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Lab
+
+LOCAL = Combination(name="local", broker="filesystem", backend="django-cache://default")
+BACKENDS = {"db": replace(DATABASE, name="eager", broker="filesystem"), "locmem": LOCAL}
+
+
+@pytest.fixture(params=BACKENDS)
+def eager_app(request: pytest.FixtureRequest, current_app: None, local_cache: None) -> Any:
+    """An app whose tasks run where they are sent, and store their results all the same."""
+    app = make_app(BACKENDS[request.param], fixups=set())
+    app.conf.update(task_always_eager=True, task_store_eager_result=True)
+    app.set_current()
+    return app
+
+
+def test_an_eager_task_stores_its_result(eager_app: Any) -> None:
+    """Anybody can read it by its id."""
+    sent = tasks.add.delay(2, 3)
+    read = eager_app.backend.get_task_meta(sent.id)
+    assert ("SUCCESS", 5, "tests.integration.tasks.add") == (
+        read["status"],
+        read["result"],
+        read["name"],
+    )
+
+
+def test_an_eager_failure_is_stored(eager_app: Any) -> None:
+    """With exception and traceback."""
+    sent = tasks.fail.delay()
+    read = eager_app.backend.get_task_meta(sent.id)
+    assert ("FAILURE", ("wrong",)) == (read["status"], read["result"].args)
+    assert "raise EXCEPTIONS[name]" in read["traceback"]
+
+
+def test_an_eager_retry_ends_well(eager_app: Any) -> None:
+    """The retries happen at once; the last state counts."""
+    sent = tasks.flaky.delay(2)
+    read = eager_app.backend.get_task_meta(sent.id)
+    assert ("SUCCESS", 2) == (read["status"], read["result"])
+
+
+def test_an_eager_task_that_ignores_its_result_stores_none(eager_app: Any) -> None:
+    """As a worker would not."""
+    sent = tasks.ignored_add.delay(1, 1)
+    assert "PENDING" == eager_app.backend.get_task_meta(sent.id)["status"]
+
+
+def test_an_eager_chord_gives_the_bodys_value(eager_app: Any) -> None:
+    """Header and body are stored too."""
+    result = chord([tasks.add.s(1, 1), tasks.add.s(2, 2)], tasks.total.s()).apply_async()
+    assert 6 == result.get()
+    assert 6 == eager_app.backend.get_task_meta(result.id)["result"]
+
+
+def test_local_memory_keeps_every_value(current_app: None, local_cache: None) -> None:
+    """The cache of one process gives back the objects themselves."""
+    app = make_app(LOCAL, fixups=set())
+    ids = {name: name.replace(" ", "-") for name in VALUES}
+    for name, value in VALUES.items():
+        app.backend.store_result(ids[name], value, "SUCCESS")
+    read = {name: app.backend.get_task_meta(ids[name])["result"] for name in VALUES}
+    assert repr(VALUES) == repr(read)
+
+
+def test_local_memory_counts_chords(current_app: None, local_cache: None) -> None:
+    """Threads that return parts at once make one claim."""
+    # One backend for all threads: an app's own is another in each.
+    backend = make_app(LOCAL, fixups=set()).backend
+    ids = [f"part-{i}" for i in range(20)]
+    backend.apply_chord(("chord", [backend.app.AsyncResult(one) for one in ids]), None)
+    sent: list[Any] = []
+    backend._send_body = lambda body, progress: sent.append(progress.group_id)
+    body = tasks.total.s()
+
+    def part(task_id: str) -> None:
+        context = Context(id=task_id, group="chord", chord=body)
+        backend.store_result(task_id, 1, "SUCCESS")
+        backend.on_chord_part_return(context, "SUCCESS", 1)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(part, ids * 2))
+    assert ["chord"] == sent
+
+
+def test_a_backend_can_be_pickled(own_lab: Lab) -> None:
+    """The copy reads what the original stored."""
+    result = tasks.add.delay(2, 2)
+    own_lab.get(result)
+    copy = pickle.loads(pickle.dumps(own_lab.app.backend))
+    assert copy.as_uri() == own_lab.app.backend.as_uri()
+    assert ("SUCCESS", 4) == (copy.get_state(result.id), copy.get_result(result.id))
+
+
+def test_a_result_can_be_pickled(own_lab: Lab) -> None:
+    """An AsyncResult and a GroupResult find their backend again."""
+    results = group(tasks.add.s(1, 1), tasks.add.s(2, 2)).apply_async()
+    copy = pickle.loads(pickle.dumps(results))
+    assert [2, 4] == own_lab.get(copy)
+    assert 2 == own_lab.get(pickle.loads(pickle.dumps(results[0])))
+
+
+@pytest.fixture
+def closing() -> Iterator[Any]:
+    """Give what wraps a function so that its thread closes its connections."""
+
+    def wrap(function: Any) -> Any:
+        def run(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            finally:
+                connections.close_all()
+                close_caches()
+
+        return run
+
+    return wrap
+
+
+def test_threads_read_results_at_once(own_lab: Lab, closing: Any) -> None:
+    """Several threads wait for the same group, each through an app of its own."""
+    results = group(tasks.nap.s(0.05, i) for i in range(10)).apply_async()
+    expected = [*range(10)]
+    start = threading.Barrier(6)
+
+    def read(number: int) -> Any:
+        app = own_lab.app if number % 2 else make_app(own_lab.combination, fixups=set())
+        mine = app.GroupResult(results.id, [app.AsyncResult(one.id) for one in results])
+        start.wait(10)
+        return own_lab.get(mine)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert [expected] * 6 == list(pool.map(closing(read), range(6)))
+
+
+def test_apps_in_one_process_keep_apart(own_lab: Lab, local_cache: None) -> None:
+    """What one app stored, another with another backend does not see."""
+    other = make_app(LOCAL, fixups=set())
+    result = tasks.add.delay(1, 1)
+    own_lab.get(result)
+    assert "PENDING" == other.AsyncResult(result.id).state
+    other.backend.store_result(result.id, "other", "SUCCESS")
+    assert 2 == own_lab.app.AsyncResult(result.id).get(timeout=own_lab.wait)
+
+
+def test_threads_that_store_one_result_leave_one_row(database_lab: Lab, closing: Any) -> None:
+    """Success wins, whoever comes first."""
+    backend = database_lab.app.backend
+    start = threading.Barrier(6)
+
+    def store(number: int) -> None:
+        start.wait(10)
+        state = "SUCCESS" if number == 3 else "STARTED"
+        backend.store_result(database_lab.key, {"number": number}, state)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(closing(store), range(6)))
+    row = TaskResult.objects.get(task_id=database_lab.key)
+    assert ("SUCCESS", '{"number": 3}') == (row.status, row.result)
