@@ -93,6 +93,8 @@ CACHES = {
     "database": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "cache_table",
+        # Django's own limit, 300, is soon reached: it would drop results to make room.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
 }
 
