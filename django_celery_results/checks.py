@@ -16,6 +16,7 @@ from django.core.checks import CheckMessage, Error
 
 from .backends.location import BackendURL
 from .conf import KNOWN_KEYS, results_settings
+from .contributions import require_serializer
 from .exceptions import ResultsError
 from .hooks import Hooks
 from .plugins import load_plugins
@@ -82,30 +83,39 @@ def check_plugins(**kwargs: Any) -> list[CheckMessage]:
 def check_backend(**kwargs: Any) -> list[CheckMessage]:
     """Report a ``CELERY_RESULT_BACKEND`` of ours, or its cache, that cannot be opened."""
     url = results_settings.raw("CELERY_RESULT_BACKEND")
-    if not isinstance(url, str):
+    if not isinstance(url, str) or (load_plugins().failures and results_settings.strict_plugins):
+        # Nothing of ours, or nothing can be opened before what check_plugins reports is mended.
         return []
+    generic, _, rest = url.partition("+")
     try:
-        address = BackendURL.parse(url)
-        # Those of others may connect to something when they are opened.
-        if address.scheme in {"django-db", "django-cache"}:
+        address = BackendURL.parse(rest if generic == GENERIC_SCHEME else url)
+        if address.scheme in BUILT_IN_STORAGES:
             _open(address)
+        elif generic == GENERIC_SCHEME:
+            # That there is one. To open it may mean to connect to something.
+            Hooks(address.scheme)
     except ResultsError as error:
         return [_error(f"CELERY_RESULT_BACKEND = {url!r} cannot be used: {error}", "E013")]
     return []
 
 
+#: The scheme under which any storage is found: ``django-results+mystore://``.
+GENERIC_SCHEME = "django-results"
+BUILT_IN_STORAGES = frozenset({"django-db", "django-cache"})
+
+
 def _open(address: BackendURL) -> None:
-    options = {name: value for name, value in address.options.items() if name != "serializer"}
-    parameters = {}
+    options = dict(address.options)
+    if serializer := options.pop("serializer", None):
+        require_serializer(serializer)
     cache = results_settings.raw("CELERY_CACHE_BACKEND")
-    if address.scheme == "django-cache" and cache:
-        parameters = {"default_alias": cache}
+    is_cache = address.scheme == "django-cache"
     location = StorageLocation(
         name=address.scheme,
         alias=address.alias,
         path=address.path,
         options=options,
-        parameters=parameters,
+        parameters={"default_alias": cache} if is_cache and cache else {},
     )
     Hooks(address.scheme).ask("open_storage", location=location)
 

@@ -143,6 +143,8 @@ def test_a_chain_of_codings_that_no_column_holds_is_e014() -> None:
         ({"CELERY_RESULT_BACKEND": "django-db://nowhere"}, "'nowhere'"),
         ({"CELERY_RESULT_BACKEND": "django-db://?option=1"}, "'option'"),
         ({"CELERY_RESULT_BACKEND": "django-cache://nowhere"}, "'nowhere'"),
+        ({"CELERY_RESULT_BACKEND": "django-cache://?serializer=jsn"}, "'jsn'"),
+        ({"CELERY_RESULT_BACKEND": "django-results+mystore://"}, "'mystore'"),
         (
             {"CELERY_RESULT_BACKEND": "django-cache", "CELERY_CACHE_BACKEND": "nowhere"},
             "CELERY_CACHE_BACKEND",
@@ -155,7 +157,8 @@ def test_a_backend_that_cannot_be_opened_is_e013(settings: dict[str, Any], wrong
         (message,) = check_backend()
     assert ["E013"] == ids([message])
     assert wrong in message.msg
-    assert "Valid: " in message.msg
+    # What would be right is listed.
+    assert any(valid in message.msg for valid in ("default", "json", "django-db"))
 
 
 @pytest.mark.parametrize(
@@ -164,6 +167,7 @@ def test_a_backend_that_cannot_be_opened_is_e013(settings: dict[str, Any], wrong
         "django-db",
         "django-db://secondary",
         "django-cache://redis?serializer=json",
+        "django-results+django-db://",
         "redis://nowhere",
         None,
     ],
@@ -171,6 +175,13 @@ def test_a_backend_that_cannot_be_opened_is_e013(settings: dict[str, Any], wrong
 def test_right_and_foreign_backends_are_not_reported(url: str | None) -> None:
     """What is right, or not ours, has no message."""
     with override_settings(CELERY_RESULT_BACKEND=url):
+        assert [] == check_backend()
+
+
+def test_a_backend_is_not_opened_while_plugins_fail() -> None:
+    """What E010 reports is not reported a second time."""
+    options = {"PLUGINS": ["no.such.module"]}
+    with override_settings(CELERY_RESULT_BACKEND="django-db", DJANGO_CELERY_RESULTS=options):
         assert [] == check_backend()
 
 
