@@ -163,6 +163,21 @@ def test_chords_send_their_body(seen: Seen) -> None:
     assert 10 == seen["chord"]
 
 
+def test_chords_of_tasks_that_keep_no_result_send_their_body(seen: Seen) -> None:
+    """The storage kept the parts for it."""
+    assert 14 == seen["quiet_chord"]
+
+
+def test_chord_with_a_failed_part_fails(seen: Seen) -> None:
+    """And says which part it was."""
+    assert "raised LookupError('nothing there')" in seen["chord_error"].replace('"', "'")
+
+
+def test_expired_results_are_gone(seen: Seen) -> None:
+    """Celery's cleanup reaches the storage."""
+    assert ["FAILURE", "PENDING"] == seen["expired"]
+
+
 def test_forgotten_results_are_gone(seen: Seen) -> None:
     """Nothing is known any more of a task whose result was forgotten."""
     assert "PENDING" == seen["forgotten"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,10 @@ def make_app(backend: str) -> Celery:
     def add(x: int, y: int) -> int:
         return x + y
 
+    @app.task(name="quiet", shared=False, ignore_result=True)
+    def quiet(x: int) -> int:
+        return x * x
+
     @app.task(name="total", shared=False)
     def total(numbers: list[int]) -> int:
         return sum(numbers)
@@ -85,7 +90,9 @@ def make_app(backend: str) -> Celery:
 
 def observe(app: Celery) -> dict[str, Any]:
     """Run tasks and return what became of them."""
-    add, total, tell, fail = (app.tasks[name] for name in ("add", "total", "tell", "fail"))
+    add, quiet, total, tell, fail = (
+        app.tasks[name] for name in ("add", "quiet", "total", "tell", "fail")
+    )
     several: Any = group(add.s(number, number) for number in range(3)).apply_async()
     several.save()
     failed = fail.delay()
@@ -100,9 +107,14 @@ def observe(app: Celery) -> dict[str, Any]:
         "group": several.get(timeout=30),
         "restored": GroupResult.restore(several.id, app=app).get(timeout=30),
         "chord": chord([add.s(number, 1) for number in range(4)])(total.s()).get(timeout=30),
+        "quiet_chord": chord([quiet.s(number) for number in range(4)])(total.s()).get(timeout=30),
+        "chord_error": repr(
+            chord([add.s(1, 1), fail.s()])(total.s()).get(timeout=30, propagate=False)
+        ),
         "worker": app.backend.get_task_meta(single.id)["worker"],
         **stored(app, single.id),
         "forgotten": forget(app, single),
+        "expired": expire(app, failed),
     }
 
 
@@ -121,6 +133,17 @@ def forget(app: Celery, result: Any) -> str:
     result.forget()
     state: str = app.AsyncResult(result.id).state
     return state
+
+
+def expire(app: Celery, result: Any) -> list[str]:
+    """The state of a task before and after its result expired."""
+    backend: Any = app.backend
+    before = backend.get_task_meta(result.id, cache=False)["status"]
+    time.sleep(0.1)
+    # Set here, because no result is as old yet as the settings would have it.
+    backend.expires = 0.05
+    backend.cleanup()
+    return [before, backend.get_task_meta(result.id, cache=False)["status"]]
 
 
 def main(backend: str, directory: str, way: str) -> None:
