@@ -58,26 +58,29 @@ def use_plugins(settings: Settings) -> UsePlugins:
     return use
 
 
-@pytest.fixture
-def results_cache(cache_alias: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def _aliases(database: pytest.MarkDecorator, *others: str) -> list[Any]:
+    services = [
+        pytest.param(alias, marks=pytest.mark.service(alias)) for alias in ("redis", "memcached")
+    ]
+    return [*others, *services, pytest.param("database", marks=database)]
+
+
+def _emptied(alias: str) -> Iterator[str]:
+    caches[alias].clear()
+    yield alias
+    caches[alias].clear()
+
+
+@pytest.fixture(params=_aliases(pytest.mark.django_db, "default"))
+def results_cache(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each cache alias in turn, empty before and after."""
-    if cache_alias == "database":
-        request.getfixturevalue("db")
-    caches[cache_alias].clear()
-    yield cache_alias
-    caches[cache_alias].clear()
+    yield from _emptied(request.param)
 
 
-@pytest.fixture
-def shared_cache(cache_alias: str, request: pytest.FixtureRequest) -> Iterator[str]:
+@pytest.fixture(params=_aliases(pytest.mark.django_db(transaction=True)))
+def shared_cache(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each cache that several processes share, empty before and after."""
-    if cache_alias == "default":
-        pytest.skip("local memory is one process's own")
-    if cache_alias == "database":
-        request.getfixturevalue("transactional_db")
-    caches[cache_alias].clear()
-    yield cache_alias
-    caches[cache_alias].clear()
+    yield from _emptied(request.param)
 
 
 def request_of(task_id: str = "t1", **attributes: Any) -> Context:

@@ -1,0 +1,500 @@
+"""The storage ``django-cache``: results in each of Django's caches."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import states
+from celery._state import get_current_app
+from celery.result import GroupResult
+from django.core.cache import caches
+
+from django_celery_results import hookimpl
+from django_celery_results.backends import CacheBackend
+from django_celery_results.backends.cache import _replace
+from django_celery_results.exceptions import (
+    BackendMisconfigured,
+    ResultUnreadable,
+    StorageError,
+)
+from django_celery_results.records import Retention, TaskRecord
+from tests.processes import at_once, store_results
+
+from .conftest import request_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .conftest import MakeBackend, UsePlugins
+
+KEY = "celery-task-meta-t1"
+
+
+class Plain:
+    """A value that JSON does not know."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plain)
+
+    __hash__ = None  # type: ignore[assignment]  # equal by what they are, and never keys
+
+
+class CustomError(Exception):
+    """An exception of the site's own."""
+
+
+@pytest.fixture
+def backend(make_backend: MakeBackend, results_cache: str) -> Any:
+    """A backend on each cache in turn."""
+    return make_backend(f"django-cache://{results_cache}")
+
+
+@pytest.fixture
+def local(make_backend: MakeBackend) -> Any:
+    """A backend on the local-memory cache."""
+    caches["default"].clear()
+    return make_backend("django-cache")
+
+
+# -- Results -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, "text \x00 \ud800", {"a": [1]}, Plain(), (1, 2)])
+def test_any_object_is_read_back(backend: Any, value: Any) -> None:
+    """The cache pickles it."""
+    backend.mark_as_done("t1", value)
+    assert (states.SUCCESS, value) == (backend.get_state("t1"), backend.get_result("t1"))
+
+
+def test_a_real_exception_is_read_back(backend: Any) -> None:
+    """Of its own class."""
+    backend.mark_as_failure("t1", CustomError("bad", 1), traceback="Traceback …")
+    meta = backend.get_task_meta("t1")
+    assert isinstance(meta["result"], CustomError)
+    assert (("bad", 1), "Traceback …") == (meta["result"].args, meta["traceback"])
+
+
+@pytest.mark.parametrize("status", [states.STARTED, states.FAILURE, states.PENDING, states.SUCCESS])
+def test_success_is_final(backend: Any, status: str) -> None:
+    """Whatever comes late."""
+    backend.mark_as_done("t1", 1)
+    backend.store_result("t1", 2, status)
+    assert (states.SUCCESS, 1) == (backend.get_state("t1"), backend.get_result("t1"))
+
+
+@pytest.mark.parametrize("status", [states.STARTED, states.FAILURE, "PROGRESS"])
+def test_pending_overwrites_nothing(backend: Any, status: str) -> None:
+    """A record of publish time may come last."""
+    backend.store_result("t1", None, status)
+    backend.store_result("t1", None, states.PENDING)
+    assert status == backend.get_state("t1")
+
+
+def test_other_states_are_overwritten(backend: Any) -> None:
+    """As they follow each other."""
+    backend.mark_as_started("t1")
+    backend.mark_as_failure("t1", ValueError("x"))
+    backend.mark_as_done("t1", 5)
+    assert 5 == backend.get_result("t1")
+
+
+def test_an_unknown_task_is_pending(backend: Any) -> None:
+    """As everywhere."""
+    assert states.PENDING == backend.get_state("none")
+
+
+def test_many_are_read_at_once(backend: Any) -> None:
+    """And the unknown ones are left out."""
+    for one in range(3):
+        backend.mark_as_done(f"t{one}", one)
+    found = backend.get_many(["t0", "none", "t1", "t2"], max_iterations=1)
+    assert {"t0": 0, "t1": 1, "t2": 2} == {key: meta["result"] for key, meta in found}
+
+
+def test_forget_deletes(backend: Any) -> None:
+    """And an unknown one is no error."""
+    backend.mark_as_done("t1", 1)
+    backend.forget("t1")
+    backend.forget("t1")
+    assert not backend.task_result_exists("t1")
+
+
+def test_groups_are_saved_restored_and_deleted(backend: Any) -> None:
+    """By their id."""
+    group = GroupResult("g1", [backend.app.AsyncResult("t1")], app=backend.app)
+    group.save()
+    assert group == backend.restore_group("g1", cache=False)
+    backend.delete_group("g1")
+    assert None is backend.restore_group("g1", cache=False)
+
+
+def test_cleanup_leaves_it_to_the_cache(backend: Any) -> None:
+    """Which lets results expire by itself."""
+    backend.mark_as_done("t1", 1)
+    backend.cleanup()
+    assert backend.task_result_exists("t1")
+
+
+@pytest.mark.parametrize("key", ["key", b"key"])
+def test_keys_may_be_text_or_bytes(backend: Any, key: str | bytes) -> None:
+    """As Celery's own key-value backends pass them."""
+    backend.set(key, {"a": 1})
+    assert {"a": 1} == backend.get(key)
+    backend.delete(key)
+    assert None is backend.get(key)
+
+
+def test_extended_facts_come_back(make_backend: MakeBackend, results_cache: str) -> None:
+    """With the arguments themselves, as Celery's key-value backends keep them."""
+    backend = make_backend(f"django-cache://{results_cache}", result_extended=True)
+    request = request_of(
+        task="add",
+        hostname="w",
+        args=[1],
+        kwargs={"a": 2},
+        retries=3,
+        delivery_info={"routing_key": "q"},
+        group="g1",
+        parent_id="p1",
+        meta={"own": 1},
+        stamped_headers=["status"],
+        stamps={"status": "mine"},
+    )
+    backend.mark_as_done("t1", 1, request=request)
+    meta = backend.get_task_meta("t1")
+    known = {key: meta[key] for key in ("name", "worker", "args", "kwargs", "retries", "queue")}
+    assert known == {
+        "name": "add",
+        "worker": "w",
+        "args": [1],
+        "kwargs": {"a": 2},
+        "retries": 3,
+        "queue": "q",
+    }
+    assert (states.SUCCESS, "g1", "p1", 1) == (
+        meta["status"],
+        meta["group_id"],
+        meta["parent_id"],
+        meta["own"],
+    )
+    assert isinstance(meta["date_done"], datetime)
+
+
+@pytest.mark.parametrize("name", ["contents", "content_type", "status", "result", "args"])
+def test_a_tasks_own_meta_confuses_nothing(local: Any, name: str) -> None:
+    """Whatever its keys are."""
+    local.mark_as_done("t1", 7, request=request_of(meta={name: "mine"}))
+    assert (states.SUCCESS, 7) == (local.get_state("t1"), local.get_result("t1"))
+
+
+def test_stamps_come_back(make_backend: MakeBackend) -> None:
+    """Under their own names."""
+    backend = make_backend("django-cache", result_extended=True)
+    backend.forget("t1")
+    request = request_of(stamped_headers=["tenant"], stamps={"tenant": 7})
+    backend.mark_as_done("t1", 1, request=request)
+    assert 7 == backend.get_task_meta("t1")["tenant"]
+
+
+# -- What stands in the cache --------------------------------------------------------
+
+
+def test_the_meta_of_2_6_is_read(local: Any) -> None:
+    """A dict in Celery's own words."""
+    caches["default"].set(
+        KEY,
+        {
+            "status": states.FAILURE,
+            "result": CustomError("x"),
+            "traceback": "trace",
+            "children": [],
+            "date_done": "2024-01-02T03:04:05+00:00",
+            "task_id": "t1",
+            "name": "add",
+            "args": (1,),
+            "own": 5,
+        },
+    )
+    meta = local.get_task_meta("t1")
+    assert isinstance(meta["result"], CustomError)
+    assert ("trace", "add", (1,), 5, datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone.utc)) == (
+        meta["traceback"],
+        meta["name"],
+        meta["args"],
+        meta["own"],
+        meta["date_done"],
+    )
+
+
+def test_2_6_reads_what_is_written(local: Any) -> None:
+    """Its keys are those of Celery."""
+    local.mark_as_done("t1", 1, request=request_of(meta={"own": 5}))
+    stored = caches["default"].get(KEY)
+    assert (states.SUCCESS, 1, [], 5) == (
+        stored["status"],
+        stored["result"],
+        stored["children"],
+        stored["own"],
+    )
+    assert isinstance(stored["date_done"], str)
+
+
+@pytest.mark.parametrize("stored", ["text", 5, b"bytes", ""])
+def test_what_is_no_result_is_named(local: Any, stored: Any) -> None:
+    """On that key alone."""
+    caches["default"].set(KEY, stored)
+    with pytest.raises(ResultUnreadable, match="'t1'"):
+        local.get_task_meta("t1")
+
+
+def test_what_is_no_result_spoils_no_other(local: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It is a failure with its error."""
+    caches["default"].set(KEY, "text")
+    local.mark_as_done("t2", 2)
+    metas = dict(local.get_many(["t1", "t2"], timeout=5))
+    assert (states.FAILURE, 2) == (metas["t1"]["status"], metas["t2"]["result"])
+    assert "t1" in caplog.text
+
+
+def test_what_is_no_result_is_overwritten(local: Any) -> None:
+    """It was nobody's SUCCESS."""
+    caches["default"].set(KEY, "text")
+    local.mark_as_done("t1", 1)
+    assert 1 == local.get_result("t1")
+
+
+# -- Serializers and codings ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("serializer", ["json", "yaml", "pickle"])
+def test_a_serializer_in_the_url_stores_text(
+    make_backend: MakeBackend, results_cache: str, serializer: str
+) -> None:
+    """For caches that others can write to."""
+    backend = make_backend(
+        f"django-cache://{results_cache}?serializer={serializer}", accept_content=[serializer]
+    )
+    backend.mark_as_failure("t1", ValueError("x"), traceback="trace")
+    assert isinstance(caches[results_cache].get(KEY)["contents"]["result"], str)
+    meta = backend.get_task_meta("t1")
+    assert ("x", "trace") == (str(meta["result"]), meta["traceback"])
+
+
+def test_groups_are_encoded_too(make_backend: MakeBackend) -> None:
+    """Alike."""
+    backend = make_backend("django-cache://default?serializer=json")
+    group = GroupResult("g1", [backend.app.AsyncResult("t1")], app=backend.app)
+    group.save()
+    assert isinstance(backend.get(backend.get_key_for_group("g1"))["contents"]["result"], str)
+    assert group == backend.restore_group("g1", cache=False)
+
+
+def test_codings_store_text_that_can_be_read_back(
+    make_backend: MakeBackend, use_plugins: UsePlugins
+) -> None:
+    """By the serializer that Celery's settings name and accept."""
+    use_plugins(CODINGS=["gzip"])
+    backend = make_backend("django-cache")
+    backend.forget("t1")
+    backend.mark_as_failure("t1", ValueError("secret"), traceback="secret")
+    stored = caches["default"].get(KEY)
+    assert ("application/json", "utf-8, application/x-gzip") == (
+        stored["content_type"],
+        stored["content_encoding"],
+    )
+    assert "secret" not in repr(stored)
+    use_plugins(CODINGS=[])
+    assert "secret" == str(make_backend("django-cache").get_result("t1"))
+
+
+# -- Expiry --------------------------------------------------------------------------
+
+
+class Keeps:
+    """Keeps each result as long as the result itself says: a plugin."""
+
+    django_celery_results_name = "keeps"
+
+    @hookimpl
+    def result_retention(self, task: TaskRecord) -> Retention:
+        """Take the seconds from the value."""
+        return Retention(seconds=task.result)
+
+
+@pytest.mark.parametrize(("seconds", "there"), [(0, False), (0.5, True), (60, True), (None, True)])
+def test_a_retention_is_a_time_out(
+    make_backend: MakeBackend,
+    use_plugins: UsePlugins,
+    results_cache: str,
+    seconds: float | None,
+    there: bool,
+) -> None:
+    """Zero is none at all, half a second is not nothing."""
+    use_plugins(Keeps())
+    backend = make_backend(f"django-cache://{results_cache}")
+    backend.mark_as_started("t1")
+    backend.mark_as_done("t1", seconds)
+    assert there == backend.task_result_exists("t1")
+
+
+@pytest.mark.parametrize("expires", [None, 0])
+def test_results_need_not_expire(make_backend: MakeBackend, expires: float | None) -> None:
+    """None and 0 mean never."""
+    assert None is make_backend("django-cache", result_expires=expires).storage.timeout
+
+
+def test_the_time_out_is_result_expires(make_backend: MakeBackend) -> None:
+    """In seconds."""
+    assert 60 == make_backend("django-cache", result_expires=60).storage.timeout
+
+
+# -- Settings ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "alias"), [(None, "default"), ("redis", "redis")])
+def test_the_alias_is_celerys_cache_backend(
+    make_backend: MakeBackend, name: str | None, alias: str
+) -> None:
+    """Or the default cache."""
+    backend = make_backend("django-cache", cache_backend=name)
+    assert alias == backend.storage.alias
+    assert caches[alias] is backend.cache_backend
+
+
+@pytest.mark.parametrize(
+    ("url", "conf", "valid"),
+    [
+        ("django-cache://rediss", {}, "Did you mean 'redis'? Valid: database, default"),
+        ("django-cache", {"cache_backend": "rediss"}, "'rediss' in CELERY_CACHE_BACKEND"),
+        ("django-cache://?serialiser=json", {}, "Valid: serializer"),
+        ("django-cache://redis/path", {}, "not a valid path"),
+    ],
+)
+def test_what_is_wrong_lists_what_is_valid(
+    make_backend: MakeBackend, url: str, conf: dict[str, Any], valid: str
+) -> None:
+    """Alias, option and path."""
+    with pytest.raises(BackendMisconfigured) as caught:
+        make_backend(url, **conf)
+    assert valid in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["django-cache", "django-cache://default?serializer=json"])
+def test_a_pickled_backend_stores_alike(make_backend: MakeBackend, url: str) -> None:
+    """With the same serializer, and the same time-out."""
+    backend = make_backend(url, result_expires=77)
+    before = get_current_app()
+    backend.app.set_current()
+    try:
+        copy = pickle.loads(pickle.dumps(backend))
+    finally:
+        before.set_current()
+    assert isinstance(copy, CacheBackend)
+    assert (backend.content_serializer, backend.storage.timeout, backend.serializer) == (
+        copy.content_serializer,
+        copy.storage.timeout,
+        copy.serializer,
+    )
+
+
+# -- What goes wrong -----------------------------------------------------------------
+
+
+@pytest.mark.service("memcached")
+@pytest.mark.parametrize("first", [True, False])
+def test_a_result_that_memcached_cannot_hold_is_an_error(
+    make_backend: MakeBackend, first: bool
+) -> None:
+    """Not silence: the task is named."""
+    backend = make_backend("django-cache://memcached")
+    backend.forget("t1")
+    if not first:
+        backend.mark_as_started("t1")
+    with pytest.raises(StorageError, match=r"t1.*larger than"):
+        backend.mark_as_done("t1", "x" * 2_000_000)
+
+
+def test_a_cache_that_drops_what_it_is_given_is_an_error(
+    local: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Memcached does through some of its clients."""
+    local.mark_as_started("t1")
+
+    def drop(key: str, *_: Any) -> None:
+        local.delete(key)
+
+    monkeypatch.setattr(local.cache_backend, "set", drop)
+    with pytest.raises(StorageError, match="t1"):
+        local.mark_as_done("t1", 1)
+
+
+def test_other_errors_of_the_cache_stay_what_they_are(
+    local: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is covered up."""
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(local.cache_backend, "add", fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        local.mark_as_done("t1", 1)
+
+
+@pytest.mark.parametrize("refused", [0, 1])
+def test_a_result_that_went_meanwhile(
+    local: Any, monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    """It had expired: whoever adds first has it, and SUCCESS stays."""
+    cache = local.cache_backend
+    add, key = cache.add, KEY
+
+    def rivalled(name: str, value: Any, timeout: Any) -> Any:
+        if name == key and refused:
+            cache.set(key, {"status": states.SUCCESS, "result": "rival"})
+        return add(name, value, timeout)
+
+    monkeypatch.setattr(cache, "add", rivalled)
+    taken = _replace(cache, key, {"status": states.FAILURE}, None)
+    assert (not refused) == taken
+
+
+def redis_error() -> Exception:
+    """The lost connection of redis-py, which is not Python's."""
+    from redis.exceptions import ConnectionError as RedisConnectionError
+
+    return RedisConnectionError("lost")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (lambda: ConnectionResetError("lost"), True),
+        (lambda: TimeoutError("slow"), True),
+        (redis_error, True),
+        (lambda: ValueError("no"), False),
+    ],
+)
+def test_what_may_be_tried_again(
+    local: Any, error: Callable[[], Exception], expected: bool
+) -> None:
+    """By the names of the errors."""
+    assert expected == local.exception_safe_to_retry(error())
+
+
+# -- Several processes ---------------------------------------------------------------
+
+
+def test_many_writers_of_one_id_at_once(make_backend: MakeBackend, shared_cache: str) -> None:
+    """Eight processes, every state in any order: one SUCCESS, and it is the one that stays."""
+    url, rounds = f"django-cache://{shared_cache}", 8
+    won: dict[str, Any] = {}
+    for results in at_once(8, store_results, url, rounds):
+        assert not won.keys() & results.keys()
+        won |= results
+    backend = make_backend(url)
+    assert won == {f"t{one}": backend.get_result(f"t{one}") for one in range(rounds)}
+    assert {states.SUCCESS} == {backend.get_state(task_id) for task_id in won}
