@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from ..records import (
 from .base import ResultBackend
 from .cache_chords import CacheChords
 from .cache_lock import cache_lock
+from .cache_writes import set_surely
 from .location import require_known
 
 if TYPE_CHECKING:
@@ -258,11 +260,13 @@ def _replace(cache: BaseCache, key: str, value: Mapping[str, Any], timeout: floa
             present = cache.get(key)
         if _stays(present, value):
             return False
-        cache.set(key, value, timeout)
-        # Memcached drops what is too large for it, and Django's API does not tell.
-        if cache.get(key) is None:
+        if not set_surely(cache, key, value, timeout, partial(_is_written, value)):
             raise _not_kept(key)
     return True
+
+
+def _is_written(value: Mapping[str, Any], present: Any) -> bool:
+    return isinstance(present, Mapping) and present.get("status") == value["status"]
 
 
 def _stays(present: Any, value: Mapping[str, Any]) -> bool:

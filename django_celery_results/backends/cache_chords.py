@@ -8,12 +8,16 @@ only once, which lets one caller send the body.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from operator import eq
+from sys import maxsize
 from typing import Any
 
 from django.core.cache.backends.base import BaseCache
 
 from ..records import ChordPart, ChordProgress, ChordRecord, leaf_ids
 from .cache_lock import cache_lock
+from .cache_writes import add_surely, set_surely
 
 __all__ = ["CLAIM_TIMEOUT", "CacheChords"]
 
@@ -38,9 +42,9 @@ class CacheChords:
     def start(self, chord: ChordRecord) -> bool:
         """Add the chord; return False, and leave it alone, when it is there."""
         key = self.chord_key(chord.group_id)
-        self.cache.add(f"{key}.count", 0, self.timeout)
+        add_surely(self.cache, f"{key}.count", 0, self.timeout)
         value = {"size": chord.size, "results": list(chord.results)}
-        return self.cache.add(key, value, self.timeout)
+        return add_surely(self.cache, key, value, self.timeout)
 
     def resize(self, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
         """Set the size, or add results; return whether the chord changed."""
@@ -54,8 +58,7 @@ class CacheChords:
                 return False
             size = (chord["size"] if size is None else size) + len(added)
             value = {"size": size, "results": [*chord["results"], *added]}
-            self.cache.set(key, value, self.timeout)
-        return True
+            return set_surely(self.cache, key, value, self.timeout, partial(eq, value))
 
     def part_returned(self, part: ChordPart) -> ChordProgress | None:
         """Count the part if it is new; claim the body when it was the last one missing."""
@@ -66,8 +69,12 @@ class CacheChords:
         waiting = chord["size"] - self._count(key, part)
         if waiting <= 0 or not self.counts:
             waiting = self._missing(key, chord["results"])
-        if waiting or not self.cache.add(f"{key}.claim", 1, CLAIM_TIMEOUT):
+        if waiting or not add_surely(self.cache, f"{key}.claim", 1, CLAIM_TIMEOUT):
             return ChordProgress(group_id=part.group_id, waiting=waiting)
+        if self.cache.get(key) is None:
+            # Somebody else sent the body since we read the chord, and has let go of the claim.
+            self.cache.delete(f"{key}.claim")
+            return None
         return ChordProgress(
             group_id=part.group_id,
             waiting=0,
@@ -79,7 +86,7 @@ class CacheChords:
     def _count(self, key: str, part: ChordPart) -> int:
         """Return how many parts have returned, this one included and counted once."""
         part_key = _part_key(key, part.task_id)
-        is_new = self.cache.add(part_key, (part, False), self.timeout)
+        is_new = add_surely(self.cache, part_key, (part, False), self.timeout)
         counted = False if is_new else self.cache.get(part_key, (part, False))[1]
         if not self.counts:
             return 0
@@ -88,7 +95,11 @@ class CacheChords:
         # Were the worker to die before the second step, the part would be counted again
         # when it is delivered again. That counts one too many, which only makes for an
         # earlier look at the keys.
-        count = self.cache.incr(f"{key}.count")
+        try:
+            count = self.cache.incr(f"{key}.count")
+        except ValueError:
+            # The counter went, with the chord or before it: the keys of the parts will tell.
+            return maxsize
         self.cache.set(part_key, (part, True), self.timeout)
         return int(count)
 
