@@ -41,7 +41,7 @@ from ..records import (
     TaskRecord,
 )
 from .chords import ChordMixin
-from .location import BackendURL
+from .location import BackendURL, without_secrets
 from .retrying import RetryingMixin
 from .translation import (
     extended_facts,
@@ -142,8 +142,10 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
         return chosen
 
     def as_uri(self, include_password: bool = False) -> str:
-        """Return the URL of the backend, by default without its password."""
-        return super().as_uri(include_password) or f"{self.hooks.storage}://"
+        """Return the URL of the backend, by default without its password and options."""
+        url = self.url or f"{self.hooks.storage}://"
+        # Celery's own puts a slash behind the alias, and knows no scheme with an underscore.
+        return url if include_password else without_secrets(url)
 
     def __reduce__(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         own = {"url": self.url, "expires": self.expires, "serializer": self.named_serializer}
@@ -380,7 +382,7 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
             return None
         contents = Contents(
             fields={"result": content},
-            content_type=obj.content_type,
-            content_encoding=obj.content_encoding,
+            content_type=obj.content_type or "application/json",
+            content_encoding=obj.content_encoding or "utf-8",
         )
         return self._decode(str(obj), contents)["result"]

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from ..exceptions import BackendMisconfigured
 
-__all__ = ["BackendURL", "require_known"]
+__all__ = ["BackendURL", "require_known", "without_secrets"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,15 @@ def _options(query: str) -> dict[str, str]:
             f"The options {query!r} of the result backend URL are not of the form "
             "name=value&name=value"
         ) from None
+
+
+def without_secrets(url: str) -> str:
+    """Return ``url`` for people: its password as ``**``, and no options."""
+    scheme, separator, rest = url.partition("://")
+    place, _, _ = rest.partition("?")
+    credentials, at, host = place.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}{separator}{user}{colon and ':**'}{at}{host}"
 
 
 def require_known(kind: str, given: Iterable[str], valid: Iterable[str], where: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from celery.exceptions import ImproperlyConfigured as CeleryImproperlyConfigured
 from django.core.exceptions import ImproperlyConfigured
 
-from django_celery_results.backends.location import BackendURL, require_known
+from django_celery_results.backends.location import BackendURL, require_known, without_secrets
 from django_celery_results.exceptions import BackendMisconfigured
 
 
@@ -31,6 +31,23 @@ from django_celery_results.exceptions import BackendMisconfigured
 def test_a_url_has_parts(url: str | None, expected: BackendURL) -> None:
     """Every part may be empty."""
     assert expected == BackendURL.parse(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("django-db", "django-db"),
+        ("django-db://", "django-db://"),
+        ("my_store://host/path", "my_store://host/path"),
+        ("s3://user:pass@host:1/a?token=x", "s3://user:**@host:1/a"),
+        ("s3://user:p@ss/word@host", "s3://user:**@host"),
+        ("s3://user@host", "s3://user@host"),
+        ("s3://:pass@host", "s3://:**@host"),
+    ],
+)
+def test_a_url_can_be_shown(url: str, expected: str) -> None:
+    """Without its secrets, and without a slash that nobody wrote."""
+    assert expected == without_secrets(url)
 
 
 def test_options_that_are_none_are_an_error() -> None:

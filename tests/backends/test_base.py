@@ -1,0 +1,533 @@
+"""The bridge: Celery's backend API over the hooks."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import Celery, states
+from celery._state import get_current_app
+from celery.app.defaults import NAMESPACES
+from kombu.exceptions import EncodeError
+
+from django_celery_results import backends, hookimpl
+from django_celery_results.backends import CacheBackend, DatabaseBackend, ResultBackend
+from django_celery_results.exceptions import BackendMisconfigured, HookError, ResultUnreadable
+from django_celery_results.models import ChordCounter, GroupResult, TaskResult
+from django_celery_results.records import Contents, Retention, StorageLocation, StoredTask
+
+from .conftest import request_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django_celery_results.records import ExpiryBatch, TaskRecord
+
+    from .conftest import MakeBackend, UsePlugins
+
+pytestmark = pytest.mark.django_db
+
+DAY = 24 * 3600
+
+
+class MemoryStore:
+    """A storage of a third party, in a dict."""
+
+    django_celery_results_name = "memory_store"
+
+    @hookimpl
+    def open_storage(self, location: StorageLocation) -> dict[str, Any]:
+        """Keep the location too."""
+        return {"location": location}
+
+    @hookimpl
+    def store_task(self, storage: dict[str, Any], task: StoredTask) -> bool:
+        """Overwrite whatever is there."""
+        storage[task.task_id] = task
+        return True
+
+    @hookimpl
+    def load_tasks(self, storage: dict[str, Any], task_ids: list[str]) -> list[StoredTask]:
+        """Give those that are there."""
+        return [storage[one] for one in task_ids if one in storage]
+
+    @hookimpl
+    def forget_task(self, storage: dict[str, Any], task_id: str) -> bool:
+        """Delete it."""
+        return storage.pop(task_id, None) is not None
+
+
+class Recorder:
+    """Hears of everything: a plugin."""
+
+    django_celery_results_name = "recorder"
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Any, ...]] = []
+        self.fails = False
+
+    @hookimpl
+    def after_store(self, task: TaskRecord, stored: StoredTask, written: bool) -> None:
+        """Note what was stored."""
+        self.heard.append((task.result, stored.status, written))
+
+    @hookimpl
+    def before_expire(self, batch: ExpiryBatch) -> None:
+        """Note what is about to go, and read it."""
+        if self.fails:
+            raise ValueError("cannot take them")
+        read = batch.read
+        tasks: Any = batch.records if batch.kind == "task" else ()
+        results = [read(one).result for one in tasks] if read else None
+        self.heard.append(("before", batch.kind, list(batch.ids), results))
+
+    @hookimpl
+    def after_expire(self, batch: ExpiryBatch) -> None:
+        """Note what has gone."""
+        self.heard.append(("after", batch.kind, list(batch.ids)))
+
+
+def amending(**values: Any) -> Any:
+    """Return a plugin that sets these attributes of every task."""
+
+    class Amending:
+        django_celery_results_name = "amending"
+
+        @hookimpl
+        def before_store(self, task: TaskRecord) -> None:
+            for name, value in values.items():
+                setattr(task, name, value)
+
+    return Amending()
+
+
+def retaining(seconds: float | None) -> Any:
+    """Return a plugin that keeps every result so long."""
+
+    class Retaining:
+        django_celery_results_name = "retaining"
+
+        @hookimpl
+        def result_retention(self) -> Retention:
+            return Retention(seconds=seconds)
+
+    return Retaining()
+
+
+def row(task_id: str = "t1") -> Any:
+    """Return the row as the database has it."""
+    return TaskResult.objects.get(task_id=task_id)
+
+
+# -- Which backend -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("django-db", DatabaseBackend),
+        ("django-db://secondary", DatabaseBackend),
+        ("django-cache", CacheBackend),
+        ("django_celery_results.backends:DatabaseBackend", DatabaseBackend),
+        ("django_celery_results.backends.DatabaseBackend", DatabaseBackend),
+        ("django_celery_results.backends.database:DatabaseBackend", DatabaseBackend),
+        ("django_celery_results.backends.cache:CacheBackend", CacheBackend),
+    ],
+)
+def test_the_setting_names_the_backend(
+    make_backend: MakeBackend, url: str, expected: type[ResultBackend]
+) -> None:
+    """By word, by URL, by dotted path."""
+    assert expected is type(make_backend(url))
+
+
+@pytest.mark.parametrize("name", ["CacheBackend", "DatabaseBackend", "ResultBackend"])
+def test_backends_are_imported_when_they_are_asked_for(name: str) -> None:
+    """From the package."""
+    assert name == getattr(backends, name).__name__
+
+
+def test_other_names_are_not_there() -> None:
+    """As in every module."""
+    with pytest.raises(AttributeError, match="NoBackend"):
+        backends.NoBackend  # noqa: B018  the access is what raises
+
+
+def test_a_storage_of_the_settings_is_named_by_its_scheme(
+    make_backend: MakeBackend, use_plugins: UsePlugins
+) -> None:
+    """With the generic backend."""
+    use_plugins(MemoryStore())
+    url = "django-results+memory_store://here/there?speed=1&serializer=yaml"
+    backend = make_backend(url, accept_content=["yaml"])
+    backend.mark_as_done("t1", [1])
+    location = backend.storage["location"]
+    assert ("here", "there", {"speed": "1"}) == (location.alias, location.path, location.options)
+    assert ([1], "yaml") == (backend.get_result("t1"), backend.serializer)
+
+
+def test_the_bare_word_names_a_storage_too(use_plugins: UsePlugins) -> None:
+    """Where an entry point gives it the generic class."""
+    use_plugins(MemoryStore())
+    app = Celery("tests", set_as_current=False)
+    app.conf.update(result_backend="memory_store")
+    assert {"location"} == ResultBackend(app).storage.keys()
+
+
+def test_an_unknown_storage_lists_those_installed(make_backend: MakeBackend) -> None:
+    """By their schemes."""
+    with pytest.raises(BackendMisconfigured, match="django-cache, django-db"):
+        make_backend("django-results+none://")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("django-db", "django-db://"),
+        ("django-db://", "django-db://"),
+        ("django-db://secondary", "django-db://secondary"),
+        ("django-cache://redis?serializer=json", "django-cache://redis"),
+    ],
+)
+def test_as_uri_is_the_url(make_backend: MakeBackend, url: str, expected: str) -> None:
+    """As it was written, but for the options."""
+    assert expected == make_backend(url).as_uri()
+
+
+def test_as_uri_hides_the_password(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+    """Unless it is asked for."""
+    use_plugins(MemoryStore())
+    backend = make_backend("django-results+memory_store://user:secret@host")
+    assert "secret" not in backend.as_uri()
+    assert "memory_store://user:secret@host" == backend.as_uri(include_password=True)
+
+
+def test_a_backend_can_be_pickled(make_backend: MakeBackend) -> None:
+    """Celery does so with tasks and results."""
+    backend = make_backend("django-db://secondary?serializer=yaml", result_expires=77)
+    before = get_current_app()
+    backend.app.set_current()
+    try:
+        copy = pickle.loads(pickle.dumps(backend))
+    finally:
+        before.set_current()
+    assert ("django-db://secondary?serializer=yaml", 77, "yaml") == (
+        copy.url,
+        copy.expires,
+        copy.serializer,
+    )
+
+
+@pytest.mark.parametrize("name", ["jsn", "raw"])
+def test_a_wrong_serializer_lists_the_valid_ones(make_backend: MakeBackend, name: str) -> None:
+    """In Celery's setting too."""
+    with pytest.raises(BackendMisconfigured, match="json, msgpack, pickle, yaml"):
+        make_backend(result_serializer=name)
+
+
+# -- Storing -------------------------------------------------------------------------
+
+
+def test_before_store_amends_what_is_stored(
+    make_backend: MakeBackend, use_plugins: UsePlugins
+) -> None:
+    """Redaction, say."""
+    use_plugins(amending(result="***", worker="w"))
+    make_backend().mark_as_done("t1", "secret")
+    assert ('"***"', "w") == (row().result, row().worker)
+
+
+def test_before_store_may_not_change_the_id(
+    make_backend: MakeBackend, use_plugins: UsePlugins
+) -> None:
+    """Nobody would find the result."""
+    use_plugins(amending(task_id="other"))
+    with pytest.raises(HookError, match="'t1' to 'other'"):
+        make_backend().mark_as_done("t1", 1)
+
+
+def test_after_store_hears_what_was_written(
+    make_backend: MakeBackend, use_plugins: UsePlugins
+) -> None:
+    """And what stayed as it was."""
+    recorder = Recorder()
+    use_plugins(recorder)
+    backend = make_backend()
+    backend.mark_as_done("t1", 1)
+    backend.store_result("t1", 2, states.STARTED)
+    assert [(1, states.SUCCESS, True), (2, states.STARTED, False)] == recorder.heard
+
+
+def test_encode_has_to_give_contents(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+    """A storage could do nothing with other things."""
+
+    class Wrong:
+        django_celery_results_name = "wrong"
+
+        @hookimpl
+        def encode(self, values: Mapping[str, Any]) -> Any:
+            return dict(values)
+
+    use_plugins(Wrong())
+    with pytest.raises(HookError, match="has to give Contents"):
+        make_backend().mark_as_done("t1", 1)
+
+
+def test_the_meta_of_the_request_is_stored(make_backend: MakeBackend) -> None:
+    """With the children."""
+    backend = make_backend()
+    backend.mark_as_done("t1", 1, request=request_of(meta={"own": 5}))
+    meta = backend.get_task_meta("t1")
+    assert (5, []) == (meta["own"], meta["children"])
+
+
+@pytest.mark.parametrize("own", [None, "text", 5])
+def test_a_meta_that_is_no_mapping_loses_no_result(make_backend: MakeBackend, own: Any) -> None:
+    """It is left out."""
+    backend = make_backend()
+    backend.mark_as_done("t1", 1, request=request_of(meta=own))
+    assert 1 == backend.get_result("t1")
+
+
+def test_a_running_task_puts_its_meta_into_what_it_stores(make_backend: MakeBackend) -> None:
+    """Also without the request."""
+    backend = make_backend(task_always_eager=False)
+    app = backend.app
+
+    @app.task(bind=True)  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
+    def work(self: Any) -> None:
+        self.request.meta = {"own": 5}
+        app.backend.store_result("t1", None, "PROGRESS")
+
+    work()
+    assert 5 == backend.get_task_meta("t1")["own"]
+
+
+def test_children_come_back_as_results(make_backend: MakeBackend) -> None:
+    """Of the tasks that the task sent."""
+    backend = make_backend()
+    child = backend.app.AsyncResult("child")
+    backend.mark_as_done("t1", 1, request=request_of(_children=[child]))
+    assert [child] == backend.app.AsyncResult("t1").children
+
+
+def test_an_unserializable_result_becomes_a_failure(make_backend: MakeBackend) -> None:
+    """On Celery's own way, with the reason."""
+    backend = make_backend(task_store_eager_result=True)
+
+    @backend.app.task  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
+    def work() -> object:
+        return object()
+
+    result = work.apply(task_id="t1")
+    assert states.FAILURE == result.state
+    assert isinstance(result.result, EncodeError)
+    assert (states.FAILURE, True) == (row().status, "EncodeError" in row().result)
+
+
+def test_eager_results_are_stored_when_celery_says_so(make_backend: MakeBackend) -> None:
+    """By task_store_eager_result."""
+    backend = make_backend(task_store_eager_result=True, task_always_eager=True)
+
+    @backend.app.task  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    assert 3 == add.delay(1, 2).get()
+    assert "3" == row(TaskResult.objects.get().task_id).result
+
+
+def test_stamps_and_unstored_facts_are_offered_to_storages(
+    make_backend: MakeBackend, use_plugins: UsePlugins
+) -> None:
+    """A storage may have room for them."""
+    use_plugins(MemoryStore())
+    backend = make_backend("django-results+memory_store://", result_extended=True)
+    request = request_of(retries=3, group="g1", stamped_headers=["a"], stamps={"a": 1})
+    backend.mark_as_done("t1", 1, request=request)
+    meta = backend.get_task_meta("t1")
+    assert (3, "g1", 1) == (meta["retries"], meta["group_id"], meta["a"])
+
+
+# -- Reading -------------------------------------------------------------------------
+
+
+def test_an_exception_object_is_raised_whatever_serializer_is_selected(
+    make_backend: MakeBackend,
+) -> None:
+    """A row that pickle wrote is read by a site that went on to JSON."""
+    make_backend(result_serializer="pickle").mark_as_failure("t1", ValueError("old"))
+    meta = make_backend(result_accept_content=["json", "pickle"]).get_task_meta("t1")
+    assert isinstance(meta["result"], ValueError)
+
+
+def test_what_names_no_exception_is_refused_by_name(make_backend: MakeBackend) -> None:
+    """Celery will not call whatever a row says."""
+    TaskResult.objects.create(
+        task_id="t1",
+        status=states.FAILURE,
+        result='{"exc_type": "system", "exc_module": "os", "exc_message": "true"}',
+    )
+    with pytest.raises(ResultUnreadable, match=r"'t1'.*exception class"):
+        make_backend().get_task_meta("t1")
+
+
+def test_many_are_loaded_in_chunks(
+    make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no storage is asked for too much."""
+    monkeypatch.setattr("django_celery_results.backends.base.CHUNK", 2)
+    backend = make_backend()
+    for one in range(5):
+        backend.mark_as_done(f"t{one}", one)
+    assert 5 == len(list(backend.get_many([f"t{one}" for one in range(5)], timeout=5)))
+
+
+def test_2_6s_helpers_encode_and_decode(make_backend: MakeBackend) -> None:
+    """Subclasses call them."""
+    backend = make_backend(result_serializer="pickle", result_accept_content=["pickle"])
+    content_type, encoding, content = backend.encode_content({"a": 1})
+    assert ("application/x-python-serialize", "binary") == (content_type, encoding)
+    stored = TaskResult(content_type=content_type, content_encoding=encoding)
+    assert {"a": 1} == backend.decode_content(stored, content)
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_nothing_decodes_to_nothing(make_backend: MakeBackend, content: str | None) -> None:
+    """Whatever the row says."""
+    assert None is make_backend().decode_content(TaskResult(), content)
+
+
+def test_a_row_without_type_can_be_decoded(make_backend: MakeBackend) -> None:
+    """It is taken to be JSON."""
+    assert [1] == make_backend().decode_content(TaskResult(), "[1]")
+
+
+# -- Retention and expiry ------------------------------------------------------------
+
+
+def expiry_of(task_id: str = "t1") -> float | None:
+    """Return the seconds until the row expires."""
+    date: datetime | None = row(task_id).date_expires
+    return None if date is None else (date - datetime.now(timezone.utc)).total_seconds()
+
+
+def test_a_plugins_retention_is_stored(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+    """With the result."""
+    use_plugins(retaining(DAY))
+    make_backend().mark_as_done("t1", 1)
+    assert DAY == pytest.approx(expiry_of(), abs=60)
+
+
+def test_a_result_may_be_kept_for_ever(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+    """Whatever result_expires says."""
+    use_plugins(retaining(None))
+    backend = make_backend(result_expires=60)
+    backend.mark_as_done("t1", 1)
+    TaskResult.objects.update(date_done=datetime.now(timezone.utc) - timedelta(days=4000))
+    backend.cleanup()
+    assert TaskResult.objects.exists()
+
+
+def test_a_retention_of_zero_expires_at_once(
+    make_backend: MakeBackend, use_plugins: UsePlugins
+) -> None:
+    """At the next cleanup, though results never expire otherwise."""
+    use_plugins(retaining(0))
+    backend = make_backend(result_expires=None)
+    backend.mark_as_done("t1", 1)
+    backend.cleanup()
+    assert not TaskResult.objects.exists()
+
+
+def test_only_final_states_are_retained(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+    """What is under way has its own limit."""
+    use_plugins(retaining(1))
+    make_backend().mark_as_started("t1")
+    assert None is expiry_of()
+
+
+@pytest.mark.skipif(
+    "failure_expires" not in NAMESPACES["result"],
+    reason="result_failure_expires came with Celery 5.7",
+)
+@pytest.mark.parametrize(("seconds", "years"), [(DAY, 0), (0, 900)])
+def test_failures_may_expire_otherwise(
+    make_backend: MakeBackend, seconds: float, years: int
+) -> None:
+    """By Celery's setting, in which 0 means never; successes do not care."""
+    backend = make_backend(result_failure_expires=seconds)
+    backend.mark_as_failure("t1", ValueError())
+    backend.mark_as_done("t2", 1)
+    assert (seconds or years * 365 * DAY) - 60 <= (expiry_of() or 0)
+    assert None is expiry_of("t2")
+
+
+def expired_rows() -> None:
+    """Make a task and a group that expired."""
+    TaskResult.objects.create(task_id="t1", status=states.SUCCESS, result="5")
+    GroupResult.objects.create(group_id="g1", result="[]")
+    ChordCounter.objects.create(group_id="c1", sub_tasks="[]", count=1)
+    old = datetime.now(timezone.utc) - timedelta(days=40)
+    TaskResult.objects.update(date_done=old)
+    GroupResult.objects.update(date_done=old)
+    ChordCounter.objects.update(date_created=old)
+
+
+def left() -> list[int]:
+    """Return how many tasks, groups and chords there are."""
+    return [model._default_manager.count() for model in (TaskResult, GroupResult, ChordCounter)]
+
+
+def test_cleanup_deletes_what_expired(make_backend: MakeBackend) -> None:
+    """Tasks, groups, and chords that were given up."""
+    expired_rows()
+    make_backend(result_expires=DAY).cleanup()
+    assert [0, 0, 0] == left()
+
+
+@pytest.mark.parametrize("expires", [None, 0])
+def test_results_may_never_expire(make_backend: MakeBackend, expires: float | None) -> None:
+    """None and 0; chords are no results."""
+    expired_rows()
+    make_backend(result_expires=expires).cleanup()
+    assert [1, 1, 0] == left()
+
+
+def test_plugins_hear_of_expiry(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+    """Before and after, with the values."""
+    recorder = Recorder()
+    use_plugins(recorder)
+    expired_rows()
+    make_backend(result_expires=DAY).cleanup()
+    assert [
+        ("before", "task", ["t1"], [5]),
+        ("after", "task", ["t1"]),
+        ("before", "group", ["g1"], []),
+        ("after", "group", ["g1"]),
+    ] == recorder.heard
+
+
+def test_what_a_plugin_failed_to_take_is_kept(
+    make_backend: MakeBackend, use_plugins: UsePlugins, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Until the next cleanup."""
+    recorder = Recorder()
+    recorder.fails = True
+    use_plugins(recorder)
+    expired_rows()
+    backend = make_backend(result_expires=DAY)
+    backend.cleanup()
+    assert [1, 1, 0] == left()
+    assert "1 expired results are kept" in caplog.text
+    recorder.fails = False
+    backend.cleanup()
+    assert [0, 0, 0] == left()
+
+
+def test_contents_need_a_type() -> None:
+    """What is stored says what it is."""
+    with pytest.raises(ValueError, match="content_type"):
+        Contents(fields={}, content_type="", content_encoding="utf-8")
