@@ -296,7 +296,7 @@ def test_a_running_task_puts_its_meta_into_what_it_stores(make_backend: MakeBack
     backend = make_backend(task_always_eager=False)
     app = backend.app
 
-    @app.task(bind=True)  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
+    @app.task(bind=True, shared=False)  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
     def work(self: Any) -> None:
         self.request.meta = {"own": 5}
         app.backend.store_result("t1", None, "PROGRESS")
@@ -317,7 +317,7 @@ def test_an_unserializable_result_becomes_a_failure(make_backend: MakeBackend) -
     """On Celery's own way, with the reason."""
     backend = make_backend(task_store_eager_result=True)
 
-    @backend.app.task  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
+    @backend.app.task(shared=False)  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
     def work() -> object:
         return object()
 
@@ -331,7 +331,7 @@ def test_eager_results_are_stored_when_celery_says_so(make_backend: MakeBackend)
     """By task_store_eager_result."""
     backend = make_backend(task_store_eager_result=True, task_always_eager=True)
 
-    @backend.app.task  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
+    @backend.app.task(shared=False)  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
     def add(x: int, y: int) -> int:
         return x + y
 
