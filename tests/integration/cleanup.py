@@ -6,8 +6,8 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache import caches
-from django_celery_results.models import ChordCounter, ChordPart, GroupResult, TaskResult
 
+from django_celery_results.models import ChordCounter, ChordPart, GroupResult, TaskResult
 from tests import settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def empty_broker(app: Celery, combination: Combination) -> None:
 
 def _empty_rabbitmq(app: Celery, combination: Combination) -> None:
     name = combination.queue
-    with app.connection_for_write() as connection, connection.channel() as channel:
+    with app.connection_for_write() as connection:
+        channel: Any = connection.default_channel
         channel.queue_delete(name)
         for exchange in (name, f"{name}.pidbox", f"reply.{name}.pidbox", f"{name}_events"):
             channel.exchange_delete(exchange)

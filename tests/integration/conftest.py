@@ -1,16 +1,16 @@
 """The workers, each started when a test first asks for it, and what tests ask them with."""
+# ruff: noqa: ARG001  (a fixture asks for another by naming it among its arguments)
 
 from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from celery import Celery
 from django.core.cache import caches
 from django.db import connections
 
@@ -19,10 +19,11 @@ from tests.integration import cleanup, notes, processes
 from tests.integration.combinations import BY_NAME, DATABASE, MATRIX, Combination, make_app
 
 if TYPE_CHECKING:
+    from celery import Celery
     from pytest_django import DjangoDbBlocker
 
 #: Seconds that a test waits for a result at most.
-WAIT = 10
+WAIT = 20
 _STARTED: dict[str, processes.CeleryProcess] = {}
 _OFFSETS = pytest.StashKey[dict[str, int]]()
 
@@ -92,8 +93,9 @@ class Workers:
         for name, app in self.apps.items():
             cleanup.empty_broker(app, BY_NAME[name])
             if not BY_NAME[name].ours:
-                app.backend.result_consumer.stop()
-                app.backend.client.close()
+                backend: Any = app.backend
+                backend.result_consumer.stop()
+                backend.client.close()
             app.close()
         self.apps.clear()
         _STARTED.clear()
@@ -102,9 +104,7 @@ class Workers:
 
 
 @pytest.fixture(scope="session")
-def workers(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[Workers]:
+def workers(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Workers]:
     """Give the session's workers; they end before the databases do."""
     shutil.rmtree(notes.DIRECTORY, ignore_errors=True)
     found = Workers({})
@@ -207,7 +207,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Show what the workers logged during a test that failed."""
     report: Any = yield
     if report.failed:

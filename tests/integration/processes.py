@@ -9,9 +9,12 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests import settings
-from tests.integration.combinations import Combination
+
+if TYPE_CHECKING:
+    from tests.integration.combinations import Combination
 
 LAUNCH = Path(__file__).resolve().parent.parent / "launch.py"
 #: Seconds that a process has to get ready, and to end.
@@ -37,8 +40,14 @@ class CeleryProcess:
         offset = self.size()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(LAUNCH), "celery", "-A", "tests.integration.app"]
-                + [*self.arguments],
+                [
+                    sys.executable,
+                    str(LAUNCH),
+                    "celery",
+                    "-A",
+                    "tests.integration.app",
+                    *self.arguments,
+                ],
                 cwd=settings.RUN_DIRECTORY,
                 env={**os.environ, "RESULTS_COMBINATION": self.combination.name},
                 stdout=log,
@@ -112,6 +121,10 @@ def beat(combination: Combination) -> CeleryProcess:
     """Return a beat, not yet started."""
     schedule = settings.RUN_DIRECTORY / f"{combination.name}-schedule"
     return CeleryProcess(
-        combination, "beat: Starting", "beat", f"--schedule={schedule}", "--loglevel=INFO",
+        combination,
+        "beat: Starting",
+        "beat",
+        f"--schedule={schedule}",
+        "--loglevel=INFO",
         "--pidfile=",
     )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.utils import timezone
-from django_celery_results.models import GroupResult, TaskResult
 
+from django_celery_results.models import GroupResult, TaskResult
 from tests.integration import processes
 from tests.integration.combinations import RESULT_EXPIRES
 from tests.integration.notes import eventually
@@ -35,9 +35,7 @@ def make_task(task_id: str, age: timedelta, status: str = "SUCCESS") -> None:
     TaskResult.objects.filter(task_id=task_id).update(date_done=written)
 
 
-def test_beat_has_expired_results_deleted(
-    database_lab: Lab, beat: processes.CeleryProcess
-) -> None:
+def test_beat_has_expired_results_deleted(database_lab: Lab, beat: processes.CeleryProcess) -> None:
     """Old results and groups go; young ones and tasks under way stay."""
     old, young = timedelta(seconds=2 * RESULT_EXPIRES), timedelta(seconds=RESULT_EXPIRES / 2)
     key = database_lab.key
@@ -56,9 +54,7 @@ def test_beat_has_expired_results_deleted(
     assert [f"young-{key}"] == list(GroupResult.objects.values_list("group_id", flat=True))
 
 
-def test_beat_names_the_periodic_task(
-    database_lab: Lab, beat: processes.CeleryProcess
-) -> None:
+def test_beat_names_the_periodic_task(database_lab: Lab, beat: processes.CeleryProcess) -> None:
     """The name of the schedule's entry is in the row of each task that beat sent."""
     beat.start()
     rows = TaskResult.objects.filter(periodic_task_name="two and two", status="SUCCESS")

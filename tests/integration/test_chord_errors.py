@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import chain, chord, group
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_a_failed_header_task_fails_the_body(lab: Lab) -> None:
     """The body's result is a ChordError that names the task and its error."""
-    result = chord([echo.s(1), fail.s(), echo.s(2)], total.s()).apply_async()
+    result: Any = chord([echo.s(1), fail.s(), echo.s(2)], total.s()).apply_async()
     error = lab.error(result)
     culprit = result.parent[1].id
     assert ("FAILURE", ChordError) == (result.state, type(error))
@@ -27,8 +27,9 @@ def test_a_failed_header_task_fails_the_body(lab: Lab) -> None:
 
 def test_a_failed_header_task_that_ignores_its_result_fails_the_body(lab: Lab) -> None:
     """Nothing is stored of the task, and yet the chord knows."""
-    failing = fail.s().set(ignore_result=True)
-    result = chord([echo.s(1), failing, nap.s(0.2)], total.s()).apply_async()
+    failing = fail.s()
+    failing.options["ignore_result"] = True
+    result: Any = chord([echo.s(1), failing, nap.s(0.2)], total.s()).apply_async()
     error = lab.error(result)
     assert ChordError is type(error)
     assert "raised ValueError('wrong')" in str(error)
@@ -51,7 +52,7 @@ def test_an_error_in_a_chain_of_the_header_fails_the_body(lab: Lab) -> None:
 def test_an_error_in_an_inner_chord_fails_its_body(lab: Lab) -> None:
     """Celery tells nobody of an inner body that failed for its header: the outer one waits on."""
     inner = chord([echo.s(1), fail.s()], total.s())
-    result = chord([inner, echo.s(2)], total.s()).apply_async()
+    result: Any = chord([inner, echo.s(2)], total.s()).apply_async()
     error = lab.error(result.parent[0])
     assert ChordError is type(error)
     assert "ValueError('wrong')" in str(error)
@@ -67,7 +68,7 @@ def test_a_header_task_replaced_by_a_failing_one_fails_the_body(lab: Lab) -> Non
 
 def test_a_failed_header_fails_what_follows_the_body(lab: Lab) -> None:
     """The tasks that would come after the body have the error too."""
-    result = chord([fail.s(), echo.s(1)], total.s() | add.s(1)).apply_async()
+    result: Any = chord([fail.s(), echo.s(1)], total.s() | add.s(1)).apply_async()
     error = lab.error(result)
     assert ChordError is type(error)
 
@@ -75,7 +76,7 @@ def test_a_failed_header_fails_what_follows_the_body(lab: Lab) -> None:
 def test_an_old_errback_of_the_body_is_told(lab: Lab) -> None:
     """An errback of one argument gets the id of the body."""
     body = total.s().on_error(old_errback.s(key=lab.key))
-    result = chord([fail.s(), echo.s(1)], body).apply_async()
+    result: Any = chord([fail.s(), echo.s(1)], body).apply_async()
     lab.error(result)
     assert [result.id] == lab.notes(settle=0.2)
 
@@ -83,7 +84,7 @@ def test_an_old_errback_of_the_body_is_told(lab: Lab) -> None:
 def test_a_new_errback_of_the_body_is_told(lab: Lab) -> None:
     """An errback of three arguments gets request, error and traceback."""
     body = total.s().on_error(new_errback.s(lab.key))
-    result = chord([fail.s(), echo.s(1)], body).apply_async()
+    result: Any = chord([fail.s(), echo.s(1)], body).apply_async()
     lab.error(result)
     culprit = result.parent[0].id
     expected = f"{result.id} ChordError Dependency {culprit} raised ValueError('wrong')"
@@ -93,7 +94,7 @@ def test_a_new_errback_of_the_body_is_told(lab: Lab) -> None:
 def test_an_errback_of_a_header_task_is_told(lab: Lab) -> None:
     """The failing task's own errback gets the task's own error."""
     failing = fail.s().on_error(new_errback.s(lab.key))
-    result = chord([failing, echo.s(1)], total.s()).apply_async()
+    result: Any = chord([failing, echo.s(1)], total.s()).apply_async()
     lab.error(result)
     assert [f"{result.parent[0].id} ValueError wrong"] == lab.notes(settle=0.2)
 
@@ -103,7 +104,7 @@ def test_link_error_of_a_chord_is_told(lab: Lab) -> None:
     """`link_error` on the chord is `link_error` on its body."""
     canvas = chord([fail.s(), echo.s(1)], total.s())
     canvas.link_error(old_errback.s(key=lab.key))
-    result = canvas.apply_async()
+    result: Any = canvas.apply_async()
     lab.error(result)
     assert [result.id] == lab.notes(settle=0.2)
 
@@ -114,15 +115,17 @@ def test_errbacks_of_a_body_that_is_a_group_are_told(lab: Lab) -> None:
         total.s().on_error(old_errback.s(key=lab.key)),
         echo.s().on_error(old_errback.s(key=lab.key)),
     )
-    result = chord([fail.s(), echo.s(1)], body).apply_async()
+    result: Any = chord([fail.s(), echo.s(1)], body).apply_async()
     errors = lab.get(result, propagate=False)
-    assert ["wrong", "wrong"] == [re.sub(r".*ValueError\('(\w+)'\)", r"\1", str(one)) for one in errors]
+    assert ["wrong", "wrong"] == [
+        re.sub(r".*ValueError\('(\w+)'\)", r"\1", str(one)) for one in errors
+    ]
     assert {one.id for one in result} == set(lab.notes(2, settle=0.2))
 
 
 def test_link_error_of_a_task_is_told_once(lab: Lab) -> None:
     """Outside of chords too."""
-    result = fail.apply_async(link_error=old_errback.s(key=lab.key))
+    result: Any = fail.apply_async(link_error=old_errback.s(key=lab.key))
     lab.error(result)
     assert [result.id] == lab.notes(settle=0.2)
 
@@ -136,6 +139,6 @@ def test_link_of_a_task_gets_its_result(lab: Lab) -> None:
 def test_a_failed_chord_is_told_of_once(lab: Lab) -> None:
     """Two failures in the header make one error of the body."""
     body = total.s().on_error(new_errback.s(lab.key))
-    result = chord([fail.s(), fail.s("custom"), echo.s(1)], body).apply_async()
+    result: Any = chord([fail.s(), fail.s("custom"), echo.s(1)], body).apply_async()
     assert ChordError is type(lab.error(result))
     assert 1 == len(lab.notes(settle=0.5))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery import chain, chord, group
 from django.core.cache import caches
-from django_celery_results.models import ChordCounter, ChordPart
 
-from tests.integration import tasks
+from django_celery_results.models import ChordCounter, ChordPart
+from tests.integration import notes, tasks
 from tests.integration.tasks import add, become, echo, nap, note_value, total
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ CHORDS: dict[str, tuple[Callable[[], Any], Any]] = {
     "of nones": (lambda: chord([echo.s(None), echo.s(None)], collect.s()), [None, None]),
     "generator": (lambda: chord((add.s(i, i) for i in range(4)), collect.s()), [0, 2, 4, 6]),
     "group then task": (lambda: group(add.s(1, 1), add.s(2, 2)) | total.s(), 6),
-    "body with arguments": (lambda: chord([echo.s(1), echo.s(2)], tasks.both.s("x")), [[1, 2], "x"]),
+    "body with arguments": (
+        lambda: chord([echo.s(1), echo.s(2)], tasks.both.s("x")),
+        [[1, 2], "x"],
+    ),
     "immutable body": (lambda: chord([echo.s(1), echo.s(2)], add.si(20, 3)), 23),
     "body is a chain": (lambda: chord([add.s(1, 1), add.s(2, 2)], total.s() | add.s(10)), 16),
     "body is a group": (
@@ -101,31 +104,31 @@ def test_a_chord(lab: Lab, name: str) -> None:
     canvas, expected = CHORDS[name]
     assert expected == lab.get(canvas().apply_async())
     if lab.combination.is_database:
-        tasks.notes.eventually(lambda: not ChordCounter.objects.exists())
+        notes.eventually(lambda: not ChordCounter.objects.exists())
         assert not ChordPart.objects.exists()
 
 
 def test_a_header_task_adds_another(lab: Lab) -> None:
     """`add_to_chord` makes the chord one longer, before its other tasks are even done."""
-    result = chord([tasks.become_with_more.s(7), nap.s(0.3, 2)], collect.s()).apply_async()
+    result: Any = chord([tasks.become_with_more.s(7), nap.s(0.3, 2)], collect.s()).apply_async()
     assert [1, 2, 7] == sorted(lab.get(result))
 
 
 def test_a_header_message_that_is_delivered_twice_counts_once(lab: Lab) -> None:
     """The body waits for the distinct tasks, and runs once."""
     header = [tasks.delivered_twice.s(1, key=f"{lab.key}-header"), nap.s(0.5, 2)]
-    result = chord(header, note_value.s(key=lab.key)).apply_async()
+    result: Any = chord(header, note_value.s(key=lab.key)).apply_async()
     assert [1, 2] == lab.get(result)
     assert ["[1, 2]"] == lab.notes(settle=0.3)
-    assert ["first", "again"] == tasks.notes.wait_for(f"{lab.key}-header", 2)
+    assert ["first", "again"] == notes.wait_for(f"{lab.key}-header", 2)
 
 
 def test_a_chord_that_is_applied_twice_runs_its_body_once(own_lab: Lab) -> None:
     """The same header sent twice, under one group id, is the same chord."""
     lab = own_lab
-    body = note_value.s(key=lab.key)
-    header = group(nap.s(0.3, 1), nap.s(0.3, 2))
-    body_result = body.freeze()
+    body: Any = note_value.s(key=lab.key)
+    header: Any = group(nap.s(0.3, 1), nap.s(0.3, 2))
+    body_result: Any = body.freeze()
     header.freeze(chord=body)
     for one in header.tasks:
         one.set(chord=body)
@@ -142,11 +145,11 @@ def test_a_chord_leaves_no_keys_in_the_cache(cache_lab: Lab) -> None:
     """Counter, parts and claim are gone once the body was sent."""
     lab = cache_lab
     header = group(echo.s(1), echo.s(2))
-    result = chord(header, collect.s()).apply_async()
+    result: Any = chord(header, collect.s()).apply_async()
     lab.get(result)
     group_id = result.parent.id
     cache = caches[lab.combination.cache or lab.combination.backend.rpartition("/")[2]]
     key = f"chord-unlock-{group_id}"
-    tasks.notes.eventually(lambda: cache.get(f"{key}.count") is None)
+    notes.eventually(lambda: cache.get(f"{key}.count") is None)
     parts = [f"{key}.part.{one.id}" for one in result.parent]
     assert {} == cache.get_many([key, f"{key}.count", f"{key}.claim", *parts])

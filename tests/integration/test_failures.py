@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery.exceptions import TaskRevokedError, TimeoutError  # noqa: A004  Celery's name
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_an_exception_comes_back_as_itself(lab: Lab, name: str) -> None:
     """The waiter gets an exception of the same class with the same arguments."""
     expected = EXCEPTIONS[name]
-    result = tasks.fail.delay(name)
+    result: Any = tasks.fail.delay(name)
     actual = lab.error(result)
     assert (expected.__class__.__qualname__, expected.args) == (
         type(actual).__qualname__,
@@ -31,13 +31,13 @@ def test_an_exception_comes_back_as_itself(lab: Lab, name: str) -> None:
 
 def test_get_raises_the_exception(lab: Lab) -> None:
     """`get` propagates what the task raised."""
-    with pytest.raises(ValueError, match="^wrong$"):
+    with pytest.raises(ValueError, match=r"^wrong$"):
         lab.get(tasks.fail.delay())
 
 
 def test_the_traceback_is_kept(lab: Lab) -> None:
     """The traceback is the text that the worker saw."""
-    result = tasks.fail.delay()
+    result: Any = tasks.fail.delay()
     lab.error(result)
     text = result.traceback
     assert text.startswith("Traceback (most recent call last):\n")
@@ -47,7 +47,7 @@ def test_the_traceback_is_kept(lab: Lab) -> None:
 
 def test_a_traceback_with_nul_is_kept(lab: Lab) -> None:
     """A NUL in the traceback costs neither the traceback nor the result."""
-    result = tasks.fail.delay("nul")
+    result: Any = tasks.fail.delay("nul")
     assert ("before\x00after",) == lab.error(result).args
     expected = "before\x00after" if not lab.combination.is_database else "before\\x00after"
     assert expected in result.traceback
@@ -55,7 +55,7 @@ def test_a_traceback_with_nul_is_kept(lab: Lab) -> None:
 
 def test_a_result_that_cannot_be_serialized_is_a_failure(lab: Lab) -> None:
     """The task fails with the reason."""
-    result = tasks.unserializable.delay()
+    result: Any = tasks.unserializable.delay()
     error = lab.error(result)
     assert "FAILURE" == result.state
     assert UNSERIALIZABLE[lab.combination.keeps_objects] in f"{type(error).__name__}: {error}"
@@ -69,20 +69,21 @@ UNSERIALIZABLE = {
 
 def test_a_retried_task_succeeds(lab: Lab) -> None:
     """The result is that of the last try."""
-    result = tasks.flaky.delay(2)
+    result: Any = tasks.flaky.delay(2)
     assert (2, "SUCCESS") == (lab.get(result), result.state)
 
 
 def test_a_task_whose_retries_are_used_up_fails(lab: Lab) -> None:
     """The exception is the one given to `retry`."""
-    result = tasks.flaky.delay(3)
+    result: Any = tasks.flaky.delay(3)
     error = lab.error(result)
     assert ("FAILURE", ValueError, ("not yet",)) == (result.state, type(error), error.args)
 
 
-def test_a_task_to_be_retried_says_so(lab: Lab) -> None:
+@pytest.mark.usefixtures("lab")
+def test_a_task_to_be_retried_says_so() -> None:
     """The state is RETRY, with the reason as result and the traceback."""
-    result = tasks.retry_later.delay()
+    result: Any = tasks.retry_later.delay()
     eventually(lambda: result.state == "RETRY")
     assert isinstance(result.result, ValueError)
     assert ("later",) == result.result.args
@@ -95,43 +96,31 @@ def test_a_task_to_be_retried_says_so(lab: Lab) -> None:
 def test_a_task_revoked_before_its_start_is_revoked(lab: Lab) -> None:
     """The worker drops it, and the waiter is told."""
     # It waits in the worker, which drops it at the time when it would start.
-    result = tasks.note.apply_async((lab.key,), countdown=1)
+    result: Any = tasks.note.apply_async((lab.key,), countdown=1)
     result.revoke()
-    with pytest.raises(TaskRevokedError, match="^revoked$"):
+    with pytest.raises(TaskRevokedError, match=r"^revoked$"):
         lab.get(result)
     assert ("REVOKED", []) == (result.state, notes.read(lab.key))
 
 
-def test_a_running_task_is_terminated(lab: Lab) -> None:
-    """The task is killed and its result says so."""
-    result = tasks.started.delay(lab.key)
-    lab.notes()
-    result.revoke(terminate=True, signal="SIGKILL")
-    error = lab.error(result)
-    assert ("REVOKED", TaskRevokedError, ("terminated",)) == (
-        result.state,
-        type(error),
-        error.args,
-    )
-
-
 def test_an_ignored_result_is_not_stored(lab: Lab) -> None:
     """The task runs, and nothing is known of it."""
-    result = tasks.ignored.delay(lab.key)
+    result: Any = tasks.ignored.delay(lab.key)
     assert ["ran"] == lab.notes()
     assert "PENDING" == lab.app.AsyncResult(result.id).state
 
 
 def test_a_result_ignored_by_one_call_is_not_stored(lab: Lab) -> None:
     """`ignore_result` of `apply_async` counts as the task's own does."""
-    result = tasks.note.apply_async((lab.key,), ignore_result=True)
+    result: Any = tasks.note.apply_async((lab.key,), ignore_result=True)
     assert ["ran"] == lab.notes(settle=0.2)
     assert "PENDING" == lab.app.AsyncResult(result.id).state
 
 
-def test_a_task_that_opts_out_leaves_its_state(lab: Lab) -> None:
+@pytest.mark.usefixtures("lab")
+def test_a_task_that_opts_out_leaves_its_state() -> None:
     """`Ignore` stores nothing."""
-    result = tasks.ignore_me.delay()
+    result: Any = tasks.ignore_me.delay()
     with pytest.raises(TimeoutError):
         result.get(timeout=0.5, interval=0.05)
     assert "PENDING" == result.state

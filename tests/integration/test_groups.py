@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import chain, group
@@ -10,6 +10,7 @@ from celery.exceptions import TimeoutError  # noqa: A004  Celery's name
 
 from tests.integration import tasks
 from tests.integration.tasks import add, echo, fail, nap
+from tests.integration.values import EXCEPTIONS
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Lab
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_a_group_gives_its_results_in_order(lab: Lab) -> None:
     """`get` gives one value for each task, in the order of the group."""
-    result = group(add.s(i, i) for i in range(12)).apply_async()
+    result: Any = group(add.s(i, i) for i in range(12)).apply_async()
     assert [2 * i for i in range(12)] == lab.get(result)
     assert (True, True, False, 12) == (
         result.ready(),
@@ -34,26 +35,26 @@ def test_an_empty_group_is_an_empty_list(lab: Lab) -> None:
 
 def test_nested_groups_are_one(lab: Lab) -> None:
     """Celery opens groups within groups."""
-    nested = group(group(add.s(1, 1), add.s(2, 2)), group(group(add.s(3, 3)), add.s(4, 4)))
+    nested: Any = group(group(add.s(1, 1), add.s(2, 2)), group(group(add.s(3, 3)), add.s(4, 4)))
     assert [2, 4, 6, 8] == lab.get(nested.apply_async())
 
 
 def test_a_group_of_chains_gives_their_last_results(lab: Lab) -> None:
     """Each chain counts with its end."""
-    result = group(chain(add.s(i, i), add.s(10), add.s(100)) for i in range(3)).apply_async()
+    result: Any = group(chain(add.s(i, i), add.s(10), add.s(100)) for i in range(3)).apply_async()
     assert [110, 112, 114] == lab.get(result)
 
 
 def test_a_chain_hands_results_on(lab: Lab) -> None:
     """Each task gets the result of the one before; each has its own."""
-    result = chain(add.s(1, 1), add.s(3), add.s(5)).apply_async()
+    result: Any = chain(add.s(1, 1), add.s(3), add.s(5)).apply_async()
     assert 10 == lab.get(result)
     assert (5, 2) == (lab.get(result.parent), lab.get(result.parent.parent))
 
 
 def test_a_chain_stops_at_a_failure(lab: Lab) -> None:
     """The error is the error of the last task too."""
-    result = chain(add.s(1, 1), tasks.fail_with.s(), add.s(5)).apply_async()
+    result: Any = chain(add.s(1, 1), tasks.fail_with.s(), add.s(5)).apply_async()
     error = lab.error(result)
     assert ("FAILURE", ValueError, ("wrong",)) == (result.state, type(error), error.args)
     assert "FAILURE" == result.parent.state
@@ -63,14 +64,14 @@ def test_a_chain_stops_at_a_failure(lab: Lab) -> None:
 
 def test_a_chain_that_ends_in_a_group_gives_a_list(lab: Lab) -> None:
     """The group gets the result of the task before it."""
-    result = chain(add.s(1, 1), group(add.s(10), add.s(20))).apply_async()
+    result: Any = chain(add.s(1, 1), group(add.s(10), add.s(20))).apply_async()
     assert [12, 22] == lab.get(result)
 
 
 def test_a_failing_group_raises_the_first_error(lab: Lab) -> None:
     """`get` raises, and gives the errors as values when asked to."""
-    result = group(add.s(1, 1), fail.s("custom"), add.s(2, 2)).apply_async()
-    with pytest.raises(tasks.EXCEPTIONS["custom"].__class__):
+    result: Any = group(add.s(1, 1), fail.s("custom"), add.s(2, 2)).apply_async()
+    with pytest.raises(EXCEPTIONS["custom"].__class__):
         lab.get(result)
     values = lab.get(result, propagate=False)
     assert [2, ("so", 3, None), 4] == [values[0], values[1].args, values[2]]
@@ -80,13 +81,13 @@ def test_a_failing_group_raises_the_first_error(lab: Lab) -> None:
 @pytest.mark.parametrize("join", ["join", "join_native", "get"])
 def test_every_way_to_join_gives_the_same(lab: Lab, join: str) -> None:
     """One by one, or all in one question."""
-    result = group(add.s(i, 1) for i in range(5)).apply_async()
+    result: Any = group(add.s(i, 1) for i in range(5)).apply_async()
     assert [1, 2, 3, 4, 5] == getattr(result, join)(timeout=lab.wait, interval=0.05)
 
 
 def test_iter_native_gives_results_as_they_come(lab: Lab) -> None:
     """The one that sleeps comes last."""
-    result = group(nap.s(0.5, "late"), echo.s("soon")).apply_async()
+    result: Any = group(nap.s(0.5, "late"), echo.s("soon")).apply_async()
     order = [meta["result"] for _, meta in result.iter_native(timeout=lab.wait, interval=0.05)]
     assert ["soon", "late"] == order
 
@@ -94,7 +95,7 @@ def test_iter_native_gives_results_as_they_come(lab: Lab) -> None:
 @pytest.mark.parametrize("join", ["join", "join_native"])
 def test_joining_times_out(own_lab: Lab, join: str) -> None:
     """Both ways raise Celery's TimeoutError."""
-    result = group(echo.s(1), nap.s(1, 2)).apply_async()
+    result: Any = group(echo.s(1), nap.s(1, 2)).apply_async()
     with pytest.raises(TimeoutError):
         getattr(result, join)(timeout=0.2, interval=0.05)
     assert [1, 2] == own_lab.get(result)
@@ -102,7 +103,7 @@ def test_joining_times_out(own_lab: Lab, join: str) -> None:
 
 def test_a_saved_group_is_restored(own_lab: Lab) -> None:
     """By its id, in another app even, and gone once it is deleted."""
-    result = group(add.s(1, 1), add.s(2, 2)).apply_async()
+    result: Any = group(add.s(1, 1), add.s(2, 2)).apply_async()
     result.save()
     restored = own_lab.app.GroupResult.restore(result.id)
     assert (result.id, [2, 4]) == (restored.id, own_lab.get(restored))
@@ -113,9 +114,12 @@ def test_a_saved_group_is_restored(own_lab: Lab) -> None:
 
 def test_a_saved_group_keeps_its_shape(own_lab: Lab) -> None:
     """Results within results, and parents, come back."""
-    first = add.delay(0, 0)
-    inner = own_lab.app.GroupResult("inner" + own_lab.key, [add.delay(1, 1), add.delay(2, 2)])
-    outer = own_lab.app.GroupResult("outer" + own_lab.key, [add.delay(3, 3), inner], parent=first)
+    first: Any = add.delay(0, 0)
+    make, key = own_lab.app.GroupResult, own_lab.key
+    inner: Any = make(f"inner-{key}", [add.delay(1, 1), add.delay(2, 2)])
+    outer: Any = own_lab.app.GroupResult(
+        "outer" + own_lab.key, [add.delay(3, 3), inner], parent=first
+    )
     outer.save()
     restored = own_lab.app.GroupResult.restore(outer.id)
     assert outer.as_tuple() == restored.as_tuple()
@@ -129,7 +133,7 @@ def test_an_unknown_group_is_none(lab: Lab) -> None:
 
 def test_a_group_is_forgotten_with_its_tasks(lab: Lab) -> None:
     """`forget` takes every result of the group."""
-    result = group(add.s(1, 1), add.s(2, 2)).apply_async()
+    result: Any = group(add.s(1, 1), add.s(2, 2)).apply_async()
     lab.get(result)
     result.forget()
     assert ["PENDING"] * 2 == [lab.app.AsyncResult(one.id).state for one in result]

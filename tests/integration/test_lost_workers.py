@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import chord
-from django_celery_results.models import TaskResult
+from celery.exceptions import TaskRevokedError
 
+from django_celery_results.models import TaskResult
 from tests.integration import notes, tasks
-from tests.integration.combinations import CACHES, DATABASE, MORTAL, Combination
+from tests.integration.combinations import KILLED, MORTALS, Combination
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,21 +22,36 @@ if TYPE_CHECKING:
 LOST = 40
 
 
-@pytest.mark.parametrize(
-    "combination", [DATABASE, *CACHES[:2]], ids=lambda combination: combination.name
-)
+@pytest.mark.parametrize("combination", MORTALS, ids=lambda combination: combination.name)
 def test_a_killed_process_costs_nothing(
     start_lab: Callable[[Combination], Lab], combination: Combination
 ) -> None:
     """With `acks_late` the task runs again, its result is stored once, its chord ends once."""
     lab = start_lab(combination)
     header = [tasks.die_once.s(lab.key), tasks.echo.s(1)]
-    result = chord(header, tasks.note_value.s(key=f"{lab.key}-body")).apply_async()
-    killed = result.parent[0]
+    result: Any = chord(header, tasks.note_value.s(key=f"{lab.key}-body")).apply_async()
+    killed: Any = result.parent[0]
     assert [killed.id, 1] == lab.get(result, timeout=LOST)
     assert ["started"] * 2 == lab.notes(2, settle=0.2)
     assert "SUCCESS" == killed.state
     assert [repr([killed.id, 1])] == notes.wait_for(f"{lab.key}-body", settle=0.2)
+
+
+@pytest.mark.parametrize("combination", MORTALS, ids=lambda combination: combination.name)
+def test_a_running_task_is_terminated(
+    start_lab: Callable[[Combination], Lab], combination: Combination
+) -> None:
+    """The task is killed and its result says so."""
+    lab = start_lab(combination)
+    result: Any = tasks.started.delay(lab.key)
+    lab.notes()
+    result.revoke(terminate=True, signal="SIGKILL")
+    error = lab.get(result, timeout=LOST, propagate=False)
+    assert ("REVOKED", TaskRevokedError, ("terminated",)) == (
+        result.state,
+        type(error),
+        error.args,
+    )
 
 
 @pytest.mark.service("rabbitmq")
@@ -43,10 +59,10 @@ def test_a_task_whose_worker_was_killed_runs_again(
     start_lab: Callable[[Combination], Lab],
 ) -> None:
     """The broker notices that the worker is gone; the next worker stores the result."""
-    lab = start_lab(MORTAL)
-    result = tasks.die_once.delay(lab.key, whole_worker=True)
+    lab = start_lab(KILLED)
+    result: Any = tasks.die_once.delay(lab.key, whole_worker=True)
     notes.eventually(lambda: not lab.worker.runs())
     assert "PENDING" == result.state
-    lab = start_lab(MORTAL)
+    lab = start_lab(KILLED)
     assert result.id == lab.get(result)
     assert 1 == TaskResult.objects.filter(task_id=result.id, status="SUCCESS").count()

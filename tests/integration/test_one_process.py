@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,8 @@ from celery import chord, group
 from celery.app.task import Context
 from django.core.cache import close_caches
 from django.db import connections
-from django_celery_results.models import TaskResult
 
+from django_celery_results.models import TaskResult
 from tests.integration import tasks
 from tests.integration.combinations import DATABASE, Combination, make_app
 from tests.integration.values import VALUES
@@ -28,7 +27,11 @@ BACKENDS = {"db": replace(DATABASE, name="eager", broker="filesystem"), "locmem"
 
 
 @pytest.fixture(params=BACKENDS)
-def eager_app(request: pytest.FixtureRequest, current_app: None, local_cache: None) -> Any:
+def eager_app(
+    request: pytest.FixtureRequest,
+    current_app: None,  # noqa: ARG001  what is current stays so after the test
+    local_cache: None,  # noqa: ARG001  and the cache is empty
+) -> Any:
     """An app whose tasks run where they are sent, and store their results all the same."""
     app = make_app(BACKENDS[request.param], fixups=set())
     app.conf.update(task_always_eager=True, task_store_eager_result=True)
@@ -70,12 +73,13 @@ def test_an_eager_task_that_ignores_its_result_stores_none(eager_app: Any) -> No
 
 def test_an_eager_chord_gives_the_bodys_value(eager_app: Any) -> None:
     """Header and body are stored too."""
-    result = chord([tasks.add.s(1, 1), tasks.add.s(2, 2)], tasks.total.s()).apply_async()
+    result: Any = chord([tasks.add.s(1, 1), tasks.add.s(2, 2)], tasks.total.s()).apply_async()
     assert 6 == result.get()
     assert 6 == eager_app.backend.get_task_meta(result.id)["result"]
 
 
-def test_local_memory_keeps_every_value(current_app: None, local_cache: None) -> None:
+@pytest.mark.usefixtures("current_app", "local_cache")
+def test_local_memory_keeps_every_value() -> None:
     """The cache of one process gives back the objects themselves."""
     app = make_app(LOCAL, fixups=set())
     ids = {name: name.replace(" ", "-") for name in VALUES}
@@ -85,14 +89,15 @@ def test_local_memory_keeps_every_value(current_app: None, local_cache: None) ->
     assert repr(VALUES) == repr(read)
 
 
-def test_local_memory_counts_chords(current_app: None, local_cache: None) -> None:
+@pytest.mark.usefixtures("current_app", "local_cache")
+def test_local_memory_counts_chords() -> None:
     """Threads that return parts at once make one claim."""
     # One backend for all threads: an app's own is another in each.
-    backend = make_app(LOCAL, fixups=set()).backend
+    backend: Any = make_app(LOCAL, fixups=set()).backend
     ids = [f"part-{i}" for i in range(20)]
     backend.apply_chord(("chord", [backend.app.AsyncResult(one) for one in ids]), None)
     sent: list[Any] = []
-    backend._send_body = lambda body, progress: sent.append(progress.group_id)
+    backend._send_body = lambda _body, progress: sent.append(progress.group_id)
     body = tasks.total.s()
 
     def part(task_id: str) -> None:
@@ -107,23 +112,23 @@ def test_local_memory_counts_chords(current_app: None, local_cache: None) -> Non
 
 def test_a_backend_can_be_pickled(own_lab: Lab) -> None:
     """The copy reads what the original stored."""
-    result = tasks.add.delay(2, 2)
+    result: Any = tasks.add.delay(2, 2)
     own_lab.get(result)
-    copy = pickle.loads(pickle.dumps(own_lab.app.backend))
+    copy: Any = pickle.loads(pickle.dumps(own_lab.app.backend))
     assert copy.as_uri() == own_lab.app.backend.as_uri()
     assert ("SUCCESS", 4) == (copy.get_state(result.id), copy.get_result(result.id))
 
 
 def test_a_result_can_be_pickled(own_lab: Lab) -> None:
     """An AsyncResult and a GroupResult find their backend again."""
-    results = group(tasks.add.s(1, 1), tasks.add.s(2, 2)).apply_async()
-    copy = pickle.loads(pickle.dumps(results))
+    results: Any = group(tasks.add.s(1, 1), tasks.add.s(2, 2)).apply_async()
+    copy: Any = pickle.loads(pickle.dumps(results))
     assert [2, 4] == own_lab.get(copy)
     assert 2 == own_lab.get(pickle.loads(pickle.dumps(results[0])))
 
 
 @pytest.fixture
-def closing() -> Iterator[Any]:
+def closing() -> Any:
     """Give what wraps a function so that its thread closes its connections."""
 
     def wrap(function: Any) -> Any:
@@ -141,7 +146,7 @@ def closing() -> Iterator[Any]:
 
 def test_threads_read_results_at_once(own_lab: Lab, closing: Any) -> None:
     """Several threads wait for the same group, each through an app of its own."""
-    results = group(tasks.nap.s(0.05, i) for i in range(10)).apply_async()
+    results: Any = group(tasks.nap.s(0.05, i) for i in range(10)).apply_async()
     expected = [*range(10)]
     start = threading.Barrier(6)
 
@@ -155,10 +160,11 @@ def test_threads_read_results_at_once(own_lab: Lab, closing: Any) -> None:
         assert [expected] * 6 == list(pool.map(closing(read), range(6)))
 
 
-def test_apps_in_one_process_keep_apart(own_lab: Lab, local_cache: None) -> None:
+@pytest.mark.usefixtures("local_cache")
+def test_apps_in_one_process_keep_apart(own_lab: Lab) -> None:
     """What one app stored, another with another backend does not see."""
     other = make_app(LOCAL, fixups=set())
-    result = tasks.add.delay(1, 1)
+    result: Any = tasks.add.delay(1, 1)
     own_lab.get(result)
     assert "PENDING" == other.AsyncResult(result.id).state
     other.backend.store_result(result.id, "other", "SUCCESS")

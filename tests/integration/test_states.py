@@ -9,8 +9,8 @@ import celery
 import pytest
 from celery.exceptions import TimeoutError  # noqa: A004  Celery's name
 from django.utils import timezone
-from django_celery_results.models import TaskResult
 
+from django_celery_results.models import TaskResult
 from tests.integration import notes, tasks
 from tests.integration.notes import eventually
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def test_an_unknown_task_is_pending(lab: Lab) -> None:
     """Nothing is known of an id that nobody has used, as Celery has it."""
-    result = lab.app.AsyncResult(lab.key)
+    result: Any = lab.app.AsyncResult(lab.key)
     assert ("PENDING", None, False, None, None) == (
         result.state,
         result.result,
@@ -40,7 +40,7 @@ def test_waiting_for_an_unknown_task_times_out(lab: Lab) -> None:
 
 def test_a_task_that_runs_is_seen_as_started(lab: Lab) -> None:
     """With `track_started` a waiter sees STARTED, and by which worker and process."""
-    result = tasks.started.delay(lab.key)
+    result: Any = tasks.started.delay(lab.key)
     lab.notes()
     assert "STARTED" == result.state
     assert {"pid", "hostname"} == set(result.result)
@@ -52,7 +52,7 @@ def test_a_task_that_runs_is_seen_as_started(lab: Lab) -> None:
 def test_the_row_knows_when_a_task_started(database_lab: Lab) -> None:
     """`date_started` is set at the start, and stays before `date_done`."""
     lab = database_lab
-    result = tasks.started.delay(lab.key)
+    result: Any = tasks.started.delay(lab.key)
     lab.notes()
     started = TaskResult.objects.get(task_id=result.id).date_started
     notes.write(f"{lab.key}-end", "now")
@@ -66,7 +66,7 @@ def test_the_row_knows_when_a_task_started(database_lab: Lab) -> None:
 
 def test_a_state_of_the_tasks_own_is_seen(lab: Lab) -> None:
     """`update_state` is seen with its meta while the task runs, and gone at its end."""
-    result = tasks.progress.delay(lab.key)
+    result: Any = tasks.progress.delay(lab.key)
     lab.notes()
     assert ("PROGRESS", {"done": 3, "of": 7}) == (result.state, result.info)
     assert not result.ready()
@@ -77,7 +77,7 @@ def test_a_state_of_the_tasks_own_is_seen(lab: Lab) -> None:
 @pytest.mark.parametrize(("fails", "state"), [(False, "SUCCESS"), (True, "FAILURE")])
 def test_a_task_adds_to_its_meta(own_lab: Lab, fails: bool, state: str) -> None:
     """What the task puts into `request.meta` is in the meta of its result, whatever its end."""
-    result = tasks.with_meta.delay(fails)
+    result: Any = tasks.with_meta.delay(fails)
     own_lab.get(result, propagate=False)
     meta = own_lab.app.backend.get_task_meta(result.id)
     assert (state, 3, ["seven"]) == (meta["status"], meta["step"], meta["of"])
@@ -85,7 +85,7 @@ def test_a_task_adds_to_its_meta(own_lab: Lab, fails: bool, state: str) -> None:
 
 def test_the_result_knows_its_call(lab: Lab) -> None:
     """With `result_extended`: name, arguments, worker, retries and queue."""
-    result = lab.app.AsyncResult(tasks.add.delay(2, y=3).id)
+    result: Any = lab.app.AsyncResult(tasks.add.delay(2, y=3).id)
     lab.get(result)
     expected: Any = ([2], {"y": 3})
     if lab.combination.is_database:
@@ -97,7 +97,7 @@ def test_the_result_knows_its_call(lab: Lab) -> None:
 
 def test_the_row_knows_its_call(database_lab: Lab) -> None:
     """With `result_extended` the columns of the row are filled."""
-    result = tasks.add.delay(2, 3)
+    result: Any = tasks.add.delay(2, 3)
     database_lab.get(result)
     row = TaskResult.objects.get(task_id=result.id)
     assert ("tests.integration.tasks.add", "SUCCESS", "5", None) == (
@@ -114,7 +114,7 @@ def test_the_row_knows_its_call(database_lab: Lab) -> None:
 
 def test_the_row_knows_its_periodic_task(database_lab: Lab) -> None:
     """The header that a scheduler sends ends up in its column and its meta."""
-    result = tasks.add.apply_async((2, 3), headers={"periodic_task_name": "every morning"})
+    result: Any = tasks.add.apply_async((2, 3), headers={"periodic_task_name": "every morning"})
     database_lab.get(result)
     row = TaskResult.objects.get(task_id=result.id)
     meta = database_lab.app.backend.get_task_meta(result.id)
@@ -127,7 +127,7 @@ def test_the_row_knows_its_periodic_task(database_lab: Lab) -> None:
 def test_date_done_is_the_end_of_the_task(lab: Lab) -> None:
     """`date_done` is a time with its zone, between sending and reading."""
     begin = timezone.now()
-    result = tasks.add.delay(1, 1)
+    result: Any = tasks.add.delay(1, 1)
     lab.get(result)
     done = result.date_done
     assert isinstance(done, datetime)
@@ -137,7 +137,7 @@ def test_date_done_is_the_end_of_the_task(lab: Lab) -> None:
 
 def test_children_are_known(lab: Lab) -> None:
     """The tasks that a task sent are its children, in order, and can be collected."""
-    result = lab.app.AsyncResult(tasks.parent.delay(3).id)
+    result: Any = lab.app.AsyncResult(tasks.parent.delay(3).id)
     assert "parent" == lab.get(result)
     assert [0, 2, 4] == [lab.get(child) for child in result.children]
 
@@ -145,16 +145,16 @@ def test_children_are_known(lab: Lab) -> None:
 def test_a_group_of_children_is_known(lab: Lab) -> None:
     """The children of a task may be a group."""
     chain = celery.chain(tasks.add.s(1, 1), celery.group(tasks.add.s(1), tasks.add.s(2)))
-    result = chain.apply_async()
+    result: Any = chain.apply_async()
     assert [3, 4] == lab.get(result)
-    first = lab.app.AsyncResult(result.parent.id)
+    first: Any = lab.app.AsyncResult(result.parent.id)
     eventually(lambda: bool(first.children))
     assert [[3, 4]] == [lab.get(child) for child in first.children]
 
 
 def test_a_forgotten_result_is_gone(lab: Lab) -> None:
     """After `forget` nothing is known of the task."""
-    result = tasks.add.delay(1, 1)
+    result: Any = tasks.add.delay(1, 1)
     lab.get(result)
     result.forget()
     assert "PENDING" == lab.app.AsyncResult(result.id).state
@@ -173,12 +173,12 @@ def test_a_result_exists_once_it_is_stored(lab: Lab) -> None:
 
 def test_success_is_final(lab: Lab) -> None:
     """A late state of a message that was delivered again changes nothing."""
-    result = tasks.add.delay(1, 1)
+    result: Any = tasks.add.delay(1, 1)
     lab.get(result)
     late = {"STARTED": {}, "RETRY": ValueError("late"), "FAILURE": ValueError("late"), "PENDING": 1}
     for state, value in late.items():
         lab.app.backend.store_result(result.id, value, state)
-    again = lab.app.AsyncResult(result.id)
+    again: Any = lab.app.AsyncResult(result.id)
     assert ("SUCCESS", 2) == (again.state, again.result)
 
 

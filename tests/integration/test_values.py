@@ -28,7 +28,7 @@ def test_a_value_comes_back_from_the_database(
     database_lab: Lab, name: str, serializer: str
 ) -> None:
     """A row gives back what the serializer made of the value; Celery's own failure if nothing."""
-    result = tasks.VALUE_TASKS[serializer].delay(name)
+    result: Any = tasks.VALUE_TASKS[serializer].delay(name)
     # By the app's own backend, whose serializer is json: the row says how to read it.
     read = database_lab.app.AsyncResult(result.id)
     try:
@@ -49,7 +49,7 @@ def test_every_value_comes_back_by_default(lab: Lab) -> None:
     """A cache gives back the objects themselves, any other backend what json makes of them."""
     beyond_json = () if lab.combination.keeps_objects else ("set", "complex")
     names = [name for name in VALUES if name not in beyond_json]
-    results = {name: tasks.value_of.delay(name) for name in names}
+    results: Any = {name: tasks.value_of.delay(name) for name in names}
     actual = {name: lab.get(result) for name, result in results.items()}
     if lab.combination.keeps_objects:
         expected = VALUES

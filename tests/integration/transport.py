@@ -18,7 +18,8 @@ from kombu.utils.json import dumps
 class Channel(filesystem.Channel):
     """A channel that renames a message into its place."""
 
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
+    # The stubs of base and subclass disagree about the name of the second argument.
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         name = f"{time.monotonic_ns()}_{uuid4()}.{queue}.msg"
         hidden = Path(self.data_folder_out) / f"{name}.partial"
         hidden.write_text(dumps(payload))
