@@ -12,7 +12,7 @@ from django.db import connections, router, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from ..records import ChordPart, ChordProgress, ChordRecord, Contents
+from ..records import ChordPart, ChordProgress, ChordRecord, Contents, leaf_ids
 from .columns import require_length
 
 if TYPE_CHECKING:
@@ -55,10 +55,13 @@ class DatabaseChords:
             if counter is None:
                 return False
             known = counter.count if counter.size is None else counter.size
-            size = (known if size is None else size) + len(added)
+            results = [*json.loads(counter.sub_tasks), *added]
+            size = known if size is None else size
+            # What a header task added before Celery said the size is not part of that.
+            size = max(size + len(added), len(set(leaf_ids(results))))
             counter.count = max(0, counter.count + size - known)
             counter.size = size
-            counter.sub_tasks = _dumps([*json.loads(counter.sub_tasks), *added])
+            counter.sub_tasks = _dumps(results)
             counter.save(using=self.using, update_fields=["count", "size", "sub_tasks"])
         return True
 
