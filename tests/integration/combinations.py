@@ -137,7 +137,8 @@ def make_app(combination: Combination, **options: Any) -> Celery:
         task_default_queue=combination.queue,
         control_exchange=combination.queue,
         event_exchange=f"{combination.queue}_events",
-        worker_prefetch_multiplier=1,
+        # No limit: near one, Kombu now and then forgets to ask Redis for the next message.
+        worker_prefetch_multiplier=0,
         beat_schedule=BEAT_SCHEDULE,
         **broker_settings(combination),
     )

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from celery import chord, group
@@ -108,6 +109,26 @@ def test_local_memory_counts_chords() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(part, ids * 2))
     assert ["chord"] == sent
+
+
+def test_a_task_added_before_the_size_is_known_counts(
+    eager_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery says the size with the last header task, when the first may have added another."""
+    backend = eager_app.backend
+    key = uuid4().hex
+    first, second, added = (eager_app.AsyncResult(f"{key}-{name}") for name in ("1", "2", "more"))
+    backend.apply_chord((key, [first, second]), None)
+    backend.add_to_chord(key, added)
+    backend.set_chord_size(key, 2)
+    sent: list[Any] = []
+    monkeypatch.setattr(backend, "_send_body", lambda _body, progress: sent.append(progress))
+    left = []
+    for one in (first, second, added):
+        request = Context(id=one.id, group=key, chord=tasks.total.s())
+        backend.on_chord_part_return(request, "SUCCESS", 1)
+        left.append(len(sent))
+    assert [0, 0, 1] == left
 
 
 def test_a_backend_can_be_pickled(own_lab: Lab) -> None:
