@@ -7,6 +7,7 @@ set up, which is the first thing that it does here.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if not apps.ready:
 
 from celery import Celery, states
 from django.conf import settings
+from django.core.cache import caches
 
 from django_celery_results import hookimpl
 from django_celery_results.models import TaskResult
@@ -61,6 +63,9 @@ def _call(
     arguments: tuple[Any, ...],
 ) -> None:
     random.seed(number)
+    if prefix := os.environ.get("RESULTS_CACHE_PREFIX"):
+        for alias in ("redis", "memcached"):
+            caches[alias].key_prefix = prefix
     barrier.wait(PATIENCE)
     try:
         answers.put((function(number, *arguments), ""))

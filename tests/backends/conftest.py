@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 import pytest
 from celery import Celery
@@ -10,6 +11,7 @@ from celery.app.task import Context
 from django.core.cache import caches
 
 from django_celery_results.backends import ResultBackend
+from tests import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,38 +51,47 @@ def make_backend() -> MakeBackend:
 
 
 @pytest.fixture
-def use_plugins(settings: Settings) -> UsePlugins:
+def use_plugins(request: pytest.FixtureRequest) -> UsePlugins:
     """Sets plugins and options for the rest of the test."""
+    django_settings: Settings = request.getfixturevalue("settings")
 
     def use(*plugins: object, **options: Any) -> None:
-        settings.DJANGO_CELERY_RESULTS = {"PLUGINS": list(plugins), **options}
+        django_settings.DJANGO_CELERY_RESULTS = {"PLUGINS": list(plugins), **options}
 
     return use
 
 
+CACHE_SERVICES = ("redis", "memcached")
+
+
 def _aliases(database: pytest.MarkDecorator, *others: str) -> list[Any]:
-    services = [
-        pytest.param(alias, marks=pytest.mark.service(alias)) for alias in ("redis", "memcached")
-    ]
+    services = [pytest.param(alias, marks=pytest.mark.service(alias)) for alias in CACHE_SERVICES]
     return [*others, *services, pytest.param("database", marks=database)]
 
 
-def _emptied(alias: str) -> Iterator[str]:
+def _emptied(alias: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    if alias in CACHE_SERVICES:
+        # Their clear() empties the whole server, which other runs may be using.
+        prefix = f"{settings.RUN_NAME}-{uuid4().hex}"
+        monkeypatch.setattr(caches[alias], "key_prefix", prefix)
+        monkeypatch.setenv("RESULTS_CACHE_PREFIX", prefix)
+        yield alias
+        return
     caches[alias].clear()
     yield alias
     caches[alias].clear()
 
 
 @pytest.fixture(params=_aliases(pytest.mark.django_db, "default"))
-def results_cache(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each cache alias in turn, empty before and after."""
-    yield from _emptied(request.param)
+def results_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each cache alias in turn, with nothing in it."""
+    yield from _emptied(request.param, monkeypatch)
 
 
 @pytest.fixture(params=_aliases(pytest.mark.django_db(transaction=True)))
-def shared_cache(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each cache that several processes share, empty before and after."""
-    yield from _emptied(request.param)
+def shared_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each cache that several processes share, with nothing in it."""
+    yield from _emptied(request.param, monkeypatch)
 
 
 def request_of(task_id: str = "t1", **attributes: Any) -> Context:

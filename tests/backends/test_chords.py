@@ -14,6 +14,7 @@ from django.core.cache import caches
 
 from django_celery_results.exceptions import HookError
 from django_celery_results.models import ChordCounter, TaskResult
+from django_celery_results.records import ChordPart, ChordProgress
 
 from .conftest import request_of
 
@@ -318,3 +319,22 @@ def test_a_result_that_comes_late_is_waited_for(
     monkeypatch.setattr("time.sleep", lambda _seconds: chord.backend.mark_as_done("a", 1))
     chord.done("b", 2)
     assert [[1, 2]] == chord.sent
+
+
+def test_a_result_that_is_not_final_is_no_value(chord: Chord) -> None:
+    """The task was sent again, say."""
+    chord.start("a", "b")
+    chord.done("a", 1)
+    chord.backend.forget("a")
+    chord.backend.mark_as_started("a")
+    chord.done("b", 2)
+    assert "Dependency a has no result any more" in body_error(chord)
+
+
+def test_a_storages_part_need_not_bring_contents(chord: Chord) -> None:
+    """Then nothing is known but how the task ended."""
+    part = ChordPart(group_id="c1", task_id="a", status=states.FAILURE)
+    header = [[["a", None], None]]
+    progress = ChordProgress(group_id="c1", waiting=0, claimed=True, results=header, parts=[part])
+    chord.backend._send_body(chord.body, progress)
+    assert "Dependency a raised None" == body_error(chord)

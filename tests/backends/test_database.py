@@ -762,3 +762,13 @@ def test_one_backend_reads_in_many_threads(backend: Any) -> None:
     for thread in threads:
         thread.join()
     assert sorted([*range(20)] * 4) == sorted(read)
+
+
+@COMMITTED
+def test_the_connection_that_failed_is_looked_at(backend: Any) -> None:
+    """And works again, whatever it was."""
+    connection.ensure_connection()
+    connection.errors_occurred = True
+    assert backend.exception_safe_to_retry(OperationalError("deadlock"))
+    assert states.PENDING == backend.get_state("t1")
+    assert not connection.errors_occurred

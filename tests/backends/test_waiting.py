@@ -179,3 +179,9 @@ def test_an_id_that_the_database_takes_for_another(
     monkeypatch.setattr(backend, "_load", lambda _ids: [stored])
     with pytest.raises(CeleryTimeoutError):
         list(backend.get_many(["A"], timeout=0.02))
+
+
+def test_what_is_under_way_is_not_yielded(backend: Any) -> None:
+    """Only final states are, unless said otherwise."""
+    backend.mark_as_started("t1")
+    assert [] == list(backend.get_many(["t1"], max_iterations=1))
