@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import celery
 import pytest
 from celery import chain, chord, group
 from celery.exceptions import ChordError
@@ -14,6 +15,11 @@ from tests.integration.tasks import add, echo, fail, nap, new_errback, old_errba
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Lab
+
+since_57 = pytest.mark.skipif(
+    celery.VERSION < (5, 7),
+    reason="Celery 5.5 leaves these pending for ever, over its own Redis backend too",
+)
 
 
 def test_a_failed_header_task_fails_the_body(lab: Lab) -> None:
@@ -66,6 +72,7 @@ def test_a_header_task_replaced_by_a_failing_one_fails_the_body(lab: Lab) -> Non
     assert "raised ValueError('wrong')" in str(error)
 
 
+@since_57
 def test_a_failed_header_fails_what_follows_the_body(lab: Lab) -> None:
     """The tasks that would come after the body have the error too."""
     result: Any = chord([fail.s(), echo.s(1)], total.s() | add.s(1)).apply_async()
@@ -109,6 +116,7 @@ def test_link_error_of_a_chord_is_told(lab: Lab) -> None:
     assert [result.id] == lab.notes(settle=0.2)
 
 
+@since_57
 def test_errbacks_of_a_body_that_is_a_group_are_told(lab: Lab) -> None:
     """Each task of the body fails, and each has its errback."""
     body = group(
