@@ -70,8 +70,9 @@ def calls() -> tuple[Callable[[], object], Callable[[], object]]:
     """Return one store's hook calls, through the manager and directly."""
     hooks = Hooks("nothing")
     task = TaskRecord(task_id="id", status="SUCCESS", result={"value": 42}, meta={"children": []})
-    values = values_of(task)
-    stored = stored_task(task, codec.encode(values=values, serializer="json", codings=[]), None)
+    values = values_of(task, extended=True)
+    contents = codec.encode(values=values, serializer="json", codings=[])
+    stored = stored_task(task, contents, None, extended=True)
 
     def through_hooks() -> None:
         hooks.call("before_store", task=task)

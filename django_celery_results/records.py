@@ -49,8 +49,8 @@ class TaskFacts:
 
     task_id: str
     status: str
-    #: Name of the task, known with ``result_extended`` only, as are all that follow
-    #: down to ``stamps``.
+    #: Name of the task. Plugins always see it, as they do all that follow down to
+    #: ``stamps``; with ``result_extended`` alone are they stored.
     name: str | None = None
     worker: str | None = None
     periodic_task_name: str | None = None
@@ -85,6 +85,8 @@ class TaskRecord(TaskFacts):
     traceback: str | None = None
     #: Children, and what the task put into ``request.meta``.
     meta: Mapping[str, Any] | None = None
+    #: As the message carries them, for the most part reprs; stored with
+    #: ``result_extended`` alone.
     args: Any = None
     kwargs: Any = None
 

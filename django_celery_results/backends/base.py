@@ -44,9 +44,9 @@ from .chords import ChordMixin
 from .location import BackendURL, without_secrets
 from .retrying import RetryingMixin
 from .translation import (
-    extended_facts,
     pending_meta,
     reduced,
+    request_facts,
     stored_task,
     task_meta,
     task_record,
@@ -173,7 +173,9 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
                 f"A before_store hook changed the id of task {task_id!r} to "
                 f"{task.task_id!r}; every attribute may be set but the id"
             )
-        stored = stored_task(task, self._encode_task(task), self._retention(task))
+        extended = bool(self.app.conf.find_value_for_key("extended", "result"))
+        contents = self._encode_task(task, extended)
+        stored = stored_task(task, contents, self._retention(task), extended=extended)
         written = self.hooks.ask("store_task", storage=self.storage, task=stored)
         self.hooks.observe("after_store", task=task, stored=stored, written=written)
         return result
@@ -186,8 +188,7 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
         traceback: str | None,
         request: Context | None,
     ) -> TaskRecord:
-        extended = extended_facts(self.app, request)
-        args, kwargs = self.request_arguments(request) if extended else (None, None)
+        args, kwargs = self.request_arguments(request)
         return TaskRecord(
             task_id=bytes_to_str(task_id),
             status=status,
@@ -196,10 +197,8 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
             meta=self._request_meta(request),
             args=args,
             kwargs=kwargs,
-            group_id=getattr(request, "group", None),
-            parent_id=getattr(request, "parent_id", None),
             date_done=self.app.now() if status in states.READY_STATES else None,
-            **extended,
+            **request_facts(request),
         )
 
     def request_arguments(self, request: Context | None) -> tuple[Any, Any]:
@@ -223,11 +222,11 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
             own = {}
         return {**own, "children": self.current_task_children(request)}
 
-    def _encode_task(self, task: TaskRecord) -> Contents:
+    def _encode_task(self, task: TaskRecord, extended: bool) -> Contents:
         try:
-            return self._encode_values(values_of(task))
+            return self._encode_values(values_of(task, extended=extended))
         except EncodeError:
-            return self._encode_values(values_of(reduced(task)))
+            return self._encode_values(values_of(reduced(task), extended=extended))
 
     def _encode_values(self, values: Mapping[str, Any]) -> Contents:
         contents = self.hooks.ask(

@@ -110,8 +110,8 @@ def require_length(model: type[models.Model], column: str, value: str) -> None:
     if len(value) > limit:
         raise IdTooLong(
             f"{column} has {len(value)} characters and the column holds {limit}: "
-            f"{shorten(value, 80)!r}. Use shorter ids, or raise "
-            "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH, run makemigrations and migrate"
+            f"{shorten(value, 80)!r}. Use shorter ids; a longer column needs "
+            "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH raised and the column altered to match"
         )
 
 

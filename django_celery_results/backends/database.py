@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from django.apps import apps
@@ -93,6 +94,12 @@ class DatabaseStorage:
         manager: Any = model._default_manager
         return manager.db_manager(self.alias) if self.alias else manager
 
+    @cached_property
+    def rows(self) -> models.QuerySet[TaskResult, dict[str, Any]]:
+        """All rows by their columns. Made once: resolving the names costs as much as a query."""
+        rows: models.QuerySet[TaskResult, dict[str, Any]] = self.tasks().order_by().values(*COLUMNS)
+        return rows
+
     @property
     def chords(self) -> DatabaseChords:
         """The chords under way, on the same database."""
@@ -135,7 +142,7 @@ class DatabaseStoragePlugin:
         manager = storage.tasks()
         alias = storage.write_alias() if primary else manager.db
         size = connections[alias].features.max_query_params or len(task_ids) or 1
-        rows = manager.using(alias).order_by().values(*COLUMNS)
+        rows = storage.rows.using(alias)
         return [
             stored_task(row)
             for start in range(0, len(task_ids), size)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, router, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from ..records import ChordPart, ChordProgress, ChordRecord, Contents, leaf_ids
@@ -150,6 +150,16 @@ class DatabaseChords:
         deleted = 0
         while chunk := list(old[:EXPIRE_CHUNK]):
             deleted += int(counters.filter(pk__in=chunk).delete()[0])
+        return deleted + self._expire_orphans(before)
+
+    def _expire_orphans(self, before: datetime) -> int:
+        """Delete parts whose counter a worker of 2.6, which knows no parts, has deleted."""
+        parts = apps.get_model("django_celery_results", "ChordPart").objects.using(self.using)
+        counters = self.counters.objects.filter(pk=OuterRef("counter_id"))
+        orphans = parts.filter(~Exists(counters), date_created__lt=before)
+        deleted = 0
+        while chunk := list(orphans.values_list("pk", flat=True)[:EXPIRE_CHUNK]):
+            deleted += int(parts.filter(pk__in=chunk).delete()[0])
         return deleted
 
 

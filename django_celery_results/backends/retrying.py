@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from celery.backends.base import Backend
 from celery.utils.time import get_exponential_backoff_interval
 
+from ..exceptions import ResultsError, StorageError
+
 if TYPE_CHECKING:
     from ..hooks import Hooks
 
@@ -30,7 +32,9 @@ class RetryingMixin(Backend):
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
         """Return whether the storage says that the call that raised ``exc`` may be repeated."""
-        return bool(self.hooks.call("can_retry", storage=self.storage, error=exc))
+        # An answer of ours about what is stored or installed is the same at every try.
+        is_final = isinstance(exc, ResultsError) and not isinstance(exc, StorageError)
+        return not is_final and bool(self.hooks.call("can_retry", storage=self.storage, error=exc))
 
     def _persist(self, hook: str, **arguments: Any) -> Any:
         """Call a hook of the storage, with Celery's settings for retries."""

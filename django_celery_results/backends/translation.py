@@ -12,24 +12,34 @@ from kombu.utils.encoding import safe_repr
 from ..records import Contents, Retention, StoredTask, TaskFacts, TaskRecord
 
 if TYPE_CHECKING:
-    from celery import Celery
     from celery.app.task import Context
 
-__all__ = ["extended_facts", "pending_meta", "reduced", "stored_task", "task_meta", "task_record"]
+__all__ = [
+    "pending_meta",
+    "reduced",
+    "request_facts",
+    "stored_task",
+    "task_meta",
+    "task_record",
+    "values_of",
+]
 
 FACTS = tuple(one.name for one in fields(TaskFacts))
+#: What is stored with ``result_extended`` only.
+EXTENDED_FACTS = frozenset({"name", "worker", "periodic_task_name", "retries", "queue", "stamps"})
+EXTENDED_VALUES = frozenset({"args", "kwargs"})
 #: The fields of a TaskRecord that are encoded.
 VALUES = tuple(one.name for one in fields(TaskRecord) if one.name not in FACTS)
 
 
-def extended_facts(app: Celery, request: Context | None) -> dict[str, Any]:
-    """Return what ``result_extended`` adds to a record; nothing when it is off."""
-    if request is None or not app.conf.find_value_for_key("extended", "result"):
-        return {}
+def request_facts(request: Context | None) -> dict[str, Any]:
+    """Return the facts that a task's request says; ``None`` for each that it does not."""
     delivery = getattr(request, "delivery_info", None) or {}
     stamped = getattr(request, "stamped_headers", None) or ()
     stamps = getattr(request, "stamps", None) or {}
     return {
+        "group_id": getattr(request, "group", None),
+        "parent_id": getattr(request, "parent_id", None),
         "name": getattr(request, "task", None),
         "worker": getattr(request, "hostname", None),
         "periodic_task_name": getattr(request, "periodic_task_name", None),
@@ -72,9 +82,11 @@ def pending_meta(task_id: str) -> dict[str, Any]:
     return task_meta(TaskRecord(task_id=task_id, status=states.PENDING))
 
 
-def stored_task(task: TaskRecord, contents: Contents, retention: Retention | None) -> StoredTask:
+def stored_task(
+    task: TaskRecord, contents: Contents, retention: Retention | None, *, extended: bool
+) -> StoredTask:
     """Return ``task`` as a storage gets it: its facts, and contents instead of values."""
-    facts = {name: getattr(task, name) for name in FACTS}
+    facts = {name: _kept(task, name, extended or name not in EXTENDED_FACTS) for name in FACTS}
     return StoredTask(**facts, contents=contents, retention=retention)
 
 
@@ -84,9 +96,13 @@ def task_record(stored: StoredTask, values: Mapping[str, Any]) -> TaskRecord:
     return TaskRecord(**facts, **{name: values[name] for name in VALUES if name in values})
 
 
-def values_of(task: TaskRecord) -> dict[str, Any]:
+def values_of(task: TaskRecord, *, extended: bool) -> dict[str, Any]:
     """Return what is to be encoded of ``task``, by field name."""
-    return {name: getattr(task, name) for name in VALUES}
+    return {name: _kept(task, name, extended or name not in EXTENDED_VALUES) for name in VALUES}
+
+
+def _kept(task: TaskRecord, name: str, kept: bool) -> Any:
+    return getattr(task, name) if kept else None
 
 
 def reduced(task: TaskRecord) -> TaskRecord:

@@ -235,8 +235,25 @@ def test_before_store_amends_what_is_stored(
 ) -> None:
     """Redaction, say."""
     use_plugins(amending(result="***", worker="w"))
-    make_backend().mark_as_done("t1", "secret")
+    make_backend(result_extended=True).mark_as_done("t1", "secret")
     assert ('"***"', "w") == (row().result, row().worker)
+
+
+def test_plugins_see_the_name_that_is_not_stored(
+    make_backend: MakeBackend, use_plugins: UsePlugins
+) -> None:
+    """A rule by the task's name works whatever result_extended says."""
+
+    class Naming:
+        @hookimpl
+        def before_store(self, task: TaskRecord) -> None:
+            task.result = f"of {task.name}{task.args}"
+
+    use_plugins(Naming)
+    backend = make_backend("django-db", result_extended=False)
+    backend.store_result("t1", 1, states.SUCCESS, request=request_of(task="add", argsrepr="(1,)"))
+    row = TaskResult.objects.get(task_id="t1")
+    assert ('"of add(1,)"', None, None) == (row.result, row.task_name, row.task_args)
 
 
 def test_before_store_may_not_change_the_id(

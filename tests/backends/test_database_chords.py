@@ -198,6 +198,16 @@ def test_chords_that_were_given_up_expire(
     assert ("c1", 0) == (ChordCounter.objects.get().group_id, PartModel.objects.count())
 
 
+def test_parts_that_a_worker_of_2_6_left_behind_expire(chords: DatabaseChords) -> None:
+    """It deletes a counter and knows nothing of its parts."""
+    start(chords, "a", "b")
+    returned(chords, "a")
+    ChordCounter.objects.filter(group_id="c1")._raw_delete("default")
+    PartModel.objects.update(date_created=datetime.now(timezone.utc) - timedelta(hours=2))
+    assert 1 == chords.expire(datetime.now(timezone.utc) - timedelta(hours=1))
+    assert 0 == PartModel.objects.count()
+
+
 # -- Several processes ---------------------------------------------------------------
 
 

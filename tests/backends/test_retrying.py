@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from django_celery_results import hookimpl
+from django_celery_results.exceptions import HookError, ResultUnreadable, StorageError
 
 if TYPE_CHECKING:
     from .conftest import MakeBackend, UsePlugins
@@ -102,3 +103,20 @@ def test_a_storage_that_does_not_say_is_not_asked_again(
     """No answer is no."""
     backend, _ = flaky(make_backend, use_plugins, 0)
     assert not backend.exception_safe_to_retry(ValueError())
+
+
+class Generous(Flaky):
+    """One that would try anything again."""
+
+    @hookimpl
+    def can_retry(self) -> bool:
+        """Whatever it was."""
+        return True
+
+
+def test_an_answer_of_our_own_is_final(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+    """An unreadable row stays unreadable: a storage is asked about its own errors alone."""
+    use_plugins(Generous(0))
+    backend = make_backend("django-results+flaky://")
+    errors = [ResultUnreadable("corrupt"), HookError("no answer"), StorageError("no lock")]
+    assert [False, False, True] == [backend.exception_safe_to_retry(error) for error in errors]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from celery import Celery, states
+from celery import states
 
 from django_celery_results.backends.translation import (
-    extended_facts,
     pending_meta,
     reduced,
+    request_facts,
     stored_task,
     task_meta,
     task_record,
@@ -23,23 +23,17 @@ from .conftest import request_of
 CONTENTS = Contents(fields={}, content_type="text/x", content_encoding="utf-8")
 
 
-@pytest.fixture
-def app() -> Celery:
-    """An app that wants all that is known."""
-    app = Celery("tests", set_as_current=False)
-    app.conf.result_extended = True
-    return app
-
-
 def task(**values: Any) -> TaskRecord:
     """Return a record."""
     return TaskRecord(**{"task_id": "t1", "status": states.SUCCESS, **values})
 
 
-def test_extended_facts_are_those_of_the_request(app: Celery) -> None:
+def test_facts_are_those_of_the_request() -> None:
     """As Celery's own backends keep them."""
     request = request_of(
         task="add",
+        group="g1",
+        parent_id="p1",
         hostname="w1",
         periodic_task_name="nightly",
         retries=2,
@@ -48,6 +42,8 @@ def test_extended_facts_are_those_of_the_request(app: Celery) -> None:
         stamps={"tenant": 7, "other": 8},
     )
     expected = {
+        "group_id": "g1",
+        "parent_id": "p1",
         "name": "add",
         "worker": "w1",
         "periodic_task_name": "nightly",
@@ -55,24 +51,27 @@ def test_extended_facts_are_those_of_the_request(app: Celery) -> None:
         "queue": "queue",
         "stamps": {"tenant": 7},
     }
-    assert expected == extended_facts(app, request)
+    assert expected == request_facts(request)
 
 
-def test_a_bare_request_has_no_facts(app: Celery) -> None:
+def test_a_bare_request_has_no_facts() -> None:
     """Nothing is invented."""
-    facts = extended_facts(app, request_of())
+    facts = request_facts(request_of())
     assert (None, None, None) == (facts["name"], facts["queue"], facts["stamps"])
 
 
-def test_no_request_has_no_facts(app: Celery) -> None:
+def test_no_request_has_no_facts() -> None:
     """A result that was stored by hand."""
-    assert {} == extended_facts(app, None)
+    assert {None} == set(request_facts(None).values())
 
 
-def test_facts_are_asked_for(app: Celery) -> None:
-    """By result_extended."""
-    app.conf.result_extended = False
-    assert {} == extended_facts(app, request_of(task="add"))
+def test_extended_facts_and_values_are_kept_only_when_asked_for() -> None:
+    """Without result_extended a storage never sees them."""
+    one = task(name="add", worker="w1", group_id="g1", args="(1,)", result=3)
+    stored = stored_task(one, CONTENTS, None, extended=False)
+    values = values_of(one, extended=False)
+    assert (None, None, "g1") == (stored.name, stored.worker, stored.group_id)
+    assert (None, None, 3) == (values["args"], values["kwargs"], values["result"])
 
 
 @pytest.mark.parametrize("name", ["task_id", "status", "result", "traceback", "date_done", "args"])
@@ -105,7 +104,8 @@ def test_pending_is_a_meta_too() -> None:
 def test_a_record_comes_back() -> None:
     """Its facts through the storage, its values through the codec."""
     record = task(result=1, args="(1,)", name="add", retries=2)
-    assert record == task_record(stored_task(record, CONTENTS, None), values_of(record))
+    stored = stored_task(record, CONTENTS, None, extended=True)
+    assert record == task_record(stored, values_of(record, extended=True))
 
 
 def test_reduced_arguments_are_reprs() -> None:
