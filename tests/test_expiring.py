@@ -207,6 +207,7 @@ def test_expiry_works_where_writes_go() -> None:
     assert (2, 0) == (len(ids()), len(ids(TaskResult.objects.using("secondary"))))
 
 
+@pytest.mark.races
 @COMMITTED
 def test_two_cleaners_share_the_work() -> None:
     """Nothing is counted twice where rows can be locked.

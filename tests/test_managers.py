@@ -317,6 +317,7 @@ def test_a_race_hidden_by_the_callers_snapshot(race: list[str], rival: str) -> N
         connection.close()
 
 
+@pytest.mark.races
 @COMMITTED
 def test_many_writers_of_one_id_at_once() -> None:
     """Eight processes, every state in any order: one SUCCESS, and it is the one that stays."""

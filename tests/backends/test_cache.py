@@ -488,6 +488,7 @@ def test_what_may_be_tried_again(
 # -- Several processes ---------------------------------------------------------------
 
 
+@pytest.mark.races
 def test_many_writers_of_one_id_at_once(make_backend: MakeBackend, shared_cache: str) -> None:
     """Eight processes, every state in any order: one SUCCESS, and it is the one that stays."""
     url, rounds = f"django-cache://{shared_cache}", 8

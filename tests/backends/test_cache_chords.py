@@ -181,6 +181,7 @@ def test_shared_caches_count_by_themselves(alias: str, counts: bool) -> None:
 # -- Several processes ---------------------------------------------------------------
 
 
+@pytest.mark.races
 def test_parts_returned_by_four_processes_at_once(shared_cache: str) -> None:
     """Each part by each process, twice: one claim."""
     ids = [f"t{one}" for one in range(15)]
@@ -188,6 +189,7 @@ def test_parts_returned_by_four_processes_at_once(shared_cache: str) -> None:
     assert 1 == sum(at_once(4, return_parts, f"django-cache://{shared_cache}", "c1", ids))
 
 
+@pytest.mark.races
 def test_a_chord_applied_by_four_processes_at_once(shared_cache: str) -> None:
     """It is one chord."""
     at_once(4, apply_chord, f"django-cache://{shared_cache}", "c1", ["a", "b"])
@@ -195,6 +197,7 @@ def test_a_chord_applied_by_four_processes_at_once(shared_cache: str) -> None:
     assert [False, True] == [returned(chords, one).claimed for one in "ab"]
 
 
+@pytest.mark.races
 def test_parts_added_by_four_processes_at_once(shared_cache: str) -> None:
     """None is lost."""
     start(chords_in(shared_cache), "a")

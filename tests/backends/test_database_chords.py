@@ -211,6 +211,7 @@ def test_parts_that_a_worker_of_2_6_left_behind_expire(chords: DatabaseChords) -
 # -- Several processes ---------------------------------------------------------------
 
 
+@pytest.mark.races
 @COMMITTED
 def test_parts_returned_by_four_processes_at_once(chords: DatabaseChords) -> None:
     """Each part by each process, twice: one claim."""
@@ -220,6 +221,7 @@ def test_parts_returned_by_four_processes_at_once(chords: DatabaseChords) -> Non
     assert 15 == PartModel.objects.count()
 
 
+@pytest.mark.races
 @COMMITTED
 def test_a_chord_applied_by_four_processes_at_once() -> None:
     """It is one chord."""
@@ -227,6 +229,7 @@ def test_a_chord_applied_by_four_processes_at_once() -> None:
     assert 2 == ChordCounter.objects.get().count
 
 
+@pytest.mark.races
 @COMMITTED
 def test_parts_added_by_four_processes_at_once(chords: DatabaseChords) -> None:
     """None is lost."""
