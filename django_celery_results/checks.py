@@ -90,8 +90,8 @@ def check_backend(**kwargs: Any) -> list[CheckMessage]:
     try:
         address = BackendURL.parse(rest if generic == GENERIC_SCHEME else url)
         if address.scheme in BUILT_IN_STORAGES:
-            _open(address)
-        elif generic == GENERIC_SCHEME:
+            return [*_suitable_cache(_open(address))]
+        if generic == GENERIC_SCHEME:
             # That there is one. To open it may mean to connect to something.
             Hooks(address.scheme)
     except ResultsError as error:
@@ -104,7 +104,7 @@ GENERIC_SCHEME = "django-results"
 BUILT_IN_STORAGES = frozenset({"django-db", "django-cache"})
 
 
-def _open(address: BackendURL) -> None:
+def _open(address: BackendURL) -> Any:
     options = dict(address.options)
     if serializer := options.pop("serializer", None):
         require_serializer(serializer)
@@ -117,7 +117,37 @@ def _open(address: BackendURL) -> None:
         options=options,
         parameters={"default_alias": cache} if is_cache and cache else {},
     )
-    Hooks(address.scheme).ask("open_storage", location=location)
+    return Hooks(address.scheme).ask("open_storage", location=location)
+
+
+def _suitable_cache(storage: Any) -> Iterator[CheckMessage]:
+    """Yield a warning for a cache that loses results by its nature or by its default."""
+    # Imported here: it brings all of Celery's backend, which no django.setup() should wait for.
+    from .backends.cache import CacheStorage
+
+    if not isinstance(storage, CacheStorage):
+        return
+    alias = storage.alias
+    options = results_settings.raw("CACHES")[alias]
+    kind = options["BACKEND"].rpartition(".")[2]
+    if kind in {"LocMemCache", "DummyCache"}:
+        yield checks.Warning(
+            f"The result backend keeps results in the cache {alias!r}, a {kind}: what a worker "
+            "stores there, no other process sees.",
+            hint="Use a cache that processes share, such as Redis or Memcached.",
+            id=f"{PREFIX}.W003",
+        )
+    elif kind in {"DatabaseCache", "FileBasedCache"} and not _says_max_entries(options):
+        yield checks.Warning(
+            f"The result backend keeps results in the cache {alias!r}, a {kind}, which deletes "
+            "entries that have not expired when it has more than 300 of them.",
+            hint="Set MAX_ENTRIES in the cache's OPTIONS to more results than are ever kept.",
+            id=f"{PREFIX}.W004",
+        )
+
+
+def _says_max_entries(options: Mapping[str, Any]) -> bool:
+    return "MAX_ENTRIES" in {**options, **options.get("OPTIONS", {})}
 
 
 # -- The keys of DJANGO_CELERY_RESULTS -----------------------------------------------

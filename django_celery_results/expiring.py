@@ -29,9 +29,9 @@ class ExpiringManager(models.Manager[_M]):
         """Yield a queryset, on the write database, for each way in which a row expires.
 
         ``expires`` is the age in seconds (or a timedelta) that results may reach;
-        ``None`` or 0 means that age alone expires nothing.
+        ``None`` means that age alone expires nothing.
         """
-        if expires:
+        if expires is not None:
             yield self.using(self.write_alias()).filter(date_done__lt=moment_ago(expires))
 
     def get_all_expired(self, expires: float | timedelta) -> models.QuerySet[_M]:

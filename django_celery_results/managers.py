@@ -251,7 +251,7 @@ class TaskResultManager(ResultManager["TaskResult"]):
         """
         rows = self.using(self.write_alias())
         yield rows.filter(date_expires__lte=now())
-        if expires:
+        if expires is not None:
             yield rows.filter(self._kept_too_long(expires))
 
     def _kept_too_long(self, expires: float | timedelta) -> Q:

@@ -167,6 +167,7 @@ def test_a_backend_that_cannot_be_opened_is_e013(settings: dict[str, Any], wrong
         "django-db",
         "django-db://secondary",
         "django-cache://redis?serializer=json",
+        "django-cache://database",
         "django-results+django-db://",
         "redis://nowhere",
         None,
@@ -183,6 +184,28 @@ def test_a_backend_is_not_opened_while_plugins_fail() -> None:
     options = {"PLUGINS": ["no.such.module"]}
     with override_settings(CELERY_RESULT_BACKEND="django-db", DJANGO_CELERY_RESULTS=options):
         assert [] == check_backend()
+
+
+@pytest.mark.parametrize("kind", ["locmem.LocMemCache", "dummy.DummyCache"])
+def test_a_cache_that_processes_do_not_share_is_w003(kind: str) -> None:
+    """What a worker stores there, the site never sees."""
+    caches = {"default": {"BACKEND": f"django.core.cache.backends.{kind}"}}
+    with override_settings(CACHES=caches, CELERY_RESULT_BACKEND="django-cache"):
+        (message,) = check_backend()
+    assert ["W003"] == ids([message])
+    assert "'default'" in message.msg
+
+
+@pytest.mark.parametrize("kind", ["db.DatabaseCache", "filebased.FileBasedCache"])
+def test_a_cache_that_keeps_few_entries_is_w004(kind: str) -> None:
+    """Django's default of 300 entries deletes results that have not expired."""
+    cache = {"BACKEND": f"django.core.cache.backends.{kind}", "LOCATION": "results"}
+    with override_settings(CACHES={"default": cache}, CELERY_RESULT_BACKEND="django-cache"):
+        (message,) = check_backend()
+    cache["MAX_ENTRIES"] = "100000"
+    with override_settings(CACHES={"default": cache}, CELERY_RESULT_BACKEND="django-cache"):
+        assert [] == check_backend()
+    assert ["W004"] == ids([message])
 
 
 def test_an_unknown_key_is_w001_with_the_closest_valid_one() -> None:

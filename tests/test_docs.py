@@ -187,6 +187,12 @@ BASE_SETTINGS = """
 SECRET_KEY = "of a test"
 INSTALLED_APPS = ["django_celery_results"]
 CELERY_RESULT_BACKEND = "django-db"
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": "redis://127.0.0.1:6379/1",
+    },
+}
 """
 
 

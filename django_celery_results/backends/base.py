@@ -306,6 +306,8 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
                 accept=self.accept,
                 codings=self.hooks.plugins.contributions.codings,
             )
+            if not isinstance(values, Mapping):
+                raise HookError(f"the hook 'decode' has to give a mapping, not {values!r}")  # noqa: TRY301 - so that it names the record
         except Exception as error:
             unreadable = ResultUnreadable(f"The stored result of {what} cannot be read: {error}")
             # Which plugin it came out of; noted on Python 3.10 too.
