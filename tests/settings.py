@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 DATABASE = os.environ.get("RESULTS_DATABASE", "sqlite")
 SUFFIX = os.environ.get("RESULTS_SUFFIX", "local")
@@ -29,6 +30,9 @@ MEMCACHED_LOCATION = os.environ.get("MEMCACHED_LOCATION", "127.0.0.1:11211")
 
 # Files and database names of this run; two runs at once need two values of RESULTS_SUFFIX.
 RUN_NAME = f"results_{SUFFIX}".replace("-", "_").replace(".", "_")
+if len(RUN_NAME) > 45:
+    # Names of databases have at most 63 characters (PostgreSQL), this one's is followed by more.
+    RUN_NAME = f"{RUN_NAME[:36]}_{crc32(RUN_NAME.encode()):08x}"
 RUN_DIRECTORY = Path(tempfile.gettempdir()) / RUN_NAME
 
 
