@@ -5,21 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import celery
 import pytest
 from celery import chain, chord, group
 from celery.exceptions import ChordError
 
 from tests.integration import tasks
 from tests.integration.tasks import add, echo, fail, nap, new_errback, old_errback, total
+from tests.integration.versions import since_57
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Lab
-
-since_57 = pytest.mark.skipif(
-    celery.VERSION < (5, 7),
-    reason="Celery 5.5 leaves these pending for ever, over its own Redis backend too",
-)
 
 
 def test_a_failed_header_task_fails_the_body(lab: Lab) -> None:

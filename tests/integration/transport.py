@@ -20,10 +20,12 @@ class Channel(filesystem.Channel):
 
     # The stubs of base and subclass disagree about the name of the second argument.
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        name = f"{time.monotonic_ns()}_{uuid4()}.{queue}.msg"
-        hidden = Path(self.data_folder_out) / f"{name}.partial"
+        name = f"{time.monotonic_ns()}_{uuid4()}"
+        folder = Path(self.data_folder_out)
+        # Consumers look for the queue's name anywhere in a file's.
+        hidden = folder / f"{name}.partial"
         hidden.write_text(dumps(payload))
-        hidden.rename(hidden.with_suffix(""))
+        hidden.rename(folder / f"{name}.{queue}.msg")
 
 
 class Transport(filesystem.Transport):
