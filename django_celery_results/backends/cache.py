@@ -137,10 +137,9 @@ class CacheStoragePlugin:
     def store_task(self, storage: CacheStorage, task: StoredTask) -> bool:
         """Put the task into the cache, unless it is there as a SUCCESS already."""
         key, timeout = storage.task_key(task.task_id), _timeout(storage, task)
-        if timeout is not None and timeout <= 0:
-            storage.cache.delete(key)
-            return True
         value = _to_meta(task)
+        if timeout is not None and timeout <= 0:
+            return _drop(storage.cache, key, value)
         # The usual case, nothing there yet, takes one round trip and no lock.
         with _size_limit(key):
             return storage.cache.add(key, value, timeout) or _replace(
@@ -262,6 +261,15 @@ def _replace(cache: BaseCache, key: str, value: Mapping[str, Any], timeout: floa
             return False
         if not set_surely(cache, key, value, timeout, partial(_is_written, value)):
             raise _not_kept(key)
+    return True
+
+
+def _drop(cache: BaseCache, key: str, value: Mapping[str, Any]) -> bool:
+    """Delete what ``value`` would have replaced: it expires as soon as it is stored."""
+    with cache_lock(cache, key):
+        if _stays(cache.get(key), value):
+            return False
+        cache.delete(key)
     return True
 
 

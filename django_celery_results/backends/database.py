@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from django.apps import apps
 from django.db import InterfaceError, OperationalError, connections, models, router
+from django.db.models import Q
 from django.utils import timezone
 
 from .. import hookimpl
@@ -146,7 +147,7 @@ class DatabaseStoragePlugin:
         return [
             stored_task(row)
             for start in range(0, len(task_ids), size)
-            for row in rows.filter(task_id__in=task_ids[start : start + size])
+            for row in rows.filter(_is_one_of(task_ids[start : start + size]))
         ]
 
     @hookimpl(trylast=True)
@@ -234,6 +235,11 @@ class DatabaseStoragePlugin:
 
 
 plugin = DatabaseStoragePlugin()
+
+
+def _is_one_of(task_ids: Sequence[str]) -> Q:
+    # One id is what is asked for most, and "=" is made in less time than "IN".
+    return Q(task_id=task_ids[0]) if len(task_ids) == 1 else Q(task_id__in=task_ids)
 
 
 def _in_transaction(connection: BaseDatabaseWrapper) -> bool:

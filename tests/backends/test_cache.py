@@ -340,6 +340,20 @@ def test_a_retention_is_a_time_out(
     assert there == backend.task_result_exists("t1")
 
 
+def test_a_retention_of_zero_takes_no_success_away(
+    make_backend: MakeBackend, use_plugins: UsePlugins, results_cache: str
+) -> None:
+    """A late state that would expire at once is refused like any other."""
+    backend = make_backend(f"django-cache://{results_cache}")
+    backend.store_result("t1", 1, states.SUCCESS)
+    backend.store_result("t2", 1, states.STARTED)
+    use_plugins(Keeps())
+    late = make_backend(f"django-cache://{results_cache}")
+    for task_id in ("t1", "t2"):
+        late.store_result(task_id, 0, states.FAILURE)
+    assert [states.SUCCESS, states.PENDING] == [late.get_state(one) for one in ("t1", "t2")]
+
+
 @pytest.mark.parametrize("expires", [None, 0])
 def test_results_need_not_expire(make_backend: MakeBackend, expires: float | None) -> None:
     """None and 0 mean never."""
