@@ -1,0 +1,207 @@
+"""How rows are written inside transactions and in races, and on which connections."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import states
+from django.db import DatabaseError, connection, transaction
+
+from django_celery_results.managers import TaskResultManager, transaction_retry
+from django_celery_results.models import TaskResult
+
+from . import settings as test_settings
+from .processes import at_once, write_rows
+from .rows import COMMITTED, elsewhere, row, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.django_db
+
+
+# -- Transactions --------------------------------------------------------------------
+
+
+@COMMITTED
+@pytest.mark.parametrize("present", [False, True])
+def test_a_write_is_rolled_back_with_the_callers_transaction(present: bool) -> None:
+    """It is part of it."""
+    if present:
+        write(states.STARTED)
+    with transaction.atomic():
+        write(states.SUCCESS)
+        transaction.set_rollback(True)
+    assert not TaskResult.objects.filter(status=states.SUCCESS).exists()
+
+
+@pytest.mark.parametrize("status", [states.PENDING, states.FAILURE])
+def test_a_write_that_comes_too_late_leaves_the_callers_transaction_usable(status: str) -> None:
+    """PostgreSQL would refuse everything after the failed INSERT."""
+    write(states.SUCCESS)
+    with transaction.atomic():
+        write(status)
+        write(states.SUCCESS, "t2")
+    assert 2 == TaskResult.objects.count()
+
+
+@pytest.fixture
+def race(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Another connection inserts the row, with the state put in here, before the INSERT."""
+    insert = TaskResultManager.insert
+    rival: list[str] = []
+
+    def late_insert(self: TaskResultManager, using: str, **fields: Any) -> Any:
+        if rival:
+            status = rival.pop()
+            elsewhere(lambda: write(status, result="9"))
+        return insert(self, using, **fields)
+
+    monkeypatch.setattr(TaskResultManager, "insert", late_insert)
+    return rival
+
+
+@COMMITTED
+@pytest.mark.parametrize(
+    ("rival", "ours", "expected"),
+    [
+        (states.STARTED, states.SUCCESS, (True, states.SUCCESS)),
+        (states.SUCCESS, states.FAILURE, (False, states.SUCCESS)),
+        (states.STARTED, states.PENDING, (False, states.STARTED)),
+    ],
+)
+def test_a_race_for_a_new_id(
+    race: list[str], rival: str, ours: str, expected: tuple[bool, str]
+) -> None:
+    """The rules hold for who comes second."""
+    race.append(rival)
+    assert expected == (write(ours), row().status)
+
+
+@COMMITTED
+@pytest.mark.skipif(
+    test_settings.DATABASE == "sqlite", reason="the caller's transaction locks the whole file"
+)
+@pytest.mark.parametrize(
+    ("rival", "ours", "expected"),
+    [
+        (states.STARTED, states.SUCCESS, states.SUCCESS),
+        (states.SUCCESS, states.FAILURE, states.SUCCESS),
+        (states.STARTED, states.PENDING, states.STARTED),
+    ],
+)
+def test_a_race_inside_the_callers_transaction_does_not_break_it(
+    race: list[str], rival: str, ours: str, expected: str
+) -> None:
+    """The savepoint takes the IntegrityError."""
+    with transaction.atomic():
+        race.append(rival)
+        write(ours)
+        write(states.SUCCESS, "t2")
+    assert {"t1": expected, "t2": states.SUCCESS} == dict(
+        TaskResult.objects.values_list("task_id", "status")
+    )
+
+
+@COMMITTED
+@pytest.mark.skipif(test_settings.DATABASE != "mariadb", reason="MariaDB's own isolation")
+@pytest.mark.parametrize("rival", [states.STARTED, states.SUCCESS])
+def test_a_race_hidden_by_the_callers_snapshot(race: list[str], rival: str) -> None:
+    """Under REPEATABLE READ the row that is in the way cannot be seen."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    try:
+        with transaction.atomic():
+            assert not TaskResult.objects.exists()
+            race.append(rival)
+            write(states.PENDING)
+        assert rival == row().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.races
+@COMMITTED
+def test_many_writers_of_one_id_at_once() -> None:
+    """Eight processes, every state in any order: one SUCCESS, and it is the one that stays."""
+    rounds = 25
+    won = at_once(8, write_rows, rounds)
+    ids = [f"t{one}" for one in range(rounds)]
+    assert sorted(ids) == sorted(one for ones in won for one in ones)
+    stored = {one.task_id: (one.status, int(one.result or -1)) for one in TaskResult.objects.all()}
+    assert sorted(ids) == sorted(stored)
+    assert {states.SUCCESS} == {status for status, _ in stored.values()}
+
+
+# -- Connections ---------------------------------------------------------------------
+
+
+class Replica:
+    """A router that reads from another database than it writes to."""
+
+    def db_for_read(self, *_: Any, **hints: Any) -> str:
+        """Read here."""
+        return "secondary"
+
+    def db_for_write(self, *_: Any, **hints: Any) -> str:
+        """Write here."""
+        return "default"
+
+
+def test_connections_are_those_that_the_routers_choose(settings: Any) -> None:
+    """One to write to, one to read from."""
+    settings.DATABASE_ROUTERS = [Replica()]
+    manager = TaskResult.objects
+    assert ("default", "secondary") == (
+        manager.connection_for_write().alias,
+        manager.connection_for_read().alias,
+    )
+
+
+def test_current_engine_is_the_one_read_from() -> None:
+    """By its dotted path, as in the settings."""
+    expected = test_settings.DATABASES["default"]["ENGINE"]
+    assert expected == TaskResult.objects.current_engine()
+
+
+# -- transaction_retry ---------------------------------------------------------------
+
+
+def failing(times: int) -> Callable[..., int]:
+    """Return a function that fails so many times before it counts its calls."""
+    calls: list[None] = []
+
+    def function() -> int:
+        calls.append(None)
+        if len(calls) <= times:
+            raise DatabaseError(len(calls))
+        return len(calls)
+
+    return function
+
+
+def test_transaction_retry_tries_again() -> None:
+    """Once, unless told otherwise."""
+    assert 2 == transaction_retry()(failing(1))()
+
+
+def test_transaction_retry_gives_up() -> None:
+    """And raises the last error."""
+    with pytest.raises(DatabaseError, match="3"):
+        transaction_retry(max_retries=2)(failing(9))()
+
+
+def test_a_call_may_say_how_often() -> None:
+    """As 2.6's callers did."""
+    assert 5 == transaction_retry()(failing(4))(exception_retry_count=4)
+
+
+def test_age_may_be_a_timedelta() -> None:
+    """Or seconds."""
+    write(states.SUCCESS)
+    TaskResult.objects.update(date_done=datetime.now(timezone.utc) - timedelta(hours=2))
+    assert 1 == TaskResult.objects.get_all_expired(timedelta(hours=1)).count()
+    assert 1 == TaskResult.objects.get_all_expired(3600).count()
+    assert 0 == TaskResult.objects.get_all_expired(3 * 3600).count()
