@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
+from operator import is_not
 from typing import TYPE_CHECKING, Any
 
 from celery import states
@@ -163,7 +164,10 @@ class CacheStoragePlugin:
         """Put the group into the cache."""
         value = _contents_to_dict(group.contents, group.contents.fields)
         key = storage.group_key(group.group_id)
-        storage.cache.set(key, value, storage.timeout)
+        with _size_limit(key):
+            # That something is there: a cache may give tuples back as lists.
+            if not set_surely(storage.cache, key, value, storage.timeout, partial(is_not, None)):
+                raise _not_kept(key)
         return True
 
     @hookimpl(trylast=True)

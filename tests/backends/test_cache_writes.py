@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 from operator import eq
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.cache.backends.locmem import LocMemCache
 
 from django_celery_results.backends import cache_writes
+from django_celery_results.backends.cache import DEFAULT_PARAMETERS, CacheStorage, plugin
 from django_celery_results.backends.cache_chords import CacheChords
 from django_celery_results.backends.cache_writes import add_surely, set_surely
 from django_celery_results.exceptions import StorageError
-from django_celery_results.records import ChordPart, ChordRecord
+from django_celery_results.records import ChordPart, ChordRecord, Contents, StoredGroup
+
+if TYPE_CHECKING:
+    from django.core.cache.backends.base import BaseCache
 
 
 class ForgetfulCache(LocMemCache):
@@ -109,3 +113,37 @@ def test_a_counter_that_went_makes_for_a_look_at_the_parts() -> None:
     progress = chords.part_returned(ChordPart(group_id="g", task_id="a", status="SUCCESS"))
     assert progress is not None
     assert progress.claimed
+
+
+def test_a_saved_group_is_written_until_it_is_there() -> None:
+    """Restoring a group that was silently dropped would find none."""
+    storage = storage_in(ForgetfulCache(2))
+    group = StoredGroup(group_id="g1", contents=Contents(**GROUP))
+    assert plugin.save_group(storage, group)
+    assert group == plugin.load_group(storage, "g1")
+
+
+def test_a_group_that_is_never_kept_is_an_error() -> None:
+    """The error names the key."""
+    group = StoredGroup(group_id="g1", contents=Contents(**GROUP))
+    with pytest.raises(StorageError, match="celery-taskset-meta-g1"):
+        plugin.save_group(storage_in(ForgetfulCache(99)), group)
+
+
+GROUP: dict[str, Any] = {
+    "fields": {"result": '[["g1", null], []]'},
+    "content_type": "application/json",
+    "content_encoding": "utf-8",
+}
+
+
+def storage_in(cache: ForgetfulCache) -> Any:
+    """What the plugin would have opened, on that cache."""
+    keys = {name: value for name, value in DEFAULT_PARAMETERS.items() if name != "default_alias"}
+
+    class Storage(CacheStorage):
+        @property
+        def cache(self) -> BaseCache:
+            return cache
+
+    return Storage(alias="default", timeout=None, **keys)
