@@ -51,6 +51,19 @@ def make_backend() -> MakeBackend:
 
 
 @pytest.fixture
+def backend(make_backend: MakeBackend) -> Any:
+    """A backend with Celery's usual settings."""
+    return make_backend()
+
+
+@pytest.fixture
+def local(make_backend: MakeBackend) -> Any:
+    """A backend on the local-memory cache."""
+    caches["default"].clear()
+    return make_backend("django-cache")
+
+
+@pytest.fixture
 def use_plugins(request: pytest.FixtureRequest) -> UsePlugins:
     """Sets plugins and options for the rest of the test."""
     django_settings: Settings = request.getfixturevalue("settings")

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import pickle
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import Celery, states
 from celery._state import get_current_app
-from celery.app.defaults import NAMESPACES
 from kombu.exceptions import EncodeError
 
 from django_celery_results import backends, hookimpl
 from django_celery_results.backends import CacheBackend, DatabaseBackend, ResultBackend
 from django_celery_results.exceptions import BackendMisconfigured, HookError, ResultUnreadable
-from django_celery_results.models import ChordCounter, GroupResult, TaskResult
-from django_celery_results.records import Contents, Retention, StorageLocation, StoredTask
+from django_celery_results.models import TaskResult
+from django_celery_results.records import Contents, StorageLocation, StoredTask
 
+from .common import Recorder, row
 from .conftest import request_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from django_celery_results.records import ExpiryBatch, TaskRecord
+    from django_celery_results.records import TaskRecord
 
     from .conftest import MakeBackend, UsePlugins
 
 pytestmark = pytest.mark.django_db
-
-DAY = 24 * 3600
 
 
 class MemoryStore:
@@ -59,36 +56,6 @@ class MemoryStore:
         return storage.pop(task_id, None) is not None
 
 
-class Recorder:
-    """Hears of everything: a plugin."""
-
-    django_celery_results_name = "recorder"
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[Any, ...]] = []
-        self.fails = False
-
-    @hookimpl
-    def after_store(self, task: TaskRecord, stored: StoredTask, written: bool) -> None:
-        """Note what was stored."""
-        self.heard.append((task.result, stored.status, written))
-
-    @hookimpl
-    def before_expire(self, batch: ExpiryBatch) -> None:
-        """Note what is about to go, and read it."""
-        if self.fails:
-            raise ValueError("cannot take them")
-        read = batch.read
-        tasks: Any = batch.records if batch.kind == "task" else ()
-        results = [read(one).result for one in tasks] if read else None
-        self.heard.append(("before", batch.kind, list(batch.ids), results))
-
-    @hookimpl
-    def after_expire(self, batch: ExpiryBatch) -> None:
-        """Note what has gone."""
-        self.heard.append(("after", batch.kind, list(batch.ids)))
-
-
 def amending(**values: Any) -> Any:
     """Return a plugin that sets these attributes of every task."""
 
@@ -101,24 +68,6 @@ def amending(**values: Any) -> Any:
                 setattr(task, name, value)
 
     return Amending()
-
-
-def retaining(seconds: float | None) -> Any:
-    """Return a plugin that keeps every result so long."""
-
-    class Retaining:
-        django_celery_results_name = "retaining"
-
-        @hookimpl
-        def result_retention(self) -> Retention:
-            return Retention(seconds=seconds)
-
-    return Retaining()
-
-
-def row(task_id: str = "t1") -> Any:
-    """Return the row as the database has it."""
-    return TaskResult.objects.get(task_id=task_id)
 
 
 # -- Which backend -------------------------------------------------------------------
@@ -368,6 +317,12 @@ def test_stamps_and_unstored_facts_are_offered_to_storages(
     assert (3, "g1", 1) == (meta["retries"], meta["group_id"], meta["a"])
 
 
+def test_contents_need_a_type() -> None:
+    """What is stored says what it is."""
+    with pytest.raises(ValueError, match="content_type"):
+        Contents(fields={}, content_type="", content_encoding="utf-8")
+
+
 # -- Reading -------------------------------------------------------------------------
 
 
@@ -420,131 +375,3 @@ def test_nothing_decodes_to_nothing(make_backend: MakeBackend, content: str | No
 def test_a_row_without_type_can_be_decoded(make_backend: MakeBackend) -> None:
     """It is taken to be JSON."""
     assert [1] == make_backend().decode_content(TaskResult(), "[1]")
-
-
-# -- Retention and expiry ------------------------------------------------------------
-
-
-def expiry_of(task_id: str = "t1") -> float | None:
-    """Return the seconds until the row expires."""
-    date: datetime | None = row(task_id).date_expires
-    return None if date is None else (date - datetime.now(timezone.utc)).total_seconds()
-
-
-def test_a_plugins_retention_is_stored(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
-    """With the result."""
-    use_plugins(retaining(DAY))
-    make_backend().mark_as_done("t1", 1)
-    assert DAY == pytest.approx(expiry_of(), abs=60)
-
-
-def test_a_result_may_be_kept_for_ever(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
-    """Whatever result_expires says."""
-    use_plugins(retaining(None))
-    backend = make_backend(result_expires=60)
-    backend.mark_as_done("t1", 1)
-    TaskResult.objects.update(date_done=datetime.now(timezone.utc) - timedelta(days=4000))
-    backend.cleanup()
-    assert TaskResult.objects.exists()
-
-
-def test_a_retention_of_zero_expires_at_once(
-    make_backend: MakeBackend, use_plugins: UsePlugins
-) -> None:
-    """At the next cleanup, though results never expire otherwise."""
-    use_plugins(retaining(0))
-    backend = make_backend(result_expires=None)
-    backend.mark_as_done("t1", 1)
-    backend.cleanup()
-    assert not TaskResult.objects.exists()
-
-
-def test_only_final_states_are_retained(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
-    """What is under way has its own limit."""
-    use_plugins(retaining(1))
-    make_backend().mark_as_started("t1")
-    assert None is expiry_of()
-
-
-@pytest.mark.skipif(
-    "failure_expires" not in NAMESPACES["result"],
-    reason="result_failure_expires came with Celery 5.7",
-)
-@pytest.mark.parametrize(("seconds", "years"), [(DAY, 0), (0, 900)])
-def test_failures_may_expire_otherwise(
-    make_backend: MakeBackend, seconds: float, years: int
-) -> None:
-    """By Celery's setting, in which 0 means never; successes do not care."""
-    backend = make_backend(result_failure_expires=seconds)
-    backend.mark_as_failure("t1", ValueError())
-    backend.mark_as_done("t2", 1)
-    assert (seconds or years * 365 * DAY) - 60 <= (expiry_of() or 0)
-    assert None is expiry_of("t2")
-
-
-def expired_rows() -> None:
-    """Make a task and a group that expired."""
-    TaskResult.objects.create(task_id="t1", status=states.SUCCESS, result="5")
-    GroupResult.objects.create(group_id="g1", result="[]")
-    ChordCounter.objects.create(group_id="c1", sub_tasks="[]", count=1)
-    old = datetime.now(timezone.utc) - timedelta(days=40)
-    TaskResult.objects.update(date_done=old)
-    GroupResult.objects.update(date_done=old)
-    ChordCounter.objects.update(date_created=old)
-
-
-def left() -> list[int]:
-    """Return how many tasks, groups and chords there are."""
-    return [model._default_manager.count() for model in (TaskResult, GroupResult, ChordCounter)]
-
-
-def test_cleanup_deletes_what_expired(make_backend: MakeBackend) -> None:
-    """Tasks, groups, and chords that were given up."""
-    expired_rows()
-    make_backend(result_expires=DAY).cleanup()
-    assert [0, 0, 0] == left()
-
-
-@pytest.mark.parametrize("expires", [None, 0])
-def test_results_may_never_expire(make_backend: MakeBackend, expires: float | None) -> None:
-    """None and 0; chords are no results."""
-    expired_rows()
-    make_backend(result_expires=expires).cleanup()
-    assert [1, 1, 0] == left()
-
-
-def test_plugins_hear_of_expiry(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
-    """Before and after, with the values."""
-    recorder = Recorder()
-    use_plugins(recorder)
-    expired_rows()
-    make_backend(result_expires=DAY).cleanup()
-    assert [
-        ("before", "task", ["t1"], [5]),
-        ("after", "task", ["t1"]),
-        ("before", "group", ["g1"], []),
-        ("after", "group", ["g1"]),
-    ] == recorder.heard
-
-
-def test_what_a_plugin_failed_to_take_is_kept(
-    make_backend: MakeBackend, use_plugins: UsePlugins, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Until the next cleanup."""
-    recorder = Recorder()
-    recorder.fails = True
-    use_plugins(recorder)
-    expired_rows()
-    backend = make_backend(result_expires=DAY)
-    backend.cleanup()
-    assert [1, 1, 0] == left()
-    assert "1 expired results are kept" in caplog.text
-    recorder.fails = False
-    backend.cleanup()
-    assert [0, 0, 0] == left()
-
-
-def test_contents_need_a_type() -> None:
-    """What is stored says what it is."""
-    with pytest.raises(ValueError, match="content_type"):
-        Contents(fields={}, content_type="", content_encoding="utf-8")

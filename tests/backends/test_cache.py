@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import pickle
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import states
-from celery._state import get_current_app
 from celery.result import GroupResult
 from django.core.cache import caches
 
-from django_celery_results import hookimpl
-from django_celery_results.backends import CacheBackend
-from django_celery_results.backends.cache import _replace
-from django_celery_results.exceptions import (
-    BackendMisconfigured,
-    ResultUnreadable,
-    StorageError,
-)
-from django_celery_results.records import Retention, TaskRecord
+from django_celery_results.exceptions import ResultUnreadable
 from tests.processes import at_once, store_results
 
+from .common import KEY
 from .conftest import request_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .conftest import MakeBackend, UsePlugins
-
-KEY = "celery-task-meta-t1"
 
 
 class Plain:
@@ -50,13 +37,6 @@ class CustomError(Exception):
 def backend(make_backend: MakeBackend, results_cache: str) -> Any:
     """A backend on each cache in turn."""
     return make_backend(f"django-cache://{results_cache}")
-
-
-@pytest.fixture
-def local(make_backend: MakeBackend) -> Any:
-    """A backend on the local-memory cache."""
-    caches["default"].clear()
-    return make_backend("django-cache")
 
 
 # -- Results -------------------------------------------------------------------------
@@ -308,195 +288,6 @@ def test_codings_store_text_that_can_be_read_back(
     assert "secret" not in repr(stored)
     use_plugins(CODINGS=[])
     assert "secret" == str(make_backend("django-cache").get_result("t1"))
-
-
-# -- Expiry --------------------------------------------------------------------------
-
-
-class Keeps:
-    """Keeps each result as long as the result itself says: a plugin."""
-
-    django_celery_results_name = "keeps"
-
-    @hookimpl
-    def result_retention(self, task: TaskRecord) -> Retention:
-        """Take the seconds from the value."""
-        return Retention(seconds=task.result)
-
-
-@pytest.mark.parametrize(("seconds", "there"), [(0, False), (0.5, True), (60, True), (None, True)])
-def test_a_retention_is_a_time_out(
-    make_backend: MakeBackend,
-    use_plugins: UsePlugins,
-    results_cache: str,
-    seconds: float | None,
-    there: bool,
-) -> None:
-    """Zero is none at all, half a second is not nothing."""
-    use_plugins(Keeps())
-    backend = make_backend(f"django-cache://{results_cache}")
-    backend.mark_as_started("t1")
-    backend.mark_as_done("t1", seconds)
-    assert there == backend.task_result_exists("t1")
-
-
-def test_a_retention_of_zero_takes_no_success_away(
-    make_backend: MakeBackend, use_plugins: UsePlugins, results_cache: str
-) -> None:
-    """A late state that would expire at once is refused like any other."""
-    backend = make_backend(f"django-cache://{results_cache}")
-    backend.store_result("t1", 1, states.SUCCESS)
-    backend.store_result("t2", 1, states.STARTED)
-    use_plugins(Keeps())
-    late = make_backend(f"django-cache://{results_cache}")
-    for task_id in ("t1", "t2"):
-        late.store_result(task_id, 0, states.FAILURE)
-    assert [states.SUCCESS, states.PENDING] == [late.get_state(one) for one in ("t1", "t2")]
-
-
-@pytest.mark.parametrize("expires", [None, 0])
-def test_results_need_not_expire(make_backend: MakeBackend, expires: float | None) -> None:
-    """None and 0 mean never."""
-    assert None is make_backend("django-cache", result_expires=expires).storage.timeout
-
-
-def test_the_time_out_is_result_expires(make_backend: MakeBackend) -> None:
-    """In seconds."""
-    assert 60 == make_backend("django-cache", result_expires=60).storage.timeout
-
-
-# -- Settings ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("name", "alias"), [(None, "default"), ("redis", "redis")])
-def test_the_alias_is_celerys_cache_backend(
-    make_backend: MakeBackend, name: str | None, alias: str
-) -> None:
-    """Or the default cache."""
-    backend = make_backend("django-cache", cache_backend=name)
-    assert alias == backend.storage.alias
-    assert caches[alias] is backend.cache_backend
-
-
-@pytest.mark.parametrize(
-    ("url", "conf", "valid"),
-    [
-        ("django-cache://rediss", {}, "Did you mean 'redis'? Valid: database, default"),
-        ("django-cache", {"cache_backend": "rediss"}, "'rediss' in CELERY_CACHE_BACKEND"),
-        ("django-cache://?serialiser=json", {}, "Valid: serializer"),
-        ("django-cache://redis/path", {}, "not a valid path"),
-    ],
-)
-def test_what_is_wrong_lists_what_is_valid(
-    make_backend: MakeBackend, url: str, conf: dict[str, Any], valid: str
-) -> None:
-    """Alias, option and path."""
-    with pytest.raises(BackendMisconfigured) as caught:
-        make_backend(url, **conf)
-    assert valid in str(caught.value)
-
-
-@pytest.mark.parametrize("url", ["django-cache", "django-cache://default?serializer=json"])
-def test_a_pickled_backend_stores_alike(make_backend: MakeBackend, url: str) -> None:
-    """With the same serializer, and the same time-out."""
-    backend = make_backend(url, result_expires=77)
-    before = get_current_app()
-    backend.app.set_current()
-    try:
-        copy = pickle.loads(pickle.dumps(backend))
-    finally:
-        before.set_current()
-    assert isinstance(copy, CacheBackend)
-    assert (backend.content_serializer, backend.storage.timeout, backend.serializer) == (
-        copy.content_serializer,
-        copy.storage.timeout,
-        copy.serializer,
-    )
-
-
-# -- What goes wrong -----------------------------------------------------------------
-
-
-@pytest.mark.service("memcached")
-@pytest.mark.parametrize("first", [True, False])
-def test_a_result_that_memcached_cannot_hold_is_an_error(
-    make_backend: MakeBackend, first: bool
-) -> None:
-    """Not silence: the task is named."""
-    backend = make_backend("django-cache://memcached")
-    backend.forget("t1")
-    if not first:
-        backend.mark_as_started("t1")
-    with pytest.raises(StorageError, match=r"t1.*larger than"):
-        backend.mark_as_done("t1", "x" * 2_000_000)
-
-
-def test_a_cache_that_drops_what_it_is_given_is_an_error(
-    local: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As Memcached does through some of its clients."""
-    local.mark_as_started("t1")
-
-    def drop(key: str, *_: Any) -> None:
-        local.delete(key)
-
-    monkeypatch.setattr(local.cache_backend, "set", drop)
-    with pytest.raises(StorageError, match="t1"):
-        local.mark_as_done("t1", 1)
-
-
-def test_other_errors_of_the_cache_stay_what_they_are(
-    local: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing is covered up."""
-
-    def fail(*_: Any) -> None:
-        raise RuntimeError("broken")
-
-    monkeypatch.setattr(local.cache_backend, "add", fail)
-    with pytest.raises(RuntimeError, match="broken"):
-        local.mark_as_done("t1", 1)
-
-
-@pytest.mark.parametrize("refused", [0, 1])
-def test_a_result_that_went_meanwhile(
-    local: Any, monkeypatch: pytest.MonkeyPatch, refused: int
-) -> None:
-    """It had expired: whoever adds first has it, and SUCCESS stays."""
-    cache = local.cache_backend
-    add, key = cache.add, KEY
-
-    def rivalled(name: str, value: Any, timeout: Any) -> Any:
-        if name == key and refused:
-            cache.set(key, {"status": states.SUCCESS, "result": "rival"})
-        return add(name, value, timeout)
-
-    monkeypatch.setattr(cache, "add", rivalled)
-    taken = _replace(cache, key, {"status": states.FAILURE}, None)
-    assert (not refused) == taken
-
-
-def redis_error() -> Exception:
-    """The lost connection of redis-py, which is not Python's."""
-    from redis.exceptions import ConnectionError as RedisConnectionError
-
-    return RedisConnectionError("lost")
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (lambda: ConnectionResetError("lost"), True),
-        (lambda: TimeoutError("slow"), True),
-        (redis_error, True),
-        (lambda: ValueError("no"), False),
-    ],
-)
-def test_what_may_be_tried_again(
-    local: Any, error: Callable[[], Exception], expected: bool
-) -> None:
-    """By the names of the errors."""
-    assert expected == local.exception_safe_to_retry(error())
 
 
 # -- Several processes ---------------------------------------------------------------
