@@ -47,11 +47,9 @@ def test_a_running_task_is_terminated(
     lab.notes()
     result.revoke(terminate=True, signal="SIGKILL")
     error = lab.get(result, timeout=LOST, propagate=False)
-    assert ("REVOKED", TaskRevokedError, ("terminated",)) == (
-        result.state,
-        type(error),
-        error.args,
-    )
+    assert ("REVOKED", TaskRevokedError) == (result.state, type(error))
+    # Celery stores it twice: when it is asked to end the task, and when the process is gone.
+    assert error.args in {("revoked",), ("terminated",)}
 
 
 @pytest.mark.service("rabbitmq")
