@@ -326,6 +326,23 @@ def test_contents_need_a_type() -> None:
 # -- Reading -------------------------------------------------------------------------
 
 
+def test_a_decode_hook_has_to_give_a_mapping(
+    make_backend: MakeBackend, use_plugins: UsePlugins
+) -> None:
+    """Else the error names the hook and the record."""
+
+    class Wrong:
+        @hookimpl
+        def decode(self) -> str:
+            return "not a mapping"
+
+    use_plugins(Wrong)
+    backend = make_backend()
+    backend.mark_as_done("t1", 1)
+    with pytest.raises(ResultUnreadable, match=r"task 't1' .*'decode' has to give a mapping"):
+        backend.get_task_meta("t1")
+
+
 def test_an_exception_object_is_raised_whatever_serializer_is_selected(
     make_backend: MakeBackend,
 ) -> None:
