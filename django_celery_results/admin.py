@@ -19,6 +19,7 @@ from .models import GroupResult, TaskResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from django.db.models import QuerySet
     from django.db.models.options import Options
@@ -41,7 +42,8 @@ def shown_only(opts: Options[Any], when_editable: Sequence[str]) -> list[str]:
     if results_settings.allow_edits:
         return list(when_editable)
     # Not local_fields: a proxy model has none.
-    return [field.name for field in opts.concrete_fields]
+    names = [field.name for field in opts.concrete_fields]
+    return [*names, *(name for name in when_editable if name not in names)]
 
 
 @admin.register(TaskResult)
@@ -53,12 +55,12 @@ class TaskResultAdmin(TaskModelAdmin):
         "task_id",
         "periodic_task_name",
         "task_name",
-        "date_done",
+        "completed",
         "status",
         "worker",
     )
     list_filter = ("status", "date_done", "periodic_task_name", "task_name", "worker")
-    readonly_fields = ("date_created", "date_started", "date_done", "result", "meta")
+    readonly_fields = ("date_created", "date_started", "completed", "result", "meta")
     search_fields = ("task_name", "task_id", "status", "task_args", "task_kwargs")
     show_full_result_count = False
     actions = ("terminate_tasks",)
@@ -89,7 +91,7 @@ class TaskResultAdmin(TaskModelAdmin):
                     "result",
                     "date_created",
                     "date_started",
-                    "date_done",
+                    "completed",
                     "traceback",
                     "meta",
                 ),
@@ -105,6 +107,11 @@ class TaskResultAdmin(TaskModelAdmin):
     ) -> list[str]:
         """Return every field, or with ``ALLOW_EDITS`` the dates, the result and the meta."""
         return shown_only(self.opts, self.readonly_fields)
+
+    @admin.display(description=_("Completed DateTime"), ordering="date_done")
+    def completed(self, task: TaskResult) -> datetime | None:
+        """Return when the task ended; the column moves with every state that is stored."""
+        return task.date_done if task.status in states.READY_STATES else None
 
     @admin.action(permissions=["change"], description=_("Terminate selected tasks"))
     def terminate_tasks(self, request: HttpRequest, queryset: QuerySet[TaskResult]) -> None:

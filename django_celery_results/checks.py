@@ -161,10 +161,14 @@ def _is_positive_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _is_age(value: object) -> bool:
+def _is_time(value: object) -> bool:
     if isinstance(value, timedelta):
-        return value > timedelta(0)
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+        return value >= timedelta(0)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def _is_age(value: object) -> bool:
+    return _is_time(value) and bool(value)
 
 
 def _is_list(value: object) -> bool:
@@ -184,6 +188,8 @@ KEYS: Mapping[str, tuple[Callable[[object], bool], str, str]] = {
     "CODINGS": (_is_list_of_names, "a list of codings' names", "E006"),
     "EXPIRE_UNFINISHED_AFTER": (_is_age, "a timedelta, or seconds, above zero", "E009"),
     "EXPIRE_BATCH_SIZE": (_is_positive_int, "a whole number of rows above zero", "E011"),
+    "CHORD_CLAIM_TIMEOUT": (_is_age, "a timedelta, or seconds, above zero", "E015"),
+    "EXPIRE_BATCH_PAUSE": (_is_time, "a timedelta, or seconds, not below zero", "E016"),
 }
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from kombu import compression
@@ -100,10 +101,11 @@ class CodecPlugin:
 plugin = CodecPlugin()
 
 
-def split_encoding(content_encoding: str) -> tuple[str, list[str]]:
+@lru_cache
+def split_encoding(content_encoding: str) -> tuple[str, tuple[str, ...]]:
     """Return the serializer's own encoding and the names of the codings, as applied."""
     encoding, *names = [part.strip() for part in content_encoding.split(",")]
-    return encoding.lower() or "utf-8", names
+    return encoding.lower() or "utf-8", tuple(names)
 
 
 # -- Writing -------------------------------------------------------------------------
@@ -168,7 +170,7 @@ def _read(
         if name in TEXT_FIELDS:
             # No serializer saw it, whatever the serializer of the others gives.
             return _payload(text, "utf-8", chain)
-        payload = _payload(text, encoding, chain)
+        payload = _payload(text, encoding, chain) if chain or encoding == "binary" else text
         return _deserialize(payload, content_type, encoding, accept)
     except ContentDisallowed as error:
         raise ResultUnreadable(
@@ -185,9 +187,7 @@ def _read(
 
 
 def _payload(text: str, encoding: str, chain: Sequence[Coding]) -> str | bytes:
-    """Return what the serializer gave: bytes where it says so, text elsewhere."""
-    if encoding != "binary" and not chain:
-        return text
+    """Return what the serializer gave, out of base64: bytes where it says so, or text."""
     payload = b64decode(text, validate=True)
     for coding in chain:
         payload = coding.decode(payload)

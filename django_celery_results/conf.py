@@ -20,8 +20,10 @@ __all__ = ["KNOWN_KEYS", "ResultsSettings", "results_settings"]
 KNOWN_KEYS = frozenset(
     {
         "ALLOW_EDITS",
+        "CHORD_CLAIM_TIMEOUT",
         "CODINGS",
         "DISABLED_PLUGINS",
+        "EXPIRE_BATCH_PAUSE",
         "EXPIRE_BATCH_SIZE",
         "EXPIRE_UNFINISHED_AFTER",
         "PLUGINS",
@@ -30,8 +32,9 @@ KNOWN_KEYS = frozenset(
 )
 
 DEFAULT_ID_LENGTH = 255
+DEFAULT_CLAIM_TIMEOUT = timedelta(minutes=5)
 DEFAULT_UNFINISHED_AFTER = timedelta(days=30)
-DEFAULT_BATCH_SIZE = 1000
+DEFAULT_BATCH_SIZE = 5000
 
 
 class ResultsSettings:
@@ -98,17 +101,30 @@ class ResultsSettings:
     @property
     def expire_unfinished_after(self) -> float:
         """``EXPIRE_UNFINISHED_AFTER`` in seconds: age at which an unfinished task expires."""
-        value = self.options.get("EXPIRE_UNFINISHED_AFTER", DEFAULT_UNFINISHED_AFTER)
+        return self._seconds("EXPIRE_UNFINISHED_AFTER", DEFAULT_UNFINISHED_AFTER)
+
+    @property
+    def chord_claim_timeout(self) -> float:
+        """``CHORD_CLAIM_TIMEOUT`` in seconds: age at which a claim on a chord's body lapses."""
+        return self._seconds("CHORD_CLAIM_TIMEOUT", DEFAULT_CLAIM_TIMEOUT)
+
+    def _seconds(self, key: str, default: timedelta) -> float:
+        value = self.options.get(key, default)
         seconds = value.total_seconds() if isinstance(value, timedelta) else value
         if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0:
             return float(seconds)
-        return DEFAULT_UNFINISHED_AFTER.total_seconds()
+        return default.total_seconds()
 
     @property
     def expire_batch_size(self) -> int:
         """``EXPIRE_BATCH_SIZE``: rows that expiry deletes in one transaction."""
         value = self.options.get("EXPIRE_BATCH_SIZE", DEFAULT_BATCH_SIZE)
         return value if _is_count(value) else DEFAULT_BATCH_SIZE
+
+    @property
+    def expire_batch_pause(self) -> float:
+        """``EXPIRE_BATCH_PAUSE`` in seconds: how long expiry waits between two batches."""
+        return self._seconds("EXPIRE_BATCH_PAUSE", timedelta(0))
 
     def plugin_options(self, name: str) -> Mapping[str, Any]:
         """Return the options of plugin ``name``: its mapping in ``DJANGO_CELERY_RESULTS``."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .exceptions import BackendMisconfigured, HookError, PluginError
 from .hookspecs import STORAGE_HOOKS
+from .notes import annotate
 from .plugins import LoadedPlugins, get_plugin_manager, hook_names, load_plugins, manager_of
 
 if TYPE_CHECKING:
@@ -91,10 +92,7 @@ class Hooks:
         for frame in _frames(error):
             name = next((impl.plugin_name for impl in impls if _runs(frame, impl)), name)
         if name is not None:
-            note = f"in the hook {hook!r} of the django-celery-results plugin {name!r}"
-            notes = [one for one in getattr(error, "__notes__", ()) if one != note]
-            # BaseException.add_note came with Python 3.11.
-            error.__notes__ = [*notes, note]  # type: ignore[attr-defined]  # set on 3.10 too
+            annotate(error, f"in the hook {hook!r} of the django-celery-results plugin {name!r}")
 
 
 def _frames(error: Exception) -> Iterator[FrameType]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         StoredGroup,
         StoredTask,
         TaskRecord,
+        UnfinishedChord,
     )
 
 __all__ = ["API_VERSION", "STORAGE_HOOKS", "hookimpl", "hookspec"]
@@ -267,7 +268,12 @@ def store_task(storage: Any, task: StoredTask) -> bool | None:
 
 
 @hookspec(firstresult=True)
-def load_tasks(storage: Any, task_ids: Sequence[str], primary: bool) -> Sequence[StoredTask] | None:
+def load_tasks(
+    storage: Any,
+    task_ids: Sequence[str],
+    primary: bool,
+    contents: Sequence[str] | None,
+) -> Sequence[StoredTask] | None:
     """Load tasks by their ids, many at once.
 
     Called on the storage when results are read or waited for.
@@ -277,6 +283,8 @@ def load_tasks(storage: Any, task_ids: Sequence[str], primary: bool) -> Sequence
     :param task_ids: At most a few thousand distinct ids.
     :param primary: True when a write of this process or of a finished task must be
         seen, so that no replica that lags behind may answer.
+    :param contents: The names of the contents that are wanted, ``None`` for all: those of
+        a chord's header are joined from their results alone. To give more is no error.
     :return: Those that exist, in any order; an unknown id is left out.
 
     What is raised is retried when ``can_retry`` says so, and reaches the caller otherwise.
@@ -392,7 +400,7 @@ def start_chord(storage: Any, chord: ChordRecord) -> bool | None:
     Stops at the first non-None result. A chord that is known already stays as it is.
 
     :param storage: What ``open_storage`` returned.
-    :param chord: Its group id, its size and the header's results.
+    :param chord: Its group id, its size, the header's results and the encoded body.
     :return: True when it was new.
 
     What is raised reaches the caller of ``chord.apply_async``.
@@ -445,8 +453,10 @@ def chord_part_returned(storage: Any, part: ChordPart) -> ChordProgress | None:
     Called on the storage by the worker that ran the header task, after storing it.
     Stops at the first non-None result. A part is counted once however often it
     returns; when the last distinct one is in, exactly one caller gets ``claimed``. A
-    claim that is not followed by ``finish_chord`` (its worker died) may be given again
-    to a part that returns later.
+    claim that is not followed by ``finish_chord`` (its worker died) lapses after
+    ``CHORD_CLAIM_TIMEOUT``, and a part that returns later is given it as ``reclaimed``.
+    When the call is repeated, by the same ``claimant``, after an error of the
+    connection, it is given the claim that its first try took.
 
     :param storage: What ``open_storage`` returned.
     :param part: The part.
@@ -490,12 +500,42 @@ def finish_chord(storage: Any, group_id: str) -> bool | None:
 
 
 @hookspec(firstresult=True)
+def unfinished_chords(storage: Any) -> Iterable[UnfinishedChord] | None:
+    """List the chords whose body is still owed.
+
+    Called on the storage by Celery's cleanup and ``manage.py celery_results chords``,
+    which finish those whose last worker died.
+    Stops at the first non-None result. A storage that cannot list its chords leaves
+    this hook out: their own parts alone can finish them.
+
+    :param storage: What ``open_storage`` returned.
+    :return: The chords, those under way included. Best read as they are asked for; a
+        chord may be finished, or change, while the caller works on those before it.
+
+    What is raised reaches the caller of the cleanup or of the command.
+
+    .. code-block:: python
+
+        @hookimpl
+        def unfinished_chords(storage):
+            for chord in storage.chords.values():
+                yield UnfinishedChord(group_id=chord.group_id, results=chord.results,
+                                      counted=chord.counted, waiting=chord.waiting,
+                                      body=chord.body)
+
+    .. versionadded:: 3.0
+    """
+
+
+@hookspec(firstresult=True)
 def can_retry(storage: Any, error: Exception) -> bool | None:
     """Say whether an error of the storage may pass if the same call is made again.
 
-    Stops at the first non-None result. Called by Celery's retry loop, which
-    ``result_backend_always_retry`` switches on. A storage that has to replace a broken
-    connection does so here.
+    Called after each of the storage's hooks that raised, unless the site has set
+    ``result_backend_always_retry`` to ``False``: if the answer is yes, the hook is called
+    again after Celery's back-off. A storage that has to replace a broken connection does
+    so here. Notes that it puts on the error (``__notes__``) are logged with it.
+    Stops at the first non-None result.
 
     :param storage: What ``open_storage`` returned.
     :param error: What one of the other hooks raised.
@@ -626,6 +666,7 @@ STORAGE_HOOKS = (
     "resize_chord",
     "chord_part_returned",
     "finish_chord",
+    "unfinished_chords",
     "can_retry",
     "expire_results",
 )

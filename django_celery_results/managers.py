@@ -13,10 +13,12 @@ from celery import states
 from django.db import IntegrityError, connections, models, transaction
 from django.db.models import Q
 from django.db.models.signals import post_save, pre_save
-from django.utils import timezone
 
+from .cleaning import Due
+from .clock import DatabaseNow
 from .conf import results_settings
 from .expiring import ExpiringManager, as_timedelta, moment_ago
+from .upserts import Upsert, WriteRule, find_upsert
 from .utils import now
 
 if TYPE_CHECKING:
@@ -41,6 +43,24 @@ W_ISOLATION_REP = (
     "a row that another process commits meanwhile stays invisible until this "
     "transaction ends. Poll outside a transaction, or commit before each look."
 )
+
+#: Columns that a later write without them leaves as they are.
+KEPT_WHEN_ABSENT = frozenset(
+    {
+        "date_started",
+        "periodic_task_name",
+        "task_args",
+        "task_kwargs",
+        "task_name",
+        "worker",
+    }
+)
+#: How a task's row is written over: SUCCESS is final, as in Celery's own key-value backends.
+WRITE = WriteRule(key="task_id", kept=KEPT_WHEN_ABSENT, final=("status", states.SUCCESS))
+#: How PENDING is written, which says nothing: it overwrites nothing.
+FIRST_WRITE = WriteRule(key="task_id", insert_only=True)
+#: How a group's row is written over: the last save counts.
+WRITE_GROUP = WriteRule(key="group_id")
 
 #: States that say nothing is under way for the task: these rows may expire.
 EXPIRABLE_STATES = frozenset(states.READY_STATES | {states.PENDING})
@@ -104,6 +124,20 @@ class ResultManager(ExpiringManager[_M]):
             levels = {level for _, level in cursor.fetchall()}
         if "REPEATABLE-READ" in levels:
             warnings.warn(TxIsolationWarning(W_ISOLATION_REP), stacklevel=3)
+
+    def has_listeners(self) -> bool:
+        """Return whether anybody waits for the signals that saving a row sends."""
+        return post_save.has_listeners(self.model) or pre_save.has_listeners(self.model)
+
+    def find_upsert(self, alias: str, rule: WriteRule, row: Mapping[str, Any]) -> Upsert | None:
+        """Return the one statement that writes ``row``, ``None`` where it takes more.
+
+        So it does where somebody listens: a single statement does not tell whether it
+        made the row, which the signals say.
+        """
+        if self.has_listeners():
+            return None
+        return find_upsert(connections[alias], self.model, rule, row)
 
     def insert(self, using: str, **fields: Any) -> _M:
         """Insert a row and return it; a savepoint guards the caller's open transaction."""
@@ -176,25 +210,21 @@ class TaskResultManager(ResultManager["TaskResult"]):
         self.write(task_id, fields, using=alias)
         return self.using(alias).get(task_id=task_id)
 
-    #: Fields that a later write without them leaves as they are.
-    KEPT_WHEN_ABSENT = frozenset(
-        {
-            "date_started",
-            "periodic_task_name",
-            "task_args",
-            "task_kwargs",
-            "task_name",
-            "worker",
-        }
-    )
-
     def write(self, task_id: str, fields: Mapping[str, Any], using: str | None = None) -> bool:
         """Write ``fields`` to the row of ``task_id``; return whether it took them.
 
-        SUCCESS is final and PENDING overwrites nothing; the rule stands in the statements
-        themselves, so that two workers who write at once cannot break it.
+        SUCCESS is final and PENDING overwrites nothing; the rule stands in the statement
+        itself, so that two workers who write at once cannot break it.
         """
         alias = self.write_alias(using)
+        rule = FIRST_WRITE if fields["status"] == states.PENDING else WRITE
+        upsert = self.find_upsert(alias, rule, row := {"task_id": task_id, **fields})
+        if upsert is None:
+            return self._write_in_steps(task_id, fields, alias)
+        return upsert.execute(connections[alias], row)
+
+    def _write_in_steps(self, task_id: str, fields: Mapping[str, Any], alias: str) -> bool:
+        """Write as :meth:`write` does, by what every database can do, and with signals."""
         may_update = fields["status"] != states.PENDING
         if may_update and self._update(task_id, fields, alias):
             return True
@@ -220,39 +250,35 @@ class TaskResultManager(ResultManager["TaskResult"]):
         changes = {
             name: value
             for name, value in fields.items()
-            if value is not None or name not in self.KEPT_WHEN_ABSENT
+            if value is not None or name not in KEPT_WHEN_ABSENT
         }
         rows = self.using(alias).filter(task_id=task_id).exclude(status=states.SUCCESS)
-        if not rows.update(date_done=timezone.now(), **changes):
+        if not rows.update(date_done=DatabaseNow(), **changes):
             return False
-        self._announce_update(task_id, alias)
+        if self.has_listeners():
+            self._announce_update(task_id, alias)
         return True
 
     def _announce_update(self, task_id: str, alias: str) -> None:
-        """Send the signals that saving the instance would have sent, if anybody listens."""
-        if not (post_save.has_listeners(self.model) or pre_save.has_listeners(self.model)):
-            return
+        """Send the signals that saving the instance would have sent."""
         row = self.using(alias).filter(task_id=task_id).first()
         details = {"instance": row, "raw": False, "using": alias, "update_fields": None}
         if row is not None:
             pre_save.send(sender=self.model, **details)
             post_save.send(sender=self.model, created=False, **details)
 
-    def get_all_expired(self, expires: float | timedelta) -> models.QuerySet[TaskResult]:
-        """Return the rows that :meth:`delete_expired` would delete."""
-        return self.filter(self._kept_too_long(expires) | Q(date_expires__lte=now()))
-
-    def expired(self, expires: float | timedelta | None) -> Iterator[models.QuerySet[TaskResult]]:
-        """Yield a queryset for each way in which a row expires, each on its own index.
+    def due(self, expires: float | timedelta | None) -> Iterator[Due]:
+        """Yield each way in which a row expires; one index has both dates.
 
         A row whose retention was stored with it expires then; any other at the age
         ``expires`` (seconds or timedelta). A task that is under way expires only at
         ``EXPIRE_UNFINISHED_AFTER``.
         """
-        rows = self.using(self.write_alias())
-        yield rows.filter(date_expires__lte=now())
+        own_date = Q(date_expires__lte=now())
+        yield Due(condition=own_date, order=("date_expires", "date_done", "pk"))
         if expires is not None:
-            yield rows.filter(self._kept_too_long(expires))
+            by_age = self._kept_too_long(expires)
+            yield Due(condition=by_age, order=("date_done", "pk"), null="date_expires")
 
     def _kept_too_long(self, expires: float | timedelta) -> Q:
         unfinished = timedelta(seconds=results_settings.expire_unfinished_after)
@@ -290,17 +316,19 @@ class GroupResultManager(ResultManager["GroupResult"]):
         ``using`` is the database alias to write to instead of the routers' choice.
         """
         alias = self.write_alias(using)
-        fields = {
+        contents = {
             "content_type": content_type,
             "content_encoding": content_encoding,
             "result": result,
         }
-        rows = self.using(alias).filter(group_id=group_id)
-        if not rows.update(date_done=timezone.now(), **fields):
-            try:
-                return self.insert(alias, group_id=group_id, **fields)
-            except IntegrityError:
-                # Somebody saved the same group since the UPDATE.
-                if not rows.update(date_done=timezone.now(), **fields):
-                    raise
+        self.write(group_id, contents, using=alias)
         return self.using(alias).get(group_id=group_id)
+
+    def write(self, group_id: str, fields: Mapping[str, Any], using: str | None = None) -> None:
+        """Write ``fields`` to the row of ``group_id``, whether it is there or not."""
+        alias = self.write_alias(using)
+        upsert = self.find_upsert(alias, WRITE_GROUP, row := {"group_id": group_id, **fields})
+        if upsert is None:
+            self.using(alias).update_or_create(group_id=group_id, defaults=fields)
+        else:
+            upsert.execute(connections[alias], row)

@@ -130,10 +130,11 @@ class TaskResult(models.Model):
             models.Index(fields=["task_name"], name="django_cele_task_na_08aec9_idx"),
             models.Index(fields=["status"], name="django_cele_status_9b6201_idx"),
             models.Index(fields=["worker"], name="django_cele_worker_d54dd8_idx"),
-            models.Index(fields=["date_created"], name="django_cele_date_cr_f04a50_idx"),
             models.Index(fields=["date_done"], name="django_cele_date_do_f59aad_idx"),
             models.Index(fields=["periodic_task_name"], name="django_cele_periodi_1993cf_idx"),
-            models.Index(fields=["date_expires"], name="django_cele_date_ex_9d0c47_idx"),
+            models.Index(
+                fields=["date_expires", "date_done"], name="django_cele_date_ex_0c7140_idx"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -204,7 +205,6 @@ class GroupResult(models.Model):
         verbose_name = _("group result")
         verbose_name_plural = _("group results")
         indexes: ClassVar = [
-            models.Index(fields=["date_created"], name="django_cele_date_cr_bd6c1d_idx"),
             models.Index(fields=["date_done"], name="django_cele_date_do_caae0e_idx"),
         ]
 
@@ -257,6 +257,29 @@ class ChordCounter(models.Model):
         null=True,
         verbose_name=_("Claimed DateTime"),
         help_text=_("When a worker last undertook to send the chord's body"),
+    )
+    claimed_by = models.CharField(
+        max_length=64,
+        null=True,
+        verbose_name=_("Claimed By"),
+        help_text=_("A token of the call that last undertook to send the chord's body"),
+    )
+    body = models.TextField(
+        null=True,
+        verbose_name=_("Chord Body"),
+        help_text=_("The body's signature, serialized; empty: not known"),
+    )
+    content_type = models.CharField(
+        max_length=128,
+        null=True,
+        verbose_name=_("Body Content Type"),
+        help_text=_("The MIME type of the serialized body"),
+    )
+    content_encoding = models.CharField(
+        max_length=64,
+        null=True,
+        verbose_name=_("Body Encoding"),
+        help_text=_("How the serialized body was made into text"),
     )
 
     class Meta:

@@ -33,6 +33,7 @@ __all__ = [
     "StoredGroup",
     "StoredTask",
     "TaskRecord",
+    "UnfinishedChord",
 ]
 
 #: A result as Celery writes it in messages: ``[[id, parent], children]``,
@@ -163,6 +164,9 @@ class ChordRecord:
     size: int
     #: The header's results, in order, nested as the header is.
     results: Sequence[ResultTuple]
+    #: The encoded signature of the body, under ``body``, for a storage that can list its
+    #: chords; ``None`` when it could not be serialized.
+    body: Contents | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +179,9 @@ class ChordPart:
     group_index: int | None = None
     #: The encoded result, under ``result``, when the task keeps no result of its own.
     contents: Contents | None = None
+    #: Names the one who returns the part, and stays the same when the call is repeated: a
+    #: claim whose answer was lost on the way is given to it again.
+    claimant: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,14 +189,34 @@ class ChordProgress:
     """How far a chord is after one of its parts returned."""
 
     group_id: str
-    #: Distinct header tasks still to come.
-    waiting: int
+    #: Distinct header tasks still to come; ``None``: some, and counting them costs too much.
+    waiting: int | None
     #: Whether the caller, and nobody else, now has to send the body.
     claimed: bool = False
+    #: Whether there was a claim before this one, whose holder may have sent the body.
+    reclaimed: bool = False
     #: The header's results, as given at the start; empty unless ``claimed``.
     results: Sequence[ResultTuple] = ()
     #: The parts that brought their own contents; empty unless ``claimed``.
     parts: Sequence[ChordPart] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnfinishedChord:
+    """A chord whose body is still owed, as a storage lists it."""
+
+    group_id: str
+    #: The header's results, as given at the start.
+    results: Sequence[ResultTuple]
+    #: The ids of the header tasks that were counted.
+    counted: Sequence[str]
+    #: Distinct header tasks still to come.
+    waiting: int
+    #: The body, as given at the start; ``None`` when it is not known.
+    body: Contents | None = None
+    date_created: datetime | None = None
+    #: When somebody last undertook to send the body; ``None``: nobody has.
+    date_claimed: datetime | None = None
 
 
 # -- Expiry --------------------------------------------------------------------------
@@ -219,6 +246,8 @@ class Expiry:
     #: Age in seconds that a result may reach; ``None`` when age alone expires nothing.
     expires: float | None
     batch_size: int
+    #: Seconds to wait between two batches.
+    batch_pause: float = 0
     #: Both ``None`` when no plugin listens; batches then need no records either.
     before: Callable[[ExpiryBatch], bool] | None = None
     after: Callable[[ExpiryBatch], None] | None = None

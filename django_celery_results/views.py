@@ -12,21 +12,26 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from celery import states
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import Http404, JsonResponse
 from django.utils.translation import gettext as _
 from kombu.exceptions import KombuError
 from kombu.utils.encoding import safe_repr
 
-from .exceptions import IdTooLong
+from .exceptions import IdTooLong, ResultUnreadable
+from .records import leaf_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
-    from celery.result import AsyncResult, GroupResult
     from django.http import HttpRequest
+
+    from .records import ResultTuple
+
+    _Metas = Mapping[str, Mapping[str, Any]]
 
 logger = logging.getLogger(__name__)
 
@@ -76,13 +81,13 @@ def _answer(
         details = read(stored_id)
     except (Http404, IdTooLong) as error:
         status, details = 404, {**blank, "error": str(error)}
-    except KombuError as error:
-        status, details = 500, _unreadable(stored_id, blank, error)
+    except KombuError:
+        logger.exception("The result of %s cannot be read", stored_id)
+        status, details = 500, _unreadable(blank)
     return JsonResponse({kind: {"id": stored_id, **details}}, status=status)
 
 
-def _unreadable(stored_id: str, blank: dict[str, Any], error: Exception) -> dict[str, Any]:
-    logger.error("The result of %s cannot be read", stored_id, exc_info=error)
+def _unreadable(blank: dict[str, Any]) -> dict[str, Any]:
     return {**blank, "error": _("The stored result cannot be read.")}
 
 
@@ -93,7 +98,6 @@ def _task_done(task_id: str) -> dict[str, Any]:
 
 
 def _task_status(task_id: str) -> dict[str, Any]:
-    from celery import states
     from celery.result import AsyncResult
     from celery.utils import get_full_cls_name
 
@@ -110,54 +114,73 @@ def _task_status(task_id: str) -> dict[str, Any]:
 
 def _group_done(group_id: str) -> dict[str, Any]:
     group = _restore(group_id)
-    return {"results": _members(group, _member_done, NOT_DONE) if group else []}
+    if group is None:
+        return NO_RESULTS
+    members = group.as_tuple()[1]
+    metas = _metas(group.backend, members)
+    return {"results": [_member_done(member, metas) for member in members]}
 
 
 def _group_status(group_id: str) -> dict[str, Any]:
     group = _restore(group_id)
     if group is None:
         raise Http404(_("There is no group with this id."))
-    return {"results": _members(group, _member_status, NO_STATUS)}
+    members = group.as_tuple()[1]
+    metas = _metas(group.backend, members)
+    return {"results": [_member_status(member, metas) for member in members]}
 
 
-def _restore(group_id: str) -> GroupResult | None:
+def _restore(group_id: str) -> Any:
     from celery.result import GroupResult
 
-    return cast("GroupResult | None", GroupResult.restore(group_id))
+    return GroupResult.restore(group_id)
 
 
-def _members(
-    group: GroupResult, read: Callable[[Any], dict[str, Any]], blank: dict[str, Any]
-) -> list[dict[str, Any]]:
-    return [_member(task, read, blank) for task in group.results or ()]
+def _metas(backend: Any, members: Sequence[ResultTuple]) -> _Metas:
+    """Return the meta of every task by its id; this package's backends read many at once."""
+    from .backends import ResultBackend
+
+    task_ids = leaf_ids(members)
+    if isinstance(backend, ResultBackend):
+        return backend.get_task_metas(task_ids)
+    return {task_id: _meta(backend, task_id) for task_id in task_ids}
 
 
-def _member(
-    task: AsyncResult[Any], read: Callable[[Any], dict[str, Any]], blank: dict[str, Any]
-) -> dict[str, Any]:
+def _meta(backend: Any, task_id: str) -> Mapping[str, Any]:
+    """Return a task's meta from a backend of others, in the way of this package's."""
     try:
-        return read(task)
+        meta: Mapping[str, Any] = backend.get_task_meta(task_id)
     except KombuError as error:
-        return _unreadable(str(task.id), blank, error)
+        logger.exception("The result of %s cannot be read", task_id)
+        return {"status": None, "result": ResultUnreadable(str(error))}
+    return meta
 
 
-def _member_done(task: AsyncResult[Any]) -> dict[str, Any]:
-    return {"id": task.id, "executed": task.successful()}
+def _member_done(member: ResultTuple, metas: _Metas) -> dict[str, Any]:
+    (member_id, _parent), _children = member
+    own = [metas[task_id] for task_id in leaf_ids([member])]
+    if any(map(_is_unreadable, own)):
+        return {"id": member_id, **_unreadable(NOT_DONE)}
+    executed = all(meta["status"] == states.SUCCESS for meta in own)
+    return {"id": member_id, "executed": executed}
 
 
-def _member_status(task: AsyncResult[Any] | GroupResult) -> dict[str, Any]:
-    from celery.result import GroupResult
-
-    if isinstance(task, GroupResult):
-        results = _members(task, _member_status, NO_STATUS)
+def _member_status(member: ResultTuple, metas: _Metas) -> dict[str, Any]:
+    (member_id, _parent), children = member
+    if children is not None:
+        results = [_member_status(child, metas) for child in children]
         return {"result": results, "status": _common_state([one["status"] for one in results])}
-    meta = task.backend.get_task_meta(task.id)
+    meta = metas[member_id]
+    if _is_unreadable(meta):
+        return _unreadable(NO_STATUS)
     return {"result": presentable(meta["result"]), "status": meta["status"]}
 
 
-def _common_state(members: list[str | None]) -> str:
-    from celery import states
+def _is_unreadable(meta: Mapping[str, Any]) -> bool:
+    return isinstance(meta["result"], ResultUnreadable)
 
+
+def _common_state(members: list[str | None]) -> str:
     if states.PROPAGATE_STATES.intersection(members):
         return states.FAILURE
     return states.SUCCESS if set(members) == {states.SUCCESS} else states.PENDING

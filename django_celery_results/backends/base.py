@@ -13,8 +13,8 @@ party is used by naming this class for its URL scheme, without a subclass::
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from celery import states
@@ -32,8 +32,6 @@ from ..hooks import Hooks
 from ..records import (
     Coding,
     Contents,
-    Expiry,
-    ExpiryBatch,
     Retention,
     StorageLocation,
     StoredGroup,
@@ -41,6 +39,7 @@ from ..records import (
     TaskRecord,
 )
 from .chords import ChordMixin
+from .cleanup import CleanupMixin
 from .location import BackendURL, without_secrets
 from .retrying import RetryingMixin
 from .translation import (
@@ -66,7 +65,7 @@ logger = logging.getLogger(__name__)
 CHUNK = 1000
 
 
-class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
+class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseBackend):
     """Celery's result backend over whichever storage plugin the URL names."""
 
     #: The storage plugin; where it is not set the URL's scheme names it.
@@ -176,7 +175,7 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
         extended = bool(self.app.conf.find_value_for_key("extended", "result"))
         contents = self._encode_task(task, extended)
         stored = stored_task(task, contents, self._retention(task), extended=extended)
-        written = self.hooks.ask("store_task", storage=self.storage, task=stored)
+        written = self._require("store_task", task=stored)
         self.hooks.observe("after_store", task=task, stored=stored, written=written)
         return result
 
@@ -197,7 +196,7 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
             meta=self._request_meta(request),
             args=args,
             kwargs=kwargs,
-            date_done=self.app.now() if status in states.READY_STATES else None,
+            date_done=datetime.now(self.app.timezone) if status in states.READY_STATES else None,
             **request_facts(request),
         )
 
@@ -252,21 +251,23 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         """Return the meta of one task, from the storage."""
         task_id = bytes_to_str(task_id)
-        # Celery, which calls this, tries again by itself.
-        found = self.hooks.ask(
-            "load_tasks", storage=self.storage, task_ids=[task_id], primary=False
-        )
+        found = self._load([task_id])
         return self._meta(found[0]) if found else pending_meta(task_id)
 
     def task_result_exists(self, task_id: str) -> bool:
         """Return whether anything is stored for the task, whatever its state."""
-        return bool(self._load([bytes_to_str(task_id)]))
+        return bool(self._load([bytes_to_str(task_id)], contents=()))
 
-    def _load(self, task_ids: list[str], primary: bool = False) -> list[StoredTask]:
+    def _load(
+        self,
+        task_ids: list[str],
+        primary: bool = False,
+        contents: Sequence[str] | None = None,
+    ) -> list[StoredTask]:
         found: list[StoredTask] = []
         for start in range(0, len(task_ids), CHUNK):
             chunk = task_ids[start : start + CHUNK]
-            found += self._persist("load_tasks", task_ids=chunk, primary=primary)
+            found += self._require("load_tasks", task_ids=chunk, primary=primary, contents=contents)
         return found
 
     def _meta(self, stored: StoredTask) -> dict[str, Any]:
@@ -295,6 +296,17 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
             logger.exception("The result of task %s cannot be read", stored.task_id)
             return {**pending_meta(stored.task_id), "status": states.FAILURE, "result": error}
 
+    def get_task_metas(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the meta of each task by its id, reading a thousand of them at once.
+
+        That of a task of which nothing is stored is pending. That of one that cannot be
+        read is a failure, whose result is the :class:`ResultUnreadable`.
+        """
+        metas = {one: pending_meta(one) for one in map(bytes_to_str, task_ids)}
+        for stored in self._load(list(metas)):
+            metas[stored.task_id] = self._meta_or_error(stored)
+        return metas
+
     def _decode_task(self, stored: StoredTask) -> TaskRecord:
         return task_record(stored, self._decode(f"task {stored.task_id!r}", stored.contents))
 
@@ -316,21 +328,19 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
         return values
 
     def _forget(self, task_id: str) -> None:
-        self.hooks.ask("forget_task", storage=self.storage, task_id=bytes_to_str(task_id))
+        self._require("forget_task", task_id=bytes_to_str(task_id))
 
     # -- Groups ----------------------------------------------------------------------
 
     def _save_group(self, group_id: str, result: GroupResult) -> GroupResult:
         contents = self._encode_values({"result": result.as_tuple()})
         group = StoredGroup(group_id=group_id, contents=contents)
-        self.hooks.ask("save_group", storage=self.storage, group=group)
+        self._require("save_group", group=group)
         return result
 
     def _restore_group(self, group_id: str) -> dict[str, Any] | None:
         """Return the meta of a saved group, or ``None`` when there is none."""
-        group: StoredGroup | None = self.hooks.call(
-            "load_group", storage=self.storage, group_id=group_id
-        )
+        group: StoredGroup | None = self._persist("load_group", group_id=group_id)
         if group is None:
             return None
         saved = self._decode(f"group {group_id!r}", group.contents).get("result")
@@ -338,37 +348,7 @@ class ResultBackend(WaitingMixin, ChordMixin, RetryingMixin, BaseBackend):
         return {"group_id": group_id, "result": result, "date_done": group.date_done}
 
     def _delete_group(self, group_id: str) -> None:
-        self.hooks.ask("forget_group", storage=self.storage, group_id=group_id)
-
-    # -- Expiry ----------------------------------------------------------------------
-
-    def cleanup(self) -> None:
-        """Delete what has expired: Celery's ``celery.backend_cleanup`` calls this daily."""
-        heard = self.hooks.listens("before_expire", "after_expire")
-        expiry = Expiry(
-            expires=self.expires or None,
-            batch_size=results_settings.expire_batch_size,
-            before=self._before_expire if heard else None,
-            after=self._after_expire if heard else None,
-        )
-        self.hooks.call("expire_results", storage=self.storage, expiry=expiry)
-
-    def _before_expire(self, batch: ExpiryBatch) -> bool:
-        try:
-            self.hooks.call("before_expire", batch=self._readable(batch))
-        except Exception:
-            logger.exception(
-                "A before_expire hook failed; %d expired results are kept until the next cleanup",
-                len(batch.ids),
-            )
-            return False
-        return True
-
-    def _after_expire(self, batch: ExpiryBatch) -> None:
-        self.hooks.observe("after_expire", batch=self._readable(batch))
-
-    def _readable(self, batch: ExpiryBatch) -> ExpiryBatch:
-        return replace(batch, read=self._decode_task)
+        self._require("forget_group", group_id=group_id)
 
     # -- What 2.6's subclasses call --------------------------------------------------
 

@@ -30,6 +30,7 @@ from ..records import (
 )
 from .base import ResultBackend
 from .cache_chords import CacheChords
+from .cache_errors import prepare_retry
 from .cache_lock import cache_lock
 from .cache_writes import set_surely
 from .location import require_known
@@ -206,10 +207,9 @@ class CacheStoragePlugin:
         return storage.chords.finish(group_id)
 
     @hookimpl(trylast=True)
-    def can_retry(self, error: Exception) -> bool:
-        """Say yes to lost connections and time-outs, by Python's own names for them."""
-        kinds = {kind.__name__ for kind in type(error).__mro__}
-        return isinstance(error, (ConnectionError, TimeoutError)) or bool(kinds & LOST_CONNECTION)
+    def can_retry(self, storage: CacheStorage, error: Exception) -> bool:
+        """Say yes to what may pass; a client that has given its servers up is replaced."""
+        return prepare_retry(error, storage.alias)
 
     @hookimpl(trylast=True)
     def expire_results(self) -> int:
@@ -218,10 +218,6 @@ class CacheStoragePlugin:
 
 
 plugin = CacheStoragePlugin()
-
-#: The errors of redis-py and pymemcache for a lost connection, which are not all
-#: Python's own; neither library has to be installed.
-LOST_CONNECTION = frozenset({"ConnectionError", "TimeoutError", "MemcacheUnexpectedCloseError"})
 
 #: pymemcache's error for an item over the server's limit, among other troubles of the server.
 TOO_LARGE = "MemcacheServerError"

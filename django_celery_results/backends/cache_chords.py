@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import ceil
 from operator import eq
 from sys import maxsize
 from typing import Any
 
 from django.core.cache.backends.base import BaseCache
 
+from ..conf import results_settings
 from ..records import ChordPart, ChordProgress, ChordRecord, leaf_ids
 from .cache_lock import cache_lock
 from .cache_writes import add_surely, set_surely
 
-__all__ = ["CLAIM_TIMEOUT", "CacheChords"]
+__all__ = ["CacheChords"]
 
-#: Seconds after which the claim of a worker that never finished may be given to another.
-CLAIM_TIMEOUT = 300
 #: Keys that are asked for in one round trip.
 CHUNK = 500
 
@@ -69,7 +69,7 @@ class CacheChords:
         waiting = chord["size"] - self._count(key, part)
         if waiting <= 0 or not self.counts:
             waiting = self._missing(key, chord["results"])
-        if waiting or not add_surely(self.cache, f"{key}.claim", 1, CLAIM_TIMEOUT):
+        if waiting or not self._claim(key, part.claimant):
             return ChordProgress(group_id=part.group_id, waiting=waiting)
         if self.cache.get(key) is None:
             # Somebody else sent the body since we read the chord, and has let go of the claim.
@@ -79,6 +79,8 @@ class CacheChords:
             group_id=part.group_id,
             waiting=0,
             claimed=True,
+            # That a claim lapsed is all that the cache knows of it; this key outlives it.
+            reclaimed=not add_surely(self.cache, f"{key}.claimed", 1, self.timeout),
             results=chord["results"],
             parts=self._parts_with_contents(key, chord["results"]),
         )
@@ -102,6 +104,13 @@ class CacheChords:
             return maxsize
         self.cache.set(part_key, (part, True), self.timeout)
         return int(count)
+
+    def _claim(self, key: str, claimant: str | None) -> bool:
+        """Return whether the claim is this caller's, now or by a try whose answer was lost."""
+        timeout = ceil(results_settings.chord_claim_timeout)
+        if add_surely(self.cache, f"{key}.claim", claimant or "", timeout):
+            return True
+        return claimant is not None and bool(self.cache.get(f"{key}.claim") == claimant)
 
     def _missing(self, key: str, results: Sequence[Any]) -> int:
         """Return how many parts are known to be missing: 0 if none is.
@@ -134,7 +143,7 @@ class CacheChords:
         # The chord first: what returns from now on finds that it is finished.
         self.cache.delete(key)
         parts = [_part_key(key, task_id) for task_id in leaf_ids(chord["results"])]
-        self.cache.delete_many([*parts, f"{key}.count", f"{key}.claim"])
+        self.cache.delete_many([*parts, f"{key}.count", f"{key}.claim", f"{key}.claimed"])
         return True
 
 

@@ -2,14 +2,16 @@
 
 The storage counts each distinct part and gives the claim to one of the callers. That
 one joins the header from what is stored, sends the body, and only then lets the chord
-be forgotten: whatever dies in between leaves a chord that can still be finished.
+be forgotten: whatever dies in between leaves a chord that can still be finished, by a part
+that returns again or by :meth:`ChordMixin.finish_chords`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from celery import maybe_signature, states
 from celery.backends.base import Backend
@@ -17,7 +19,15 @@ from celery.exceptions import ChordError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.utils.encoding import bytes_to_str
 
-from ..records import ChordPart, ChordProgress, ChordRecord, Contents, leaf_ids
+from ..records import (
+    ChordPart,
+    ChordProgress,
+    ChordRecord,
+    Contents,
+    UnfinishedChord,
+    leaf_ids,
+)
+from .chord_bodies import leaf_signatures, plain
 from .waiting import Pace
 
 if TYPE_CHECKING:
@@ -43,7 +53,9 @@ class ChordMixin(Backend):
 
         def _persist(self, hook: str, **arguments: Any) -> Any: ...
 
-        def _load(self, task_ids: list[str], primary: bool = False) -> list[StoredTask]: ...
+        def _load(
+            self, task_ids: list[str], primary: bool = ..., contents: Sequence[str] | None = ...
+        ) -> list[StoredTask]: ...
 
         def _meta_or_error(self, stored: StoredTask) -> dict[str, Any]: ...
 
@@ -56,8 +68,17 @@ class ChordMixin(Backend):
         group_id, members = header_result_args[:2]
         results = [result.as_tuple() for result in members]
         size = len(set(leaf_ids(results)))
-        chord = ChordRecord(group_id=group_id, size=size, results=results)
+        stored = self._encode_body(group_id, body)
+        chord = ChordRecord(group_id=group_id, size=size, results=results, body=stored)
         self._persist("start_chord", chord=chord)
+
+    def _encode_body(self, group_id: str, body: Any) -> Contents | None:
+        """Return the encoded body; without it the chord works, but only parts can finish it."""
+        try:
+            return self._encode_values({"body": plain(body)})
+        except Exception:
+            logger.info("The body of chord %s cannot be stored", group_id, exc_info=True)
+            return None
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
         """Correct the size, which Celery knows for sure once it has walked the header."""
@@ -79,6 +100,7 @@ class ChordMixin(Backend):
             status=state,
             group_index=getattr(request, "group_index", None),
             contents=self._part_contents(request, state, result),
+            claimant=uuid4().hex,
         )
         progress: ChordProgress | None = self._persist("chord_part_returned", part=part)
         if progress is None:
@@ -103,6 +125,24 @@ class ChordMixin(Backend):
 
     def _send_body(self, body: Any, progress: ChordProgress) -> None:
         group_id = progress.group_id
+        if progress.reclaimed and self._was_sent(body):
+            logger.warning("Chord %s: a worker that died had sent the body already", group_id)
+        else:
+            self._join_and_send(body, progress)
+        # Only now: had this worker died above, the chord could still be finished.
+        try:
+            self._persist("finish_chord", group_id=group_id)
+        except Exception:
+            logger.exception("Chord %s has been dispatched but could not be deleted", group_id)
+
+    def _was_sent(self, body: Any) -> bool:
+        """Return whether anything is known of the tasks that the body consists of."""
+        ids = [one["options"].get("task_id") for one in leaf_signatures(body)]
+        found = self._load([one for one in ids if one], primary=True, contents=())
+        return any(stored.status != states.PENDING for stored in found)
+
+    def _join_and_send(self, body: Any, progress: ChordProgress) -> None:
+        group_id = progress.group_id
         try:
             values = self._join(progress)
         except ChordError as error:
@@ -113,11 +153,6 @@ class ChordMixin(Backend):
             self.chord_error_from_stack(body, _caused(f"Join error: {error!r}", error))
         else:
             self._publish(body, values, group_id)
-        # Only now: had this worker died above, the chord could still be finished.
-        try:
-            self._persist("finish_chord", group_id=group_id)
-        except Exception:
-            logger.exception("Chord %s has been dispatched but could not be deleted", group_id)
 
     def _publish(self, body: Any, values: list[Any], group_id: str) -> None:
         try:
@@ -143,7 +178,7 @@ class ChordMixin(Backend):
         pace = Pace(self.app.conf.result_chord_join_timeout, interval=0.5)
         while wanted:
             # The primary: a replica may not have caught up with the last part.
-            for stored in self._load(wanted, primary=True):
+            for stored in self._load(wanted, primary=True, contents=["result"]):
                 if stored.is_ready:
                     metas[stored.task_id] = self._meta_or_error(stored)
             wanted = [task_id for task_id in wanted if task_id not in metas]
@@ -159,6 +194,77 @@ class ChordMixin(Backend):
         if part.status in states.EXCEPTION_STATES:
             value = self.exception_to_python(value)
         return {"status": part.status, "result": value}
+
+    # -- Bodies that nobody sent -------------------------------------------------------
+
+    def unfinished_chords(self) -> Iterable[UnfinishedChord] | None:
+        """Return the chords that are under way; ``None``: this storage cannot list them."""
+        found: Iterable[UnfinishedChord] | None = self._persist("unfinished_chords")
+        return found
+
+    def chord_body(self, chord: UnfinishedChord) -> Any:
+        """Return the signature of the chord's body, ``None`` when it is not known.
+
+        Raises :class:`ResultUnreadable` when what is stored cannot be decoded.
+        """
+        if chord.body is None:
+            return None
+        body = self._decode(f"the body of chord {chord.group_id!r}", chord.body)["body"]
+        return maybe_signature(body, app=self.app)
+
+    def finish_chords(self) -> int:
+        """Finish the chords whose last worker died; return how many that were.
+
+        A header task that ended and was not counted is counted now, and a body whose
+        claim lapsed is sent. What fails in one chord is logged and left as it was.
+        """
+        finished = 0
+        for chord in self.unfinished_chords() or ():
+            try:
+                finished += self._finish_if_ended(chord)
+            except Exception:
+                logger.exception("Chord %s could not be finished", chord.group_id)
+        return finished
+
+    def _finish_if_ended(self, chord: UnfinishedChord) -> bool:
+        body = self.chord_body(chord)
+        if body is None:
+            self._report_unknown_body(chord)
+            return False
+        for part in self._parts_to_return(chord):
+            progress: ChordProgress | None = self._persist("chord_part_returned", part=part)
+            if progress is None:
+                # Its own workers have finished it since it was listed.
+                return False
+            if progress.claimed:
+                self._send_body(body, progress)
+                return True
+        return False
+
+    def _parts_to_return(self, chord: UnfinishedChord) -> Iterator[ChordPart]:
+        """Yield what dead workers did not return; for a chord that has all, any part again."""
+        ended = [(stored.task_id, stored.status) for stored in self._uncounted(chord)]
+        if not chord.waiting:
+            ended = [(chord.counted[0], states.SUCCESS)] if chord.counted else []
+        for task_id, status in ended:
+            yield ChordPart(
+                group_id=chord.group_id, task_id=task_id, status=status, claimant=uuid4().hex
+            )
+
+    def _uncounted(self, chord: UnfinishedChord) -> list[StoredTask]:
+        """Return the header tasks that have ended and were not counted."""
+        ids = dict.fromkeys(leaf_ids(chord.results)).keys() - set(chord.counted)
+        stored = self._load(list(ids), primary=True, contents=())
+        return [one for one in stored if one.is_ready]
+
+    def _report_unknown_body(self, chord: UnfinishedChord) -> None:
+        ended = {*chord.counted, *(stored.task_id for stored in self._uncounted(chord))}
+        if ended.issuperset(leaf_ids(chord.results)):
+            logger.warning(
+                "Chord %s has ended and its body, which is not known, cannot be sent from here. "
+                "It is kept until it expires",
+                chord.group_id,
+            )
 
 
 def _wait_for(missing: list[str], pace: Pace) -> None:

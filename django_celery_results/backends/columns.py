@@ -7,23 +7,25 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from celery import states
-from django.db.models.functions import Now
 from django.utils import timezone
 
+from ..clock import DatabaseNow
 from ..exceptions import IdTooLong
 from ..records import Contents, Retention, StoredGroup, StoredTask
 from ..text import shorten, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from django.db import models
 
     from ..models import GroupResult, TaskResult
 
 __all__ = [
-    "COLUMNS",
-    "require_length",
+    "CONTENTS",
+    "columns_for",
+    "group_columns",
+    "require_id",
     "stored_group",
     "stored_task",
     "stored_task_of",
@@ -51,12 +53,8 @@ FACT_COLUMNS = {
     "date_started": "date_started",
     "date_done": "date_done",
 }
-COLUMNS = (
-    *CONTENT_COLUMNS.values(),
-    *FACT_COLUMNS.values(),
-    "content_type",
-    "content_encoding",
-)
+#: The contents that a row may have.
+CONTENTS = tuple(CONTENT_COLUMNS)
 #: Facts that are words of somebody's choosing, and may be longer than their column.
 NAMES = ("status", "task_name", "worker", "periodic_task_name")
 
@@ -84,7 +82,7 @@ def task_columns(model: type[TaskResult], task: StoredTask) -> dict[str, Any]:
     for name in NAMES:
         columns[name] = _fitting(model, name, columns[name])
     if task.status == states.STARTED:
-        columns["date_started"] = Now()
+        columns["date_started"] = DatabaseNow()
     return columns
 
 
@@ -104,8 +102,13 @@ def _fitting(model: type[models.Model], column: str, text: str | None) -> str | 
     return fitting
 
 
-def require_length(model: type[models.Model], column: str, value: str) -> None:
-    """Raise :class:`IdTooLong` for an id that the column cannot hold."""
+def require_id(model: type[models.Model], column: str, value: str | None) -> None:
+    """Raise :class:`IdTooLong` for an id that the column cannot hold.
+
+    Raises ``ValueError`` for none at all, as Celery's key-value backends do.
+    """
+    if not value:
+        raise ValueError(f"{column} must not be empty. Got {value!r} instead.")
     limit = _max_length(model, column)
     if len(value) > limit:
         raise IdTooLong(
@@ -130,15 +133,18 @@ def _date_expires(retention: Retention | None) -> datetime | None:
     return timezone.now() + timedelta(seconds=seconds)
 
 
-def stored_task(row: Mapping[str, Any]) -> StoredTask:
-    """Return the record of a row, which is given by its columns."""
-    contents = _contents(
-        {name: row[column] for name, column in CONTENT_COLUMNS.items()},
-        row["content_type"],
-        row["content_encoding"],
-    )
-    facts = {name: row[column] for name, column in FACT_COLUMNS.items()}
-    return StoredTask(**facts, contents=contents)
+def columns_for(contents: Sequence[str]) -> list[str]:
+    """Return the columns that a record with those contents is made from."""
+    wanted = [CONTENT_COLUMNS[name] for name in contents]
+    return ["content_type", "content_encoding", *FACT_COLUMNS.values(), *wanted]
+
+
+def stored_task(row: Sequence[Any], contents: Sequence[str] = CONTENTS) -> StoredTask:
+    """Return the record of a row, which is given as the values of :func:`columns_for`."""
+    content_type, content_encoding, *values = row
+    facts = dict(zip(FACT_COLUMNS, values, strict=False))
+    fields = dict(zip(contents, values[len(facts) :], strict=True))
+    return StoredTask(**facts, contents=_contents(fields, content_type, content_encoding))
 
 
 def _contents(
@@ -154,7 +160,17 @@ def _contents(
 
 def stored_task_of(row: TaskResult) -> StoredTask:
     """Return the record of a model instance."""
-    return stored_task({column: getattr(row, column) for column in COLUMNS})
+    return stored_task([getattr(row, column) for column in columns_for(CONTENTS)])
+
+
+def group_columns(group: StoredGroup) -> dict[str, Any]:
+    """Return the values of a group's row, but for the id and the dates of writing."""
+    contents = group.contents
+    return {
+        "content_type": contents.content_type,
+        "content_encoding": contents.content_encoding,
+        "result": contents.fields["result"],
+    }
 
 
 def stored_group(row: GroupResult) -> StoredGroup:

@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from django.apps import apps
-from django.db import InterfaceError, OperationalError, connections, models, router
-from django.db.models import Q
-from django.utils import timezone
+from django.db import connections, models, router
 
 from .. import hookimpl
-from ..conf import results_settings
-from ..records import (
-    ChordPart,
-    ChordProgress,
-    ChordRecord,
-    Expiry,
-    ExpiryBatch,
-    StorageLocation,
-    StoredGroup,
-    StoredTask,
-)
+from ..selects import SelectByKey
 from .base import ResultBackend
 from .columns import (
-    COLUMNS,
-    require_length,
+    CONTENTS,
+    columns_for,
+    group_columns,
+    require_id,
     stored_group,
     stored_task,
-    stored_task_of,
     task_columns,
 )
 from .database_chords import DatabaseChords
+from .database_expiry import DatabaseExpiry
+from .database_retry import prepare_retry
 from .location import require_known
 
 if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
-
     from ..managers import GroupResultManager, TaskResultManager
     from ..models import GroupResult, TaskResult
+    from ..records import (
+        ChordPart,
+        ChordProgress,
+        ChordRecord,
+        Expiry,
+        StorageLocation,
+        StoredGroup,
+        StoredTask,
+        UnfinishedChord,
+    )
 
 __all__ = ["DatabaseBackend", "DatabaseStorage", "DatabaseStoragePlugin", "plugin"]
 
@@ -82,6 +79,8 @@ class DatabaseStorage:
     task_model: type[TaskResult]
     group_model: type[GroupResult]
     alias: str | None = None
+    #: What reads rows, by the contents that are wanted of them.
+    selects: dict[tuple[str, ...], SelectByKey] = field(default_factory=dict, compare=False)
 
     def tasks(self) -> TaskResultManager:
         """The manager of task results, bound to the alias."""
@@ -95,11 +94,12 @@ class DatabaseStorage:
         manager: Any = model._default_manager
         return manager.db_manager(self.alias) if self.alias else manager
 
-    @cached_property
-    def rows(self) -> models.QuerySet[TaskResult, dict[str, Any]]:
-        """All rows by their columns. Made once: resolving the names costs as much as a query."""
-        rows: models.QuerySet[TaskResult, dict[str, Any]] = self.tasks().order_by().values(*COLUMNS)
-        return rows
+    def by_id(self, contents: tuple[str, ...]) -> SelectByKey:
+        """Return what reads rows of tasks by their ids, as :func:`columns_for` has them."""
+        if contents not in self.selects:
+            rows = self.tasks().order_by().values_list(*columns_for(contents))
+            self.selects[contents] = SelectByKey(rows, "task_id")
+        return self.selects[contents]
 
     @property
     def chords(self) -> DatabaseChords:
@@ -130,25 +130,24 @@ class DatabaseStoragePlugin:
     @hookimpl(trylast=True)
     def store_task(self, storage: DatabaseStorage, task: StoredTask) -> bool:
         """Write the row of the task, unless it says SUCCESS already."""
-        require_length(storage.task_model, "task_id", task.task_id)
+        require_id(storage.task_model, "task_id", task.task_id)
         using = task.using or storage.alias
         tasks = storage.tasks()
         return tasks.write(task.task_id, task_columns(storage.task_model, task), using=using)
 
     @hookimpl(trylast=True)
     def load_tasks(
-        self, storage: DatabaseStorage, task_ids: Sequence[str], primary: bool
+        self,
+        storage: DatabaseStorage,
+        task_ids: Sequence[str],
+        primary: bool,
+        contents: Sequence[str] | None,
     ) -> list[StoredTask]:
         """Read the rows of the tasks, in as few queries as the database takes."""
-        manager = storage.tasks()
-        alias = storage.write_alias() if primary else manager.db
-        size = connections[alias].features.max_query_params or len(task_ids) or 1
-        rows = storage.rows.using(alias)
-        return [
-            stored_task(row)
-            for start in range(0, len(task_ids), size)
-            for row in rows.filter(_is_one_of(task_ids[start : start + size]))
-        ]
+        alias = storage.write_alias() if primary else storage.tasks().db
+        wanted = CONTENTS if contents is None else tuple(contents)
+        rows = storage.by_id(wanted).fetch(connections[alias], task_ids)
+        return [stored_task(row, wanted) for row in rows]
 
     @hookimpl(trylast=True)
     def forget_task(self, storage: DatabaseStorage, task_id: str) -> bool:
@@ -159,14 +158,8 @@ class DatabaseStoragePlugin:
     @hookimpl(trylast=True)
     def save_group(self, storage: DatabaseStorage, group: StoredGroup) -> bool:
         """Write the row of the group."""
-        require_length(storage.group_model, "group_id", group.group_id)
-        contents = group.contents
-        storage.groups().store_group_result(
-            contents.content_type,
-            contents.content_encoding,
-            group.group_id,
-            contents.fields["result"],
-        )
+        require_id(storage.group_model, "group_id", group.group_id)
+        storage.groups().write(group.group_id, group_columns(group))
         return True
 
     @hookimpl(trylast=True)
@@ -202,67 +195,25 @@ class DatabaseStoragePlugin:
         return storage.chords.part_returned(part)
 
     @hookimpl(trylast=True)
+    def unfinished_chords(self, storage: DatabaseStorage) -> Iterator[UnfinishedChord]:
+        """Read the chords' counters and parts."""
+        return storage.chords.unfinished()
+
+    @hookimpl(trylast=True)
     def finish_chord(self, storage: DatabaseStorage, group_id: str) -> bool:
         """Delete the chord's counter and parts."""
         return storage.chords.finish(group_id)
 
     @hookimpl(trylast=True)
     def can_retry(self, storage: DatabaseStorage, error: Exception) -> bool:
-        """Say yes to lost connections, deadlocks and lock time-outs outside a transaction.
-
-        Django raises all of these as one of two errors, and marks the connection that
-        raised it, whichever the routers or ``using`` chose. One that is lost is closed,
-        so that the next try opens a new one; inside the caller's own transaction nothing
-        may be repeated, because what came before is lost with it.
-        """
-        if not isinstance(error, (InterfaceError, OperationalError)):
-            return False
-        marked = [one for one in connections.all(initialized_only=True) if one.errors_occurred]
-        if any(map(_in_transaction, [*marked, connections[storage.write_alias()]])):
-            return False
-        for connection in marked:
-            connection.close_if_unusable_or_obsolete()
-        return True
+        """Say yes to what the driver's codes say may pass, outside of a transaction."""
+        return prepare_retry(error, connections[storage.write_alias()])
 
     @hookimpl(trylast=True)
     def expire_results(self, storage: DatabaseStorage, expiry: Expiry) -> int:
         """Delete expired rows in batches, and chords that were given up long ago."""
-        deleted = _expire(storage.tasks(), "task", stored_task_of, expiry)
-        deleted += _expire(storage.groups(), "group", stored_group, expiry)
-        given_up = max(expiry.expires or 0, results_settings.expire_unfinished_after)
-        storage.chords.expire(timezone.now() - timedelta(seconds=given_up))
-        return deleted
+        deleted = DatabaseExpiry(storage, expiry).delete()
+        return sum(rows for kind, rows in deleted if kind != "chord")
 
 
 plugin = DatabaseStoragePlugin()
-
-
-def _is_one_of(task_ids: Sequence[str]) -> Q:
-    # One id is what is asked for most, and "=" is made in less time than "IN".
-    return Q(task_id=task_ids[0]) if len(task_ids) == 1 else Q(task_id__in=task_ids)
-
-
-def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the caller has a transaction open, also one without autocommit."""
-    is_open = connection.connection is not None
-    return connection.in_atomic_block or (is_open and not connection.autocommit)
-
-
-# -- Expiry --------------------------------------------------------------------------
-
-
-def _expire(manager: Any, kind: Literal["task", "group"], to_record: Any, expiry: Expiry) -> int:
-    def batch_of(rows: Sequence[Any]) -> ExpiryBatch:
-        ids = [getattr(row, f"{kind}_id") for row in rows]
-        records = [to_record(row) for row in rows]
-        return ExpiryBatch(storage="django-db", kind=kind, ids=ids, records=records)
-
-    ask = expiry.before
-    before = None if ask is None else (lambda rows: ask(batch_of(rows)))
-    batches: Iterator[list[Any]] = manager.expire_batches(expiry.expires, expiry.batch_size, before)
-    deleted = 0
-    for rows in batches:
-        deleted += len(rows)
-        if expiry.after is not None:
-            expiry.after(batch_of(rows))
-    return deleted

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +14,24 @@ from django.db import connections, router, transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from ..records import ChordPart, ChordProgress, ChordRecord, Contents, leaf_ids
-from .columns import require_length
+from ..conf import results_settings
+from ..records import ChordPart, ChordProgress, ChordRecord, Contents, UnfinishedChord, leaf_ids
+from .chord_counting import count_quickly, part_columns
+from .columns import require_id
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from ..models import ChordCounter
 
-__all__ = ["CLAIM_TIMEOUT", "DatabaseChords"]
+__all__ = ["DatabaseChords"]
 
-#: Age at which the claim of a worker that never finished may be given to another.
-CLAIM_TIMEOUT = timedelta(minutes=5)
 #: Chords that one transaction deletes, each with all of its parts.
 EXPIRE_CHUNK = 100
+#: Chords that are read at a time, each with the ids of its header.
+PAGE = 50
+
+logger = logging.getLogger(__name__)
 
 
 class DatabaseChords:
@@ -35,14 +43,16 @@ class DatabaseChords:
 
     def start(self, chord: ChordRecord) -> bool:
         """Insert the counter; return False, and leave it alone, when there is one."""
-        require_length(self.counters, "group_id", chord.group_id)
+        require_id(self.counters, "group_id", chord.group_id)
+        columns = {"sub_tasks": _dumps(chord.results), "count": chord.size, "size": chord.size}
+        if chord.body is not None:
+            columns |= {
+                "body": chord.body.fields["body"],
+                "content_type": chord.body.content_type,
+                "content_encoding": chord.body.content_encoding,
+            }
         _, created = self.counters.objects.using(self.using).get_or_create(
-            group_id=chord.group_id,
-            defaults={
-                "sub_tasks": _dumps(chord.results),
-                "count": chord.size,
-                "size": chord.size,
-            },
+            group_id=chord.group_id, defaults=columns
         )
         return bool(created)
 
@@ -71,19 +81,22 @@ class DatabaseChords:
 
     def part_returned(self, part: ChordPart) -> ChordProgress | None:
         """Count the part if it is new; claim the body when it was the last one missing."""
+        if count_quickly(self.using, part):
+            return ChordProgress(group_id=part.group_id, waiting=None)
         with transaction.atomic(using=self.using):
             counter = self._locked(part.group_id)
             if counter is None:
                 return None
-            if not counter.parts.using(self.using).filter(task_id=part.task_id).exists():
-                self._count(counter, part)
-            if counter.count or not self._claim(counter):
+            self._count(counter, part)
+            again = counter.date_claimed is not None
+            if counter.count or not self._claim(counter, part.claimant):
                 return ChordProgress(group_id=part.group_id, waiting=counter.count)
             # Within the transaction: what fails here takes the claim back with it.
             return ChordProgress(
                 group_id=part.group_id,
                 waiting=0,
                 claimed=True,
+                reclaimed=again,
                 results=json.loads(counter.sub_tasks),
                 parts=self._parts_with_contents(counter),
             )
@@ -99,26 +112,23 @@ class DatabaseChords:
         return counter
 
     def _count(self, counter: ChordCounter, part: ChordPart) -> None:
-        contents = part.contents
-        counter.parts.using(self.using).create(
-            counter=counter,
-            task_id=part.task_id,
-            group_index=part.group_index,
-            status=part.status,
-            content_type=contents.content_type if contents else "",
-            content_encoding=contents.content_encoding if contents else "",
-            result=contents.fields["result"] if contents else None,
-        )
+        parts = counter.parts.using(self.using)
+        if parts.filter(task_id=part.task_id).exists():
+            return
+        parts.create(counter=counter, **part_columns(part))
         if counter.count:
             counter.count -= 1
             counter.save(using=self.using, update_fields=["count"])
 
-    def _claim(self, counter: ChordCounter) -> bool:
+    def _claim(self, counter: ChordCounter, claimant: str | None) -> bool:
         now = timezone.now()
-        if counter.date_claimed is not None and counter.date_claimed > now - CLAIM_TIMEOUT:
+        held = counter.date_claimed
+        is_own = claimant is not None and counter.claimed_by == claimant
+        timeout = timedelta(seconds=results_settings.chord_claim_timeout)
+        if held is not None and held > now - timeout and not is_own:
             return False
-        counter.date_claimed = now
-        counter.save(using=self.using, update_fields=["date_claimed"])
+        counter.date_claimed, counter.claimed_by = now, claimant
+        counter.save(using=self.using, update_fields=["date_claimed", "claimed_by"])
         return True
 
     def _parts_with_contents(self, counter: ChordCounter) -> list[ChordPart]:
@@ -138,15 +148,43 @@ class DatabaseChords:
             for row in rows
         ]
 
+    def unfinished(self) -> Iterator[UnfinishedChord]:
+        """Yield every chord that is under way, oldest first, a page at a time."""
+        counters = self.counters.objects.using(self.using).order_by("pk")
+        last = 0
+        while page := list(counters.filter(pk__gt=last)[:PAGE]):
+            last = page[-1].pk
+            counted = self._counted(page)
+            for counter in page:
+                try:
+                    yield _unfinished(counter, counted[counter.pk])
+                except ValueError:
+                    logger.exception("The header of chord %s cannot be read", counter.group_id)
+
+    def _counted(self, page: Iterable[ChordCounter]) -> dict[int, list[str]]:
+        """Return the ids of the parts that are in, by counter."""
+        parts = apps.get_model("django_celery_results", "ChordPart").objects.using(self.using)
+        found: dict[int, list[str]] = defaultdict(list)
+        rows = parts.filter(counter__in=[one.pk for one in page]).order_by("pk")
+        for counter_id, task_id in rows.values_list("counter_id", "task_id"):
+            found[counter_id].append(task_id)
+        return found
+
     def finish(self, group_id: str) -> bool:
         """Delete the counter and its parts; return whether there was one."""
         counters = self.counters.objects.using(self.using).filter(group_id=group_id)
         return bool(counters.delete()[0])
 
+    def begun(self, before: datetime) -> QuerySet[ChordCounter]:
+        """Return the counters of the chords that were started before then."""
+        counters = self.counters.objects.using(self.using)
+        begun: QuerySet[ChordCounter] = counters.filter(date_created__lt=before)
+        return begun
+
     def expire(self, before: datetime) -> int:
         """Delete the chords that were started before then; return how many rows went."""
         counters = self.counters.objects.using(self.using)
-        old = counters.filter(date_created__lt=before).values_list("pk", flat=True)
+        old = self.begun(before).values_list("pk", flat=True)
         deleted = 0
         while chunk := list(old[:EXPIRE_CHUNK]):
             deleted += int(counters.filter(pk__in=chunk).delete()[0])
@@ -161,6 +199,25 @@ class DatabaseChords:
         while chunk := list(orphans.values_list("pk", flat=True)[:EXPIRE_CHUNK]):
             deleted += int(parts.filter(pk__in=chunk).delete()[0])
         return deleted
+
+
+def _unfinished(counter: ChordCounter, counted: Sequence[str]) -> UnfinishedChord:
+    body = None
+    if counter.body is not None:
+        body = Contents(
+            fields={"body": counter.body},
+            content_type=counter.content_type or "",
+            content_encoding=counter.content_encoding or "",
+        )
+    return UnfinishedChord(
+        group_id=counter.group_id,
+        results=json.loads(counter.sub_tasks),
+        counted=counted,
+        waiting=counter.count,
+        body=body,
+        date_created=counter.date_created,
+        date_claimed=counter.date_claimed,
+    )
 
 
 def _dumps(results: Sequence[Any]) -> str:

@@ -34,10 +34,6 @@ class Migration(migrations.Migration):
                 verbose_name="Expires DateTime",
             ),
         ),
-        migrations.AddIndex(
-            model_name="taskresult",
-            index=models.Index(fields=["date_expires"], name="django_cele_date_ex_9d0c47_idx"),
-        ),
         migrations.AddField(
             model_name="chordcounter",
             name="size",
@@ -65,6 +61,45 @@ class Migration(migrations.Migration):
                 help_text="When a worker last undertook to send the chord's body",
                 null=True,
                 verbose_name="Claimed DateTime",
+            ),
+        ),
+        migrations.AddField(
+            model_name="chordcounter",
+            name="claimed_by",
+            field=models.CharField(
+                help_text="A token of the call that last undertook to send the chord's body",
+                max_length=64,
+                null=True,
+                verbose_name="Claimed By",
+            ),
+        ),
+        migrations.AddField(
+            model_name="chordcounter",
+            name="body",
+            field=models.TextField(
+                help_text="The body's signature, serialized; empty: not known",
+                null=True,
+                verbose_name="Chord Body",
+            ),
+        ),
+        migrations.AddField(
+            model_name="chordcounter",
+            name="content_type",
+            field=models.CharField(
+                help_text="The MIME type of the serialized body",
+                max_length=128,
+                null=True,
+                verbose_name="Body Content Type",
+            ),
+        ),
+        migrations.AddField(
+            model_name="chordcounter",
+            name="content_encoding",
+            field=models.CharField(
+                help_text="How the serialized body was made into text",
+                max_length=64,
+                null=True,
+                verbose_name="Body Encoding",
             ),
         ),
         migrations.CreateModel(

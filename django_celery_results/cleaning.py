@@ -1,0 +1,185 @@
+"""Deleting rows in batches, each in a short transaction of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from django.db import connections, models, transaction
+from django.db.models import Case, F, Q, Value, When
+
+__all__ = ["Cleaner", "Due"]
+
+_M = TypeVar("_M", bound=models.Model)
+#: The values of one row's fields of the order.
+_Values: TypeAlias = tuple[Any, ...]
+_Rows: TypeAlias = models.QuerySet[_M]
+_Page: TypeAlias = models.QuerySet[_M, _Values]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """A way in which rows are due: one range of one index."""
+
+    condition: Q
+    #: The fields that the index has the rows in order of, and ``pk``.
+    order: tuple[str, ...]
+    #: The field in front of them in the index, where none of the rows has a value in it.
+    null: str = ""
+
+    def page(self, rows: models.QuerySet[_M]) -> _Page[_M]:
+        """Return the order's values of those of ``rows`` that are due, in the index's order."""
+        # PostgreSQL does not see that an order without the field that is null is that of
+        # the index, and MariaDB does not see it of an order with it: they would sort.
+        named = self.null and connections[rows.db].vendor == "postgresql"
+        order = (self.null, *self.order) if named else self.order
+        page: _Page[_M] = rows.filter(self.condition).order_by(*order).values_list(*self.order)
+        return page
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cleaner(Generic[_M]):
+    """Deletes rows that are due, and lets others see each batch before and after it.
+
+    Several cleaners at once share the work, and none stops a writer for long. A row
+    that is written again, and is not due any more, stays.
+    """
+
+    #: Rows in a batch, at most.
+    size: int
+    #: Seconds to wait between two batches.
+    pause: float = 0
+    #: Given each batch within its transaction; when it returns false the batch is kept.
+    before: Callable[[list[_M]], bool] | None = None
+    #: Given what is gone of each batch, once that is durable; heard only beside ``before``.
+    after: Callable[[list[_M]], None] | None = None
+
+    def clean(self, rows: _Rows[_M], due: Due) -> Iterator[int]:
+        """Delete those of ``rows`` that are ``due``; yield how many went with each batch.
+
+        A batch that is kept is passed over, and so is a row that somebody else has locked.
+        """
+        unseen = self.before is None and not _locks_by_key(rows.db)
+        batches = self._unseen_batches if unseen else self._batches
+        yield from filter(None, batches(rows, due))
+
+    def _unseen_batches(self, rows: _Rows[_M], due: Due) -> Iterator[int]:
+        """Delete in statements that find their rows by themselves; none of them is read."""
+        page = due.page(rows)
+        start = Q()
+        while (first := page.filter(start).first()) is not None:
+            # Without it each statement would begin with the entries, still in the index,
+            # of all that the ones before it have deleted.
+            start = _from(due.order, first)
+            with transaction.atomic(using=rows.db):
+                batch = _locking(page.filter(start)[: self.size])
+                _, by_model = rows.filter(pk__in=batch.values("pk")).delete()
+            deleted = by_model.get(rows.model._meta.label, 0)
+            yield deleted
+            if deleted < self.size:
+                return
+            time.sleep(self.pause)
+
+    def _batches(self, rows: _Rows[_M], due: Due) -> Iterator[int]:
+        """Delete by key what is read first."""
+        size = min(self.size, connections[rows.db].features.max_query_params or self.size)
+        page = due.page(rows)
+        position = Q()
+        while True:
+            found, deleted = self._clean_page(rows, due.condition, page.filter(position)[:size])
+            yield deleted
+            if len(found) < size:
+                return
+            position = _behind(due.order, found[-1])
+            time.sleep(self.pause)
+
+    def _clean_page(self, rows: _Rows[_M], due: Q, page: _Page[_M]) -> tuple[list[_Values], int]:
+        """Delete one page; return what it found, and how many of that went."""
+        by_key = _locks_by_key(rows.db)
+        found = list(page) if by_key else []
+        with transaction.atomic(using=rows.db):
+            if by_key:
+                keys = _lock_keys(rows, due, _keys(found))
+            else:
+                found = list(_locking(page))
+                keys = _keys(found)
+            going = self._announce(rows, due, keys)
+            if going:
+                # One DELETE, unless somebody's signal or foreign key asks for more.
+                rows.filter(pk__in=list(going)).delete()
+        if going and self.after is not None:
+            self.after(list(going.values()))
+        return found, len(going)
+
+    def _announce(self, rows: _Rows[_M], due: Q, keys: list[Any]) -> dict[Any, Any]:
+        """Return the rows that may go, by key; where nobody asks to see them, the keys alone."""
+        if self.before is None or not keys:
+            return dict.fromkeys(keys)
+        batch = rows.in_bulk(keys)
+        if not self.before([batch[key] for key in keys]):
+            return {}
+        # Whoever looked at them may have written to them, in this very transaction.
+        still_due = set(rows.filter(due, pk__in=keys).values_list("pk", flat=True))
+        return {key: batch[key] for key in keys if key in still_due}
+
+
+def _keys(found: list[_Values]) -> list[Any]:
+    return [values[-1] for values in found]
+
+
+def _behind(order: Sequence[str], last: _Values) -> Q:
+    """Return the condition of the rows that follow ``last`` in ``order``."""
+    behind = Q()
+    for name, value in reversed(list(zip(order, last, strict=True))):
+        follows = Q(**{f"{name}__gt": value})
+        behind = follows | (Q(**{name: value}) & behind) if behind else follows
+    return _from(order, last) & behind
+
+
+def _from(order: Sequence[str], first: _Values) -> Q:
+    """Return a condition of ``first`` and what follows it that is looked up in an index."""
+    return Q(**{f"{order[0]}__gte": first[0]})
+
+
+# -- Locks ---------------------------------------------------------------------------
+
+
+def _locks_by_key(alias: str) -> bool:
+    """Return whether a page has to be read first, and then locked row by row.
+
+    InnoDB also locks the entries of the index through which it finds a row. When two
+    cleaners do that, each is soon waiting for the other: to delete a row takes a lock
+    on its entries in every index. Found by its primary key, only the row is locked.
+    """
+    connection = connections[alias]
+    features = connection.features
+    at_once = features.has_select_for_update_skip_locked and (
+        features.supports_select_for_update_with_limit
+    )
+    return features.has_select_for_update and (connection.vendor == "mysql" or not at_once)
+
+
+def _lock_keys(rows: _Rows[_M], due: Q, keys: list[Any]) -> list[Any]:
+    """Lock the rows of ``keys`` that nobody else holds; return those that are still due."""
+    if not keys:
+        return []
+    skips = connections[rows.db].features.has_select_for_update_skip_locked
+    locked = rows.filter(pk__in=keys).order_by("pk").select_for_update(skip_locked=skips)
+    # Not a condition of the query, which could send it through another index.
+    is_due = Case(When(due, then=Value(True)), default=Value(False))
+    still_due = {pk for pk, yes in locked.values_list("pk", is_due) if yes}
+    return [key for key in keys if key in still_due]
+
+
+def _locking(page: _Page[_M]) -> _Page[_M]:
+    """Return the page as a query that locks its rows and leaves out what others have locked."""
+    if connections[page.db].features.has_select_for_update:
+        locking: _Page[_M] = page.select_for_update(skip_locked=True)
+        return locking
+    # SQLite has one lock for the whole file, taken at the first statement that could
+    # write. This one writes nothing: no row is without a date.
+    rows = page.model._base_manager.using(page.db).filter(date_done=None)
+    rows.update(date_done=F("date_done"))
+    return page

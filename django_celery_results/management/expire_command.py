@@ -1,0 +1,198 @@
+"""``manage.py celery_results expire``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from .opening import add_database_argument, open_backend
+from .subcommands import Subcommand, print_table
+
+if TYPE_CHECKING:
+    from django.core.management.base import BaseCommand, CommandParser
+
+    from ..backends import ResultBackend
+    from ..backends.database_expiry import DatabaseExpiry
+    from ..records import Expiry, ExpiryBatch
+
+__all__ = ["ExpireCommand", "parse_age"]
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+#: No result is older; a date so long ago is one on every database.
+LONGEST_AGE = timedelta(days=1000 * 365)
+#: What a shell gives a command that Ctrl-C ended (bash's manual: 128 and the signal's number).
+INTERRUPTED = 130
+
+NAMES = {"task": "tasks", "group": "groups", "chord": "rows of chords given up"}
+BAR_WIDTH = 30
+
+
+class ExpireCommand(Subcommand):
+    """Deletes from the database what has expired: tasks, groups, and chords given up.
+
+    It does what celery.backend_cleanup does, now, and with the age and the choice that
+    you give. Whatever you give, a task that is under way (STARTED, RETRY, RECEIVED or a
+    state of your own) stays until EXPIRE_UNFINISHED_AFTER, and a result with a date of
+    expiry of its own until that date. Plugins that listen to expiry see each batch.
+    """
+
+    name = "expire"
+    help = "delete from the database what has expired"
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument(
+            "--dry-run", action="store_true", help="count what would go, and delete nothing"
+        )
+        parser.add_argument(
+            "--older-than",
+            type=parse_age,
+            metavar="AGE",
+            help="the age from which results go, such as 30s, 15m, 12h, 7d or 2w; "
+            "by default Celery's result_expires",
+        )
+        parser.add_argument(
+            "--state",
+            action="append",
+            default=[],
+            help="only tasks in this state, such as FAILURE; may be given several times",
+        )
+        parser.add_argument(
+            "--task",
+            default="",
+            metavar="GLOB",
+            help="only tasks whose name is like this: * stands for any characters, ? for one",
+        )
+        parser.add_argument(
+            "--batch-size",
+            type=_parse_size,
+            metavar="ROWS",
+            help="how many rows go in one transaction; by default EXPIRE_BATCH_SIZE",
+        )
+        add_database_argument(parser)
+
+    def run(self, command: BaseCommand, options: Mapping[str, Any]) -> None:
+        """Delete, or count; raise ``CommandError`` for what was kept though it is due."""
+        # Brings Celery's backend, which other actions do without.
+        from ..backends.database_expiry import DatabaseExpiry, TaskCriteria
+
+        backend = open_backend(options["database"])
+        storage = _database_of(backend)
+        age = options["older_than"]
+        expires = (backend.expires or None) if age is None else age.total_seconds()
+        kept: Counter[str] = Counter()
+        expiry = _counting(backend.expiry(expires, options["batch_size"]), kept)
+        criteria = TaskCriteria(states=tuple(options["state"]), name=options["task"])
+        due = DatabaseExpiry(storage, expiry, criteria)
+        if options["dry_run"]:
+            _print_counts(command, due)
+            return
+        _delete(command, due, quiet=options["verbosity"] == 0)
+        if kept:
+            raise CommandError(
+                f"{_sum_up(kept)} were kept, because a before_expire plugin failed; "
+                "the log says which and why"
+            )
+
+
+def parse_age(text: str) -> timedelta:
+    """Return what ``text``, a number and a unit, says; argparse shows the error of another."""
+    found = re.fullmatch(r"(\d{1,9})([smhdw])", text)
+    age = found and timedelta(**{UNITS[found[2]]: int(found[1])})
+    if age is None or age > LONGEST_AGE:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no age; give a number and a unit, such as 30s, 15m, 12h, 7d or 2w"
+        )
+    return age
+
+
+def _parse_size(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows above zero")
+    return int(text)
+
+
+def _database_of(backend: ResultBackend) -> Any:
+    """Return the backend's storage; refuse one that would not know what the arguments mean."""
+    from ..backends.database import DatabaseStorage
+
+    if not isinstance(backend.storage, DatabaseStorage):
+        raise CommandError(
+            f"The results of this site go to {backend.as_uri()}, which this does not clean up. "
+            "If there are results in a database as well, name it with --database."
+        )
+    return backend.storage
+
+
+def _counting(expiry: Expiry, kept: Counter[str]) -> Expiry:
+    """Return the expiry so that what plugins fail to take is counted."""
+    ask = expiry.before
+    if ask is None:
+        return expiry
+
+    def before(batch: ExpiryBatch) -> bool:
+        agreed = ask(batch)
+        if not agreed:
+            kept[batch.kind] += len(batch.ids)
+        return agreed
+
+    return replace(expiry, before=before)
+
+
+# -- What it prints ------------------------------------------------------------------
+
+
+def _print_counts(command: BaseCommand, due: DatabaseExpiry) -> None:
+    rows = [(kind, state or "-", str(number)) for (kind, state), number in due.count().items()]
+    print_table(command, ("KIND", "STATE", "ROWS"), sorted(rows))
+    command.stdout.write("Nothing was deleted.")
+
+
+def _delete(command: BaseCommand, due: DatabaseExpiry, *, quiet: bool) -> None:
+    deleted = Counter(task=0) if due.tasks_alone else Counter(task=0, group=0, chord=0)
+    with _progress(command, due, quiet=quiet) as show:
+        try:
+            for kind, number in due.delete():
+                deleted[kind] += number
+                show(deleted.total())
+        except KeyboardInterrupt:
+            done = f"Interrupted; {_sum_up(deleted)} are gone, and nothing by half."
+            raise CommandError(done, returncode=INTERRUPTED) from None
+    if not quiet:
+        command.stdout.write(f"Deleted {_sum_up(deleted)}.")
+
+
+def _sum_up(numbers: Counter[str]) -> str:
+    return ", ".join(f"{number} {NAMES[kind]}" for kind, number in numbers.items())
+
+
+@contextmanager
+def _progress(
+    command: BaseCommand, due: DatabaseExpiry, *, quiet: bool
+) -> Iterator[Callable[[int], None]]:
+    """Give a function that shows how many rows are gone: on a terminal, and not to cron."""
+    if quiet or not command.stdout.isatty():
+        yield lambda _deleted: None
+        return
+    total = due.count().total()
+
+    def show(deleted: int) -> None:
+        # Others may store and delete meanwhile.
+        part = min(deleted / total, 1.0) if total else 1.0
+        bar = ("#" * round(part * BAR_WIDTH)).ljust(BAR_WIDTH)
+        command.stdout.write(f"\r[{bar}] {part:4.0%} {deleted} of {total}", ending="")
+        command.stdout.flush()
+
+    show(0)
+    try:
+        yield show
+    finally:
+        command.stdout.write("")

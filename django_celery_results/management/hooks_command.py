@@ -1,0 +1,57 @@
+"""``manage.py celery_results hooks``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .. import hookspecs
+from ..plugins import LoadedPlugins, hook_names, load_plugins
+from .subcommands import Subcommand
+
+if TYPE_CHECKING:
+    from django.core.management.base import BaseCommand, CommandParser
+
+__all__ = ["HooksCommand"]
+
+
+class HooksCommand(Subcommand):
+    """Prints the contract: each hook, and the plugins that implement it."""
+
+    name = "hooks"
+    help = "the hooks, and which plugins implement them"
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--json", action="store_true", help="print JSON")
+
+    def run(self, command: BaseCommand, options: Mapping[str, Any]) -> None:
+        """Print the hooks; plugins that failed to load implement none."""
+        loaded = load_plugins()
+        hooks = [_describe(loaded, name) for name in hook_names()]
+        if options["json"]:
+            command.stdout.write(json.dumps(hooks, indent=2))
+            return
+        for hook in hooks:
+            heading = f"{hook['name']}{hook['signature']}"
+            command.stdout.write(command.style.MIGRATE_HEADING(heading))
+            command.stdout.write(f"    {hook['summary']}")
+            stops = "stops at the first non-None result" if hook["firstresult"] else "calls all"
+            plugins = ", ".join(hook["plugins"]) or "-"
+            command.stdout.write(f"    {stops}; implemented by: {plugins}")
+
+
+def _describe(loaded: LoadedPlugins, name: str) -> dict[str, Any]:
+    specification = getattr(hookspecs, name)
+    caller = getattr(loaded.manager.hook, name)
+    impls = reversed(caller.get_hookimpls())
+    return {
+        "name": name,
+        # Annotations are strings here, and would be printed in quotes.
+        "signature": str(inspect.signature(specification)).replace("'", ""),
+        "summary": (inspect.getdoc(specification) or "").partition("\n")[0],
+        "firstresult": bool(caller.spec.opts["firstresult"]),
+        "plugins": [impl.plugin_name for impl in impls],
+    }

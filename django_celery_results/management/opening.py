@@ -1,0 +1,57 @@
+"""The result backend that an action of ``manage.py celery_results`` works on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from ..exceptions import ResultsError
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+    from ..backends import ResultBackend
+
+__all__ = ["add_database_argument", "open_backend"]
+
+
+def add_database_argument(parser: CommandParser) -> None:
+    """Declare ``--database``."""
+    parser.add_argument(
+        "--database",
+        metavar="ALIAS",
+        help="the database to work on, instead of where the site's result backend points",
+    )
+
+
+def open_backend(database: str | None) -> ResultBackend:
+    """Return the site's result backend, or one like it on the database of that alias.
+
+    Raises ``CommandError`` when the site's is none of this package's, or cannot be opened.
+    """
+    # Imported here: neither a broken backend nor a broken plugin may keep --help from helping.
+    from celery import current_app
+
+    from ..backends import ResultBackend
+
+    try:
+        backend: Any = current_app.backend
+        if database is not None:
+            return _on_database(backend, database)
+    except ResultsError as error:
+        raise CommandError(str(error)) from error
+    if not isinstance(backend, ResultBackend):
+        raise CommandError(
+            f"The site's result backend, {backend.as_uri()}, is none of django-celery-results. "
+            "--database says which database to work on"
+        )
+    return backend
+
+
+def _on_database(backend: Any, alias: str) -> ResultBackend:
+    from ..backends import DatabaseBackend
+
+    # A site's subclass may have models of its own.
+    kind = type(backend) if isinstance(backend, DatabaseBackend) else DatabaseBackend
+    return kind(backend.app, url=f"django-db://{alias}")

@@ -1,0 +1,43 @@
+"""The shape of an action of ``manage.py celery_results``, and what actions share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from django.core.management.base import BaseCommand, CommandParser
+
+__all__ = ["Subcommand", "print_table"]
+
+
+class Subcommand(ABC):
+    """One action: its name on the command line, its arguments, and what it does.
+
+    The class's docstring is what ``--help`` prints above the arguments.
+    """
+
+    #: The word after ``manage.py celery_results``.
+    name: ClassVar[str]
+    #: One line for the list of actions.
+    help: ClassVar[str]
+
+    @abstractmethod
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+
+    @abstractmethod
+    def run(self, command: BaseCommand, options: Mapping[str, Any]) -> None:
+        """Do it, and print to ``command.stdout``; raise ``CommandError`` for what is wrong."""
+
+
+def print_table(
+    command: BaseCommand, headings: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
+    """Print ``rows`` under ``headings``, each column as wide as its widest cell."""
+    table = [headings, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        command.stdout.write("  ".join(cells).rstrip())

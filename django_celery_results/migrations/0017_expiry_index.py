@@ -1,0 +1,28 @@
+"""Adds the index by which expiry finds what is due.
+
+A migration of its own, because building an index on a large table takes its time, in
+which results go on being stored: see :mod:`django_celery_results.online_indexes`.
+"""
+
+from __future__ import annotations
+
+from django.db import migrations, models
+
+from django_celery_results.online_indexes import AddIndexOnline
+
+
+class Migration(migrations.Migration):
+    """Indexes TaskResult by its own expiry, and where it has none by its last write."""
+
+    atomic = False
+
+    dependencies = [("django_celery_results", "0016_chord_parts_and_expiry")]
+
+    operations = [
+        AddIndexOnline(
+            model_name="taskresult",
+            index=models.Index(
+                fields=["date_expires", "date_done"], name="django_cele_date_ex_0c7140_idx"
+            ),
+        ),
+    ]

@@ -1,0 +1,24 @@
+"""Removes those of 2.6's indexes that no query of this package uses.
+
+A migration of its own, so that a site whose own queries use them can stop before it;
+the guide to upgrading says how.
+"""
+
+from __future__ import annotations
+
+from django.db import migrations
+
+from django_celery_results.online_indexes import RemoveIndexOnline
+
+
+class Migration(migrations.Migration):
+    """Drops the indexes of the dates of creation."""
+
+    atomic = False
+
+    dependencies = [("django_celery_results", "0017_expiry_index")]
+
+    operations = [
+        RemoveIndexOnline(model_name="taskresult", name="django_cele_date_cr_f04a50_idx"),
+        RemoveIndexOnline(model_name="groupresult", name="django_cele_date_cr_bd6c1d_idx"),
+    ]
