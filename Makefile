@@ -6,7 +6,7 @@ VENV ?= .venv
 SOURCES := pyproject.toml $(shell find django_celery_results -type f ! -name '*.py[co]')
 DEMO := examples/demo
 
-.PHONY: help demo demo-admin test lint types docs package clean
+.PHONY: help demo demo-admin test lint types docs figures package clean
 
 help:
 	@echo "make demo        run tasks through a real worker and show what became of them"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint        check the style"
 	@echo "make types       check the types"
 	@echo "make docs        build the documentation"
+	@echo "make figures     measure all that the documentation shows of performance; needs the servers"
 	@echo "make package     build and check the distributions"
 	@echo "make clean       remove what all these made"
 
@@ -58,6 +59,11 @@ test: $(VENV)-test/installed
 
 lint types docs package: $(VENV)-tox/installed
 	$(VENV)-tox/bin/tox run -e $@
+
+# In benchmarks/README.md. Half an hour on a machine that does nothing else.
+figures:
+	$(PYTHON) -m benchmarks --database all --json benchmarks/figures.json
+	$(PYTHON) -m benchmarks.workers --database all --no-install --json benchmarks/figures.json
 
 clean:
 	rm -rf $(VENV)-demo $(VENV)-test $(VENV)-tox .tox build dist *.egg-info .coverage htmlcov docs/_build

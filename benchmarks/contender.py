@@ -1,187 +1,152 @@
-"""One contender: a process that does a piece of work when asked, and says how long it took.
+"""One contender: a process that does a piece of work when asked, and says how it went.
 
-It runs in its own virtual environment, with this checkout or with 2.6.0. A line of standard
-input, ``{"work": "store_new", "count": 200}``, is answered by one of standard output,
-``{"seconds": 0.41}``. The first line of output says that it is ready.
+It runs in a virtual environment of its own. A line of standard input such as
+``{"do": "measure", "work": "store_new", "count": 50}`` is answered by one of standard output,
+``{"seconds": 0.02}``. The first line of output says what it is.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
-from uuid import uuid4
+from typing import Any
 
-RESULT = {"value": 42, "text": "x" * 100, "list": list(range(10))}
-ARGS, KWARGS = "(1, 2, 'three')", "{'key': 'value'}"
+import django
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
 
+from . import servers
+from .celery_backends import DjangoBackend, RedisBackend, SQLAlchemyBackend
+from .floor import Floor
+from .site import CONTENDER
+from .work import WORKS, Contender
 
-class Contender(Protocol):
-    """What is compared."""
-
-    def start(self, task_ids: list[str]) -> None:
-        """Write STARTED rows, outside the measurement."""
-
-    def store(self, task_id: str) -> None:
-        """Write one SUCCESS."""
-
-    def read(self, task_id: str) -> object:
-        """Read one result."""
-
-    def read_group(self, task_ids: list[str]) -> object:
-        """Read the results of a finished group."""
+PACKAGES = ("celery", "Django", "django-celery-results", "redis", "SQLAlchemy", "psycopg",
+            "mysqlclient")  # fmt: skip
+STORES_AND_READS = ("store_new", "store_existing", "read_one", "read_group")
 
 
-class Backend:
-    """Celery's own calls on the installed release's ``django-db``."""
+class Worker:
+    """Does pieces of work with one contender."""
 
-    def __init__(self) -> None:
-        from celery import Celery
-        from celery.app.task import Context
+    def __init__(self, contender: Contender) -> None:
+        self.contender = contender
+        self.prepared: dict[tuple[str, int], Any] = {}
 
-        self.app = Celery("benchmark", broker="memory://", backend="django-db")
-        self.app.conf.update(result_extended=True, result_cache_max=-1)
-        self.backend = self.app.backend
-        self.request = Context(
-            {
-                "task": "benchmarks.tasks.add",
-                "hostname": "worker1@example",
-                "argsrepr": ARGS,
-                "kwargsrepr": KWARGS,
-                "delivery_info": {},
-            }
-        )
+    def prepare(self, work: str, count: int) -> Any:
+        """Return what ``work`` begins with, made now or in an earlier round."""
+        if not WORKS[work].once:
+            return WORKS[work].prepare(self.contender, count)
+        if (work, count) not in self.prepared:
+            self.prepared[work, count] = WORKS[work].prepare(self.contender, count)
+        return self.prepared[work, count]
 
-    def start(self, task_ids: list[str]) -> None:
-        for task_id in task_ids:
-            self.backend.store_result(task_id, {"pid": 1}, "STARTED", request=self.request)
+    def measure(self, work: str, count: int) -> dict[str, Any]:
+        """Return the seconds that ``work`` takes for ``count`` tasks."""
+        prepared = self.prepare(work, count)
+        gc.collect()
+        started = time.perf_counter()
+        WORKS[work].act(self.contender, prepared)
+        return {"seconds": time.perf_counter() - started}
 
-    def store(self, task_id: str) -> None:
-        self.backend.store_result(task_id, RESULT, "SUCCESS", request=self.request)
+    def probe(self, work: str, count: int) -> dict[str, Any]:
+        """Return what is exact: statements, the longest one's seconds, and peak memory in MB."""
+        prepared = self.prepare(work, count)
+        if work == "chord_part":
+            # What is counted is a part like most; the last one also finishes the chord.
+            prepared, count = prepared[:-1], count - 1
+        gc.collect()
+        forget_peak()
+        with self.contender.watched() as statements:
+            WORKS[work].act(self.contender, prepared)
+        seen: dict[str, Any] = {"peak": peak(), "tasks": count}
+        if statements is not None:
+            seen.update(statements=statements.count, longest=statements.longest)
+        return seen
 
-    def read(self, task_id: str) -> object:
-        return self.backend.get_task_meta(task_id, cache=False)["result"]
+    def profile(self, work: str, count: int) -> dict[str, Any]:
+        """Print where the time of ``work`` goes, on standard error."""
+        import cProfile
+        import pstats
 
-    def read_group(self, task_ids: list[str]) -> object:
-        results = [self.app.AsyncResult(task_id) for task_id in task_ids]
-        return self.app.GroupResult("group", results).get()
-
-
-class Floor:
-    """The same through the bare driver: one upsert, one select, on the same table."""
-
-    COLUMNS = (
-        "task_id", "status", "content_type", "content_encoding", "result", "meta", "task_name",
-        "task_args", "task_kwargs", "worker", "date_created", "date_done",
-    )  # fmt: skip
-
-    def __init__(self, engine: str) -> None:
-        from django.db import connection
-
-        connection.ensure_connection()
-        self.driver: Any = connection.connection
-        if engine == "sqlite":
-            self.driver.isolation_level = None
-        mark, now = {
-            "sqlite": ("?", "CURRENT_TIMESTAMP"),
-            "postgresql": ("%s", "now()"),
-            "mariadb": ("%s", "now(6)"),
-        }[engine]
-        values = ", ".join([*[mark] * 10, now, now])
-        updates = [name for name in self.COLUMNS if name not in ("task_id", "date_created")]
-        if engine == "mariadb":
-            tail = "ON DUPLICATE KEY UPDATE " + ", ".join(f"{c} = VALUES({c})" for c in updates)
-        else:
-            tail = "ON CONFLICT (task_id) DO UPDATE SET " + ", ".join(
-                f"{c} = excluded.{c}" for c in updates
-            )
-        table = "django_celery_results_taskresult"
-        self.upsert = f"INSERT INTO {table} ({', '.join(self.COLUMNS)}) VALUES ({values}) {tail}"
-        self.select = f"SELECT {', '.join(self.COLUMNS)} FROM {table} WHERE task_id "
-        self.mark = mark
-
-    def _write(self, task_id: str, status: str, result: object) -> None:
-        row = (
-            task_id, status, "application/json", "utf-8", json.dumps(result),
-            '{"children": []}', "benchmarks.tasks.add", json.dumps(ARGS), json.dumps(KWARGS),
-            "worker1@example",
-        )  # fmt: skip
-        self.driver.cursor().execute(self.upsert, row)
-
-    def start(self, task_ids: list[str]) -> None:
-        for task_id in task_ids:
-            self._write(task_id, "STARTED", {"pid": 1})
-
-    def store(self, task_id: str) -> None:
-        self._write(task_id, "SUCCESS", RESULT)
-
-    def read(self, task_id: str) -> object:
-        cursor = self.driver.cursor()
-        cursor.execute(f"{self.select} = {self.mark}", (task_id,))
-        return json.loads(cursor.fetchone()[4])
-
-    def read_group(self, task_ids: list[str]) -> object:
-        cursor = self.driver.cursor()
-        marks = ", ".join([self.mark] * len(task_ids))
-        cursor.execute(f"{self.select} IN ({marks})", task_ids)
-        return [json.loads(row[4]) for row in cursor.fetchall()]
+        self.measure(work, count)
+        prepared = self.prepare(work, count)
+        profiler = cProfile.Profile()
+        profiler.runcall(WORKS[work].act, self.contender, prepared)
+        pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(40)
+        return {}
 
 
-def measure(contender: Contender, work: str, count: int) -> float:
-    """Do ``work`` on ``count`` tasks and return the seconds that it took."""
-    task_ids = [str(uuid4()) for _ in range(count)]
-    if work == "store_existing":
-        contender.start(task_ids)
-    if work in ("read_one", "read_group"):
-        for task_id in task_ids:
-            contender.store(task_id)
-    started = time.perf_counter()
-    if work == "read_group":
-        contender.read_group(task_ids)
-    else:
-        act = contender.read if work == "read_one" else contender.store
-        for task_id in task_ids:
-            act(task_id)
-    return time.perf_counter() - started
+def forget_peak() -> None:
+    """Let the peak of memory begin anew, where the system can (Linux)."""
+    control = Path("/proc/self/clear_refs")
+    if control.exists():
+        control.write_text("5", encoding="ascii")
 
 
-def set_up(database: dict[str, Any]) -> None:
-    """Configure Django on ``database`` and migrate it."""
-    import django
-    from django.conf import settings
-    from django.core.management import call_command
+def peak() -> float | None:
+    """Return the peak of resident memory in MB, where the system says it (Linux)."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = status.read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
-    settings.configure(
-        DATABASES={"default": database},
-        INSTALLED_APPS=["django_celery_results"],
-        USE_TZ=True,
-        SECRET_KEY="benchmark",
-    )
-    django.setup()
+
+def make_contender(kind: str) -> Contender:
+    """Return the contender that the parent process asked for, its tables made."""
+    database = settings.DATABASES["default"]
+    if kind == "redis":
+        return RedisBackend(CONTENDER["name"])
+    if kind == "db+":
+        return SQLAlchemyBackend(database)
     call_command("migrate", verbosity=0)
+    return Floor(CONTENDER["engine"]) if kind == "floor" else DjangoBackend()
+
+
+def introduction(contender: Contender) -> dict[str, Any]:
+    """Return what the contender can do, and the versions of what it is made of."""
+    found = {name.lower(): _version(name) for name in PACKAGES}
+    return {
+        "works": [work for work in WORKS if work in {*STORES_AND_READS, *contender.works}],
+        "versions": {name: number for name, number in found.items() if number},
+        "server": servers.version(CONTENDER["engine"]),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except ModuleNotFoundError:
+        return None
 
 
 def main() -> None:
-    """Answer requests until standard input ends."""
-    sys.path.append(str(Path(__file__).resolve().parent.parent))
-    from benchmarks import database as databases
+    """Make the database, do what the parent process asks for, drop the database."""
+    database = settings.DATABASES["default"]
+    servers.recreate(database)
+    try:
+        work_for_parent()
+    finally:
+        connection.close()
+        servers.drop(database)
 
-    kind, engine, name, directory = sys.argv[1:]
-    options = databases.settings_for(engine, name, Path(directory))
-    databases.recreate(options)
-    set_up(options)
-    contender = Floor(engine) if kind == "floor" else Backend()
-    print(json.dumps({"ready": kind}), flush=True)
+
+def work_for_parent() -> None:
+    """Answer requests until standard input ends."""
+    django.setup()
+    worker = Worker(make_contender(CONTENDER["kind"]))
+    print(json.dumps(introduction(worker.contender)), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        seconds = measure(contender, request["work"], request["count"])
-        print(json.dumps({"seconds": seconds}), flush=True)
-    from django.db import connection
-
-    connection.close()
-    databases.drop(options)
+        act = getattr(worker, request.pop("do"))
+        print(json.dumps(act(**request)), flush=True)
+    worker.contender.close()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""The virtual environments of the contenders: the same Python, Django, Celery and drivers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from . import servers
+
+__all__ = ["DATABASES", "RELEASE", "environment_of", "pythons", "workplace"]
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+#: The release that this checkout is compared with.
+RELEASE = "2.6.0"
+
+SHARED = ["Django==5.2.*", "celery[redis]==5.7.*", "SQLAlchemy"]
+#: The drivers of each database; those of SQLite are Python's own.
+DATABASES = {"sqlite": [], "postgresql": ["psycopg[binary]"], "mariadb": ["mysqlclient"]}
+
+
+def pythons(databases: list[str], install: bool = True) -> dict[str, Path]:
+    """Return the Python of ``ours`` and of the release, with everything installed.
+
+    With ``install`` false the environments are used as they are.
+    """
+    directories = {
+        "ours": ROOT / ".venv-bench-ours",
+        RELEASE: ROOT / ".venv-bench-release",
+    }
+    found = {kind: directory / "bin" / "python" for kind, directory in directories.items()}
+    if install:
+        packages = [*SHARED, *(driver for name in databases for driver in DATABASES[name])]
+        for directory, python in zip(directories.values(), found.values(), strict=True):
+            if not python.exists():
+                venv.create(directory, with_pip=True)
+            _pip(python, "--upgrade", *packages)
+        _pip(found[RELEASE], f"django-celery-results=={RELEASE}")
+        _pip(found["ours"], str(ROOT))
+        # The same version again: pip would see nothing to do.
+        _pip(found["ours"], "--force-reinstall", "--no-deps", str(ROOT))
+    return found
+
+
+def _pip(python: Path, *arguments: str) -> None:
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *arguments], check=True)
+
+
+@contextmanager
+def workplace(python: Path, database: str) -> Iterator[Path]:
+    """Give a directory in which the contenders find these modules, and not the checkout.
+
+    SQLite's files are made in it. It is in memory where the system has such a place, and
+    the servers' commits do not wait for the disk either, unless they are to be durable.
+    """
+    memory = Path("/dev/shm")
+    parent = memory if memory.is_dir() and not servers.durable() else None
+    with TemporaryDirectory(prefix="results-bench-", dir=parent) as name:
+        directory = Path(name)
+        (directory / "benchmarks").symlink_to(HERE)
+        if servers.durable():
+            yield directory
+            return
+        with _relaxed_server(python, database, directory):
+            yield directory
+
+
+@contextmanager
+def _relaxed_server(python: Path, database: str, directory: Path) -> Iterator[None]:
+    """Let the process that has the driver ask the server, and take it back at the end."""
+    with subprocess.Popen(
+        [python, "-m", "benchmarks.relaxed"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=directory,
+        env=environment_of("relaxed", database, directory),
+    ) as process:
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            raise SystemExit(f"the database server cannot be used: {process.wait()}")
+        yield
+
+
+def environment_of(kind: str, database: str, directory: Path) -> dict[str, str]:
+    """Return the environment variables of a contender's process: what ``site.py`` reads."""
+    word = "".join(letter for letter in kind if letter.isalnum())
+    contender = {
+        "kind": kind,
+        "engine": database,
+        "name": f"results_bench_{word}_{os.getpid()}",
+        "directory": str(directory),
+    }
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {
+        **inherited,
+        "BENCHMARK": json.dumps(contender),
+        "DJANGO_SETTINGS_MODULE": "benchmarks.site",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

@@ -1,0 +1,96 @@
+"""All figures of one database: contenders started, compared, probed, ended."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .comparing import PLAN, Rounds, compare, figures_of, probe
+from .environments import RELEASE, environment_of, workplace
+from .process import Process
+
+__all__ = ["Measurement", "profile"]
+
+KINDS = ("ours", RELEASE, "floor", "redis", "db+")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is to be measured: which work, how much of it, by whom."""
+
+    database: str
+    works: Sequence[str]
+    #: 1 is the whole of it, 0.1 a tenth of tasks and rounds.
+    scale: float
+    pythons: Mapping[str, Path]
+
+    def plan(self, work: str) -> Rounds:
+        """Return the rounds of a piece of work, to scale."""
+        whole = PLAN[work]
+        # A group and a chord are of a size, whatever the scale.
+        count = round(whole.count * min(1.0, self.scale)) if work == "expire" else whole.count
+        return Rounds(count, max(3, round(whole.rounds * self.scale)))
+
+    def run(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the figures of the database, and the versions of what was measured."""
+        with workplace(self.pythons["ours"], self.database) as directory:
+            with self._contenders(directory) as contenders:
+                works = {work: self._figures(work, contenders) for work in self.works}
+                server = contenders["ours"].server
+                versions = {kind: contenders[kind].versions for kind in ("ours", RELEASE)}
+            found: dict[str, Any] = {"server": server, "work": works}
+            store = works.get("store_new", {}).pop("seconds", None)
+            if store is not None:
+                found["hooks_share"] = self._hooks_share(directory, store)
+        return found, versions
+
+    @contextmanager
+    def _contenders(self, directory: Path) -> Iterator[dict[str, Process]]:
+        contenders = {
+            kind: Process(kind, self.pythons[interpreter(kind)], self.database, directory)
+            for kind in KINDS
+        }
+        yield contenders
+        for contender in contenders.values():
+            contender.close()
+
+    def _figures(self, work: str, contenders: Mapping[str, Process]) -> dict[str, Any]:
+        plan = self.plan(work)
+        times = compare(work, plan, contenders.values())
+        figures = figures_of(times) | probe(work, plan.count, contenders)
+        if work == "store_new":
+            # What the hooks are a share of; not for the reader, who has another machine.
+            figures["seconds"] = statistics.median(times["ours"])
+        return figures
+
+    def _hooks_share(self, directory: Path, store: float) -> dict[str, float]:
+        """Return what the hooks add, in per cent of the seconds that a store takes."""
+        done = subprocess.run(
+            [self.pythons["ours"], "-m", "benchmarks.hooks"],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=directory,
+            env=environment_of("hooks", self.database, directory),
+        )
+        added = json.loads(done.stdout)
+        return {name: round(each / 1e6 / store * 100, 2) for name, each in added.items()}
+
+
+def interpreter(kind: str) -> str:
+    """Return which environment a contender runs in."""
+    return "ours" if kind in {"ours", "floor"} else RELEASE
+
+
+def profile(database: str, work: str, python: Path) -> None:
+    """Print where the time goes while this checkout does one piece of work."""
+    with workplace(python, database) as directory:
+        ours = Process("ours", python, database, directory)
+        ours.ask("profile", work, PLAN[work].count)
+        ours.close()

@@ -1,0 +1,51 @@
+"""A contender at work in a process of its own, as the parent sees it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .environments import environment_of
+
+__all__ = ["Process"]
+
+
+class Process:
+    """A contender's process: started, asked, ended."""
+
+    def __init__(self, kind: str, python: Path, database: str, directory: Path) -> None:
+        self.kind = kind
+        self.process = subprocess.Popen(
+            [python, "-m", "benchmarks.contender"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=directory,
+            env=environment_of(kind, database, directory),
+        )
+        introduction = self._answer()
+        #: The pieces of work that it can do.
+        self.works: list[str] = introduction["works"]
+        self.versions: dict[str, str] = introduction["versions"]
+        self.server: str = introduction["server"]
+
+    def ask(self, act: str, work: str, count: int) -> dict[str, Any]:
+        """Return the answer to ``measure``, ``probe`` or ``profile``."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"do": act, "work": work, "count": count}) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"the contender {self.kind} ended with {self.process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """Let the process drop its database and end."""
+        self.process.communicate()

@@ -1,0 +1,150 @@
+"""Tasks per second of a real worker, end to end, with each result backend: see README.md.
+
+Every worker is Celery's prefork pool of two processes with the Redis broker, and all do the
+same short tasks, by turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from . import figures, tables
+from .comparing import Rounds, Times, spread
+from .environments import DATABASES, RELEASE, environment_of, pythons, workplace
+from .terminal import print_table
+
+#: Which environment each worker runs in; ``ceiling`` keeps no results.
+KINDS = {
+    "ours": "ours",
+    "ours, connecting anew": "ours",
+    RELEASE: RELEASE,
+    "db+": RELEASE,
+    "redis": RELEASE,
+    "django-cache": "ours",
+    "ceiling": RELEASE,
+}
+PLAN = Rounds(2000, 3)
+#: Tasks that a worker does before it is measured: its processes import, connect and prepare.
+WARMING = 50
+
+
+@contextmanager
+def running(found: Mapping[str, Path], database: str, directory: Path) -> Iterator[dict[str, str]]:
+    """Start the workers and give, of each, the name of what is its own; then end them."""
+    names, workers = {}, []
+    try:
+        for kind, python in KINDS.items():
+            environment = environment_of(kind, database, directory)
+            names[kind] = json.loads(environment["BENCHMARK"])["name"]
+            command = [str(found[python]), "-m", "benchmarks.worker_app"]
+            # Celery greets on standard output, and says on standard error what goes wrong.
+            quiet = subprocess.DEVNULL
+            workers.append(subprocess.Popen(command, cwd=directory, env=environment, stdout=quiet))
+        yield names
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait()
+
+
+@contextmanager
+def driving(python: Path, database: str, directory: Path) -> Iterator[Any]:
+    """Give what lets the worker of a name do tasks, and returns the seconds that it took."""
+    with subprocess.Popen(
+        [python, "-m", "benchmarks.driver"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=directory,
+        env=environment_of("driver", database, directory),
+    ) as driver:
+        assert driver.stdin is not None
+        assert driver.stdout is not None
+        questions, answers = driver.stdin, driver.stdout
+
+        def run(name: str, count: int) -> float:
+            questions.write(json.dumps({"name": name, "count": count}) + "\n")
+            questions.flush()
+            answer = answers.readline()
+            if not answer:
+                raise SystemExit(f"the driver of the workers ended with {driver.wait()}")
+            return float(json.loads(answer)["seconds"])
+
+        yield run
+
+
+def measure(run: Any, names: Mapping[str, str], plan: Rounds) -> Times:
+    """Return the tasks per second of each worker in each round."""
+    rates: Times = {kind: [] for kind in names}
+    for name in names.values():
+        run(name, WARMING)
+    for number in range(plan.rounds):
+        kinds = list(names)
+        turn = number % len(kinds)
+        for kind in kinds[turn:] + kinds[:turn]:
+            rates[kind].append(plan.count / run(names[kind], plan.count))
+    return rates
+
+
+def figures_of(rates: Times) -> dict[str, Any]:
+    """Return the rates as shares of the rate without results, and of that of the release."""
+    return {
+        kind: {
+            "to_ceiling": _spread(rounds, rates["ceiling"]),
+            "to_release": _spread(rounds, rates[RELEASE]),
+        }
+        for kind, rounds in rates.items()
+    }
+
+
+def _spread(rounds: list[float], base: list[float]) -> list[float]:
+    return spread([one / other for one, other in zip(rounds, base, strict=True)])
+
+
+def compare(database: str, plan: Rounds, found: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the figures of all workers on one database."""
+    with workplace(found["ours"], database) as directory:
+        driver = driving(found[RELEASE], database, directory)
+        with driver as run, running(found, database, directory) as names:
+            return figures_of(measure(run, names, plan))
+
+
+def parse() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
+    parser.add_argument("--database", choices=[*DATABASES, "all"], default="sqlite")
+    parser.add_argument("--tasks", type=int, default=PLAN.count, help="tasks in a round")
+    parser.add_argument("--rounds", type=int, default=PLAN.rounds)
+    parser.add_argument("--json", type=Path, help="merge the figures into this file")
+    parser.add_argument(
+        "--no-install", dest="install", action="store_false", help="use environments as they are"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print what the command line asks for."""
+    # A termination is an exit like any other: the workers are ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    options = parse()
+    databases = list(DATABASES) if options.database == "all" else [options.database]
+    found = pythons(databases, options.install)
+    for database in databases:
+        measured = compare(database, Rounds(options.tasks, options.rounds), found)
+        print(f"{database}: tasks per second, medians of ratios (quartiles)")
+        print_table(tables.WORKERS, tables.worker_rows(measured))
+        if options.json:
+            figures.merge(options.json, {"workers": {database: measured}})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The tables of figures, made from ``benchmarks/figures.json``: ``benchmarks postgresql times``.
+
+The page and the file cannot differ, and what was not measured cannot be shown: the build fails.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# Behind everything else: the package itself is the installed one.
+sys.path.append(str(ROOT))
+
+from benchmarks import figures, tables  # noqa: E402  (found by the line above)
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+FILE = ROOT / "benchmarks" / "figures.json"
+
+
+class BenchmarkTable(SphinxDirective):
+    """One table: ``times``, ``facts`` or ``workers`` of a database, or the ``conditions``."""
+
+    required_arguments = 1
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table that the arguments name."""
+        self.env.note_dependency(str(FILE))
+        which, database = [*self.arguments, ""][:2]
+        try:
+            headings, rows = content(figures.load(FILE), which, database)
+        except KeyError as missing:
+            raise self.error(f"{FILE.name} has no {missing}: run `make figures`") from missing
+        return [table(headings, rows)]
+
+
+def content(found: dict[str, Any], which: str, database: str) -> tuple[Sequence[str], tables.Rows]:
+    """Return headings and rows of a table; raise ``KeyError`` for what is not in the file."""
+    if which == "conditions":
+        return tables.CONDITIONS, tables.condition_rows(found)
+    if which == "workers":
+        return tables.WORKERS, tables.worker_rows(found["workers"][database])
+    measured = found["databases"][database]
+    if which == "times":
+        return tables.TIMES, tables.time_rows(database, measured)
+    return tables.FACTS, tables.fact_rows(database, measured)
+
+
+def table(headings: Sequence[str], rows: tables.Rows) -> nodes.table:
+    """Return a table of text."""
+    columns = zip(headings, *rows, strict=True)
+    group = nodes.tgroup(cols=len(headings))
+    group += [nodes.colspec(colwidth=max(map(len, column))) for column in columns]
+    group += nodes.thead("", _row(headings))
+    group += nodes.tbody("", *map(_row, rows))
+    return nodes.table("", group)
+
+
+def _row(cells: Sequence[str]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph(text=cell)) for cell in cells))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directive with Sphinx."""
+    app.add_directive("benchmarks", BenchmarkTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
