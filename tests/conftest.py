@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 from functools import cache
@@ -55,7 +56,23 @@ def missing_service(name: str) -> str | None:
 
 def require_service(name: str) -> None:
     """Skip the running test when the service is absent; with REQUIRE_SERVICES=1, fail it."""
-    reason = missing_service(name)
+    _require(missing_service(name))
+
+
+def program(name: str) -> str | None:
+    """Where the program is, or None; servers are not in everybody's PATH."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    places = [os.environ.get("PATH", ""), *map(str, versions), "/usr/sbin"]
+    return shutil.which(name, path=os.pathsep.join(places))
+
+
+def require_program(*names: str) -> None:
+    """Do the same for programs that a test starts by itself."""
+    missing = [name for name in names if program(name) is None]
+    _require(f"not installed: {', '.join(missing)}" if missing else None)
+
+
+def _require(reason: str | None) -> None:
     if reason is None:
         return
     if settings.REQUIRE_SERVICES:

@@ -21,6 +21,7 @@ if not apps.ready:
 from celery import Celery, states
 from django.conf import settings
 from django.core.cache import caches
+from django.db import connections
 
 from django_celery_results import hookimpl
 from django_celery_results.models import TaskResult
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
     from multiprocessing.synchronize import Barrier
 
-    from django_celery_results.records import StoredTask, TaskRecord
+    from django_celery_results.records import ExpiryBatch, StoredTask, TaskRecord
 
 STATES = (states.STARTED, "PROGRESS", states.RETRY, states.FAILURE, states.SUCCESS)
-PATIENCE = 60
+#: Seconds to wait for the others: sixteen processes start slowly on a busy machine.
+PATIENCE = 120
 
 
 def at_once(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
@@ -97,18 +99,6 @@ def _backend(url: str, **options: Any) -> Any:
     return app.backend
 
 
-def write_rows(number: int, rounds: int) -> list[str]:
-    """Write each row in every state; return the ids whose SUCCESS this process wrote."""
-    won = []
-    for one in range(rounds):
-        for status in random.sample(STATES, len(STATES)):
-            fields = {"status": status, "result": f"{number}", "content_type": "application/json"}
-            taken = TaskResult.objects.write(f"t{one}", {**fields, "content_encoding": "utf-8"})
-            if taken and status == states.SUCCESS:
-                won.append(f"t{one}")
-    return won
-
-
 def store_results(number: int, url: str, rounds: int) -> dict[str, Any]:
     """Store each task in every state; return the results whose SUCCESS this process stored."""
     winners = Winners()
@@ -131,6 +121,39 @@ def return_parts(_number: int, url: str, group_id: str, task_ids: list[str]) -> 
     return claims
 
 
+def return_deliveries(
+    number: int, count: int, group_id: str, task_ids: list[str], isolation: str | None
+) -> int:
+    """Return this process's share of a chord's parts, of which every one is delivered twice.
+
+    Return how often the body was claimed. Nothing is retried: no error is one too many.
+    """
+    if isolation:
+        connections["default"].settings_dict["OPTIONS"]["isolation_level"] = isolation
+    backend = _backend("django-db")
+    # The same order for all, so that the two deliveries of a part come near to each other.
+    deliveries = [task_id for task_id in task_ids for _ in range(2)][number::count]
+    claims = 0
+    for task_id in deliveries:
+        part = ChordPart(group_id=group_id, task_id=task_id, status=states.SUCCESS)
+        progress = backend.hooks.call("chord_part_returned", storage=backend.storage, part=part)
+        claims += progress.claimed
+    return claims
+
+
+def return_side_by_side(number: int, chords: int, isolation: str | None) -> int:
+    """Return one part of each of many chords ``c0``, ``c1``…; return the claims."""
+    if isolation:
+        connections["default"].settings_dict["OPTIONS"]["isolation_level"] = isolation
+    backend = _backend("django-db")
+    claims = 0
+    for one in range(chords):
+        part = ChordPart(group_id=f"c{one}", task_id=f"{one}-{number}", status=states.SUCCESS)
+        progress = backend.hooks.call("chord_part_returned", storage=backend.storage, part=part)
+        claims += progress.claimed
+    return claims
+
+
 def apply_chord(_number: int, url: str, group_id: str, task_ids: list[str]) -> None:
     """Start one chord."""
     backend = _backend(url)
@@ -145,6 +168,40 @@ def add_parts(number: int, url: str, group_id: str, count: int) -> None:
         backend.add_to_chord(group_id, backend.app.AsyncResult(f"{number}-{one}"))
 
 
-def delete_expired(_number: int, expires: float, batch_size: int) -> int:
-    """Delete the expired rows; return how many this process deleted."""
-    return int(TaskResult.objects.delete_expired(expires, batch_size))
+class Heard:
+    """Notes what expires: a plugin."""
+
+    django_celery_results_name = "heard"
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.gone: list[str] = []
+
+    @hookimpl
+    def before_expire(self, batch: ExpiryBatch) -> None:
+        """Note what is about to go."""
+        self.seen += batch.ids
+
+    @hookimpl
+    def after_expire(self, batch: ExpiryBatch) -> None:
+        """Note what is gone."""
+        self.gone += batch.ids
+
+
+def clean_or_write(number: int, expires: float, count: int, heard: bool) -> dict[str, Any]:
+    """Clean up, in the first two processes, or write to some of the rows in the others.
+
+    Returns how many rows this process deleted, what it told of them, and what it wrote.
+    """
+    noted = Heard()
+    deleted, written = 0, []
+    if number < 2:
+        backend = _backend("django-db", PLUGINS=[noted] if heard else [])
+        expiry = backend.expiry(expires, 20)
+        deleted = backend.hooks.call("expire_results", storage=backend.storage, expiry=expiry)
+    else:
+        fields = {"content_type": "application/json", "content_encoding": "utf-8", "result": "1"}
+        for one in random.sample(range(count), 100):
+            TaskResult.objects.write(f"t{one}", {**fields, "status": states.SUCCESS})
+            written.append(f"t{one}")
+    return {"deleted": deleted, "seen": noted.seen, "gone": noted.gone, "written": written}

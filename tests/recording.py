@@ -25,6 +25,7 @@ from django_celery_results.records import (
     StoredGroup,
     StoredTask,
     TaskRecord,
+    UnfinishedChord,
 )
 
 
@@ -99,10 +100,15 @@ class Recording:
 
     @hookimpl
     def load_tasks(
-        self, storage: Recording, task_ids: Sequence[str], primary: bool
+        self,
+        storage: Recording,
+        task_ids: Sequence[str],
+        primary: bool,
+        contents: Sequence[str] | None,
     ) -> list[StoredTask]:
         """Return the tasks; fail at the first call."""
-        if self.note("load_tasks", storage=storage, task_ids=task_ids, primary=primary):
+        details = {"task_ids": task_ids, "primary": primary, "contents": contents}
+        if self.note("load_tasks", storage=storage, **details):
             raise ConnectionError("the storage is away for a moment")
         return [storage.tasks[task_id] for task_id in task_ids if task_id in storage.tasks]
 
@@ -157,6 +163,17 @@ class Recording:
         """Drop the chord."""
         self.note("finish_chord", storage=storage, group_id=group_id)
         return storage.chords.pop(group_id, None) is not None
+
+    @hookimpl
+    def unfinished_chords(self, storage: Recording) -> list[UnfinishedChord]:
+        """List the chords, with nothing in."""
+        self.note("unfinished_chords", storage=storage)
+        return [
+            UnfinishedChord(
+                group_id=one.group_id, results=one.results, counted=(), waiting=one.size
+            )
+            for one in storage.chords.values()
+        ]
 
     @hookimpl
     def can_retry(self, storage: Recording, error: Exception) -> bool:

@@ -109,7 +109,7 @@ def test_both_models_are_registered() -> None:
 def test_the_task_page_is_that_of_2_6() -> None:
     """Columns, filters, search and fieldsets."""
     page = TaskResultAdmin(TaskResult, admin.site)
-    columns = ("task_id", "periodic_task_name", "task_name", "date_done", "status", "worker")
+    columns = ("task_id", "periodic_task_name", "task_name", "completed", "status", "worker")
     filters = ("status", "date_done", "periodic_task_name", "task_name", "worker")
     search = ("task_name", "task_id", "status", "task_args", "task_kwargs")
     assert ("date_done", columns) == (page.date_hierarchy, page.list_display)
@@ -195,7 +195,7 @@ def test_a_subclass_serves_a_proxy_model(rf: Any) -> None:
     """Read-only as well, although a proxy has no columns of its own."""
     page = type("NightlyAdmin", (TaskResultAdmin,), {})(NightlyResult, admin.site)
     shown = set(page.get_readonly_fields(rf.get("/")))
-    assert {field.name for field in TaskResult._meta.fields} == shown
+    assert {field.name for field in TaskResult._meta.fields} == shown - {"completed"}
 
 
 @pytest.mark.usefixtures("app")
@@ -267,3 +267,16 @@ def test_terminate_is_offered_with_the_permission(
     row = task("running", states.STARTED)
     assert "Terminate selected tasks" in client.get(reverse(CHANGELIST)).content.decode()
     assert [("success", "Asked the workers to end 1 task.")] == told(terminate(client, row))
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"), [(states.SUCCESS, True), (states.FAILURE, True), (states.STARTED, False)]
+)
+def test_only_what_has_ended_shows_when(admin_client: Client, status: str, shown: bool) -> None:
+    """The column moves with every state that is stored."""
+    row = task("t1", status)
+    page = TaskResultAdmin(TaskResult, admin.site)
+    assert (row.date_done if shown else None) == page.completed(row)
+    change = reverse("admin:django_celery_results_taskresult_change", args=[row.pk])
+    for url in (reverse(CHANGELIST), change):
+        assert "Completed DateTime" in admin_client.get(url).content.decode()

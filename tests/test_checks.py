@@ -33,6 +33,8 @@ WRONG_OPTIONS: dict[str, dict[str, Any]] = {
     "E006": {"CODINGS": "application/x-gzip"},
     "E009": {"EXPIRE_UNFINISHED_AFTER": timedelta(0)},
     "E011": {"EXPIRE_BATCH_SIZE": 0},
+    "E015": {"CHORD_CLAIM_TIMEOUT": 0},
+    "E016": {"EXPIRE_BATCH_PAUSE": timedelta(seconds=-1)},
 }
 
 
@@ -56,7 +58,9 @@ def test_right_options_have_nothing_to_report() -> None:
         "STRICT_PLUGINS": False,
         "CODINGS": ["gzip"],
         "EXPIRE_UNFINISHED_AFTER": 3600.5,
+        "CHORD_CLAIM_TIMEOUT": timedelta(minutes=1),
         "EXPIRE_BATCH_SIZE": 10,
+        "EXPIRE_BATCH_PAUSE": 0,
         "codec": {},
     }
     with override_settings(DJANGO_CELERY_RESULTS=options):
@@ -220,7 +224,7 @@ def test_an_unknown_key_that_resembles_none_lists_the_valid_ones() -> None:
     """A key that nothing comes close to gets the list."""
     with override_settings(DJANGO_CELERY_RESULTS={"x" * 30: True}):
         (message,) = check_options()
-    assert "Valid: ALLOW_EDITS, CODINGS, " in str(message.hint)
+    assert "Valid: ALLOW_EDITS, CHORD_CLAIM_TIMEOUT, CODINGS, " in str(message.hint)
 
 
 def test_a_disabled_plugin_that_is_not_installed_is_w002() -> None:

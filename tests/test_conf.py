@@ -59,10 +59,17 @@ def test_options_that_are_no_mapping_are_none(written: object) -> None:
         ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", True, MONTH),
         ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", timedelta(0), MONTH),
         ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", None, MONTH),
+        ("chord_claim_timeout", "CHORD_CLAIM_TIMEOUT", timedelta(seconds=2), 2.0),
+        ("chord_claim_timeout", "CHORD_CLAIM_TIMEOUT", -1, 300.0),
+        ("chord_claim_timeout", "CHORD_CLAIM_TIMEOUT", None, 300.0),
+        ("expire_batch_pause", "EXPIRE_BATCH_PAUSE", timedelta(seconds=1), 1.0),
+        ("expire_batch_pause", "EXPIRE_BATCH_PAUSE", 0.5, 0.5),
+        ("expire_batch_pause", "EXPIRE_BATCH_PAUSE", -1, 0.0),
+        ("expire_batch_pause", "EXPIRE_BATCH_PAUSE", True, 0.0),
         ("expire_batch_size", "EXPIRE_BATCH_SIZE", 5, 5),
-        ("expire_batch_size", "EXPIRE_BATCH_SIZE", 0, 1000),
-        ("expire_batch_size", "EXPIRE_BATCH_SIZE", True, 1000),
-        ("expire_batch_size", "EXPIRE_BATCH_SIZE", "5", 1000),
+        ("expire_batch_size", "EXPIRE_BATCH_SIZE", 0, 5000),
+        ("expire_batch_size", "EXPIRE_BATCH_SIZE", True, 5000),
+        ("expire_batch_size", "EXPIRE_BATCH_SIZE", "5", 5000),
     ],
 )
 def test_option(name: str, key: str, written: object, expected: object) -> None:
@@ -79,7 +86,8 @@ def test_option(name: str, key: str, written: object, expected: object) -> None:
         ("strict_plugins", True),
         ("codings", ()),
         ("expire_unfinished_after", MONTH),
-        ("expire_batch_size", 1000),
+        ("expire_batch_size", 5000),
+        ("expire_batch_pause", 0.0),
     ],
 )
 def test_option_that_is_not_set(name: str, expected: object) -> None:

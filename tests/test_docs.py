@@ -20,6 +20,7 @@ from django_celery_results import checks, hookspecs, migration_history, models
 from django_celery_results.conf import KNOWN_KEYS
 from django_celery_results.plugins import hook_names
 from django_celery_results.urls import noun_first_patterns
+from tests.integration.catalogue.differences import DIFFERENCES, PENDING, UNSETTLED
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -124,6 +125,23 @@ def test_each_endpoint_is_listed() -> None:
 
     found = [(str(one.pattern).partition("<")[0], one.name) for one in noun_first_patterns()]
     assert found == listed
+
+
+def test_each_difference_of_a_canvas_is_listed() -> None:
+    """The rows of both tables are those of the catalogue, which the integration tests hold true."""
+    rows = re.findall(
+        r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", text_of("reference/canvases.md"), re.MULTILINE
+    )
+
+    expected = [(one.canvas, one.redis, one.here, one.reason) for one in (*DIFFERENCES, *UNSETTLED)]
+    assert expected == [row for row in rows if row[0] not in {"Canvas", "---"}]
+
+
+def test_each_canvas_that_stays_pending_is_listed() -> None:
+    """So are the rows of the third table."""
+    section = text_of("reference/canvases.md").partition("| Canvas | Reason |\n| --- | --- |\n")[2]
+
+    assert list(PENDING.items()) == re.findall(r"^\| (.+) \| (.+) \|$", section, re.MULTILINE)
 
 
 def test_each_example_is_shown() -> None:

@@ -1,52 +1,21 @@
-"""Expiry: what goes, what stays, in batches, beside other cleaners."""
+"""Expiry: what goes and what stays."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from celery import states
-from django.db import connections
 
 from django_celery_results.models import GroupResult, TaskResult
 
-from . import settings as test_settings
-from .processes import at_once, delete_expired
+from .due import DAY, HOUR, ago, ids, make
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
-    from pytest_django import DjangoAssertNumQueries, Settings
-
-HOUR = 3600.0
-DAY = 24 * HOUR
-BOTH = pytest.mark.django_db(databases=["default", "secondary"])
-COMMITTED = pytest.mark.django_db(transaction=True)
+    from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
-
-
-def ago(seconds: float) -> datetime:
-    """Return the moment so long ago."""
-    return datetime.now(timezone.utc) - timedelta(seconds=seconds)
-
-
-def make(count: int, age: float = 2 * HOUR, prefix: str = "t", **columns: Any) -> None:
-    """Make rows that were last written ``age`` seconds ago."""
-    using = columns.pop("using", "default")
-    columns = {"status": states.SUCCESS, **columns}
-    rows = TaskResult.objects.using(using)
-    rows.bulk_create([TaskResult(task_id=f"{prefix}{one}", **columns) for one in range(count)])
-    rows.filter(task_id__startswith=prefix).update(date_done=ago(age))
-
-
-def ids(rows: QuerySet[TaskResult] | None = None) -> list[str]:
-    """Return the ids of all rows."""
-    rows = TaskResult.objects.all() if rows is None else rows
-    return sorted(rows.values_list("task_id", flat=True))
-
-
-# -- What expires --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -85,7 +54,7 @@ def test_unfinished_tasks_are_never_younger_than_results() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expires_at", "kept"), [(ago(60), False), (ago(-60), True), (ago(-1e9), True)]
+    ("expires_at", "kept"), [(ago(60), False), (ago(-DAY), True), (ago(-1e9), True)]
 )
 def test_a_stored_retention_counts_more_than_age(expires_at: datetime, kept: bool) -> None:
     """Whether it is shorter or longer."""
@@ -119,90 +88,7 @@ def test_groups_expire_by_age_alone() -> None:
     assert "new" == GroupResult.objects.get().group_id
 
 
-# -- Batches -------------------------------------------------------------------------
-
-
-def test_rows_go_in_batches() -> None:
-    """Of the size that is asked for."""
-    make(7)
-    batches = list(TaskResult.objects.expire_batches(HOUR, 3))
-    assert ([3, 3, 1], []) == ([len(batch) for batch in batches], ids())
-
-
-def test_the_batch_size_is_a_setting(settings: Settings) -> None:
-    """EXPIRE_BATCH_SIZE."""
-    settings.DJANGO_CELERY_RESULTS = {"EXPIRE_BATCH_SIZE": 2}
-    make(3)
-    assert [2, 1] == [len(batch) for batch in TaskResult.objects.expire_batches(HOUR)]
-
-
-def test_rows_written_at_the_same_moment_all_go() -> None:
-    """The key tells them apart."""
-    make(10)
-    assert 10 == TaskResult.objects.delete_expired(HOUR, 1)
-
-
-def test_a_kept_batch_does_not_stop_the_next() -> None:
-    """The work goes on behind it."""
-    make(6)
-    asked: list[list[str]] = []
-
-    def before(batch: list[TaskResult]) -> bool:
-        asked.append([one.task_id for one in batch])
-        return len(asked) != 1
-
-    deleted = list(TaskResult.objects.expire_batches(HOUR, 2, before))
-    assert (3, 2) == (len(asked), len(deleted))
-    assert sorted(asked[0]) == ids()
-
-
-def test_batches_that_are_looked_at_have_all_fields(
-    django_assert_num_queries: DjangoAssertNumQueries,
-) -> None:
-    """No query for each of them."""
-    make(5, result="1")
-    seen: list[Any] = []
-
-    def before(batch: list[TaskResult]) -> bool:
-        with django_assert_num_queries(0):
-            seen.extend(one.result for one in batch)
-        return True
-
-    list(TaskResult.objects.expire_batches(HOUR, 5, before))
-    assert ["1"] * 5 == seen
-
-
-def test_batches_that_nobody_looks_at_are_not_read() -> None:
-    """Only what orders them is."""
-    make(2, result="1" * 1000)
-    (batch,) = TaskResult.objects.expire_batches(HOUR)
-    assert "result" in batch[0].get_deferred_fields()
-
-
-def test_a_row_written_since_it_was_read_stays() -> None:
-    """And is not said to have gone."""
-    make(3)
-
-    def before(batch: list[TaskResult]) -> bool:
-        TaskResult.objects.filter(pk=batch[0].pk).update(date_done=ago(0))
-        return True
-
-    (gone,) = TaskResult.objects.expire_batches(HOUR, 3, before)
-    assert (2, 1) == (len(gone), len(ids()))
-
-
-def test_a_batch_that_somebody_else_deleted_is_not_counted() -> None:
-    """It went, but not by us."""
-    make(2)
-
-    def before(_batch: list[TaskResult]) -> bool:
-        TaskResult.objects.all().delete()
-        return True
-
-    assert [] == list(TaskResult.objects.expire_batches(HOUR, 2, before))
-
-
-@BOTH
+@pytest.mark.django_db(databases=["default", "secondary"])
 def test_expiry_works_where_writes_go() -> None:
     """Not where reads do."""
     make(2, using="secondary")
@@ -212,23 +98,12 @@ def test_expiry_works_where_writes_go() -> None:
     assert (2, 0) == (len(ids()), len(ids(TaskResult.objects.using("secondary"))))
 
 
-@pytest.mark.races
-@COMMITTED
-def test_two_cleaners_share_the_work() -> None:
-    """Nothing is counted twice where rows can be locked.
-
-    What each found locked by the other may stay, for the next cleanup.
-    """
-    make(400)
-    make(3, 0, prefix="young")
-    deleted = at_once(2, delete_expired, HOUR, 10)
-    if connections["default"].features.has_select_for_update_skip_locked:
-        assert 403 == sum(deleted) + len(ids())
-    TaskResult.objects.delete_expired(HOUR)
-    assert ["young0", "young1", "young2"] == ids()
-
-
-def test_this_database_is_the_one_meant() -> None:
-    """MariaDB and PostgreSQL skip locked rows."""
-    skips = connections["default"].features.has_select_for_update_skip_locked
-    assert (test_settings.DATABASE != "sqlite") == skips
+def test_the_batch_size_and_the_pause_are_settings(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EXPIRE_BATCH_SIZE rows, then EXPIRE_BATCH_PAUSE seconds."""
+    settings.DJANGO_CELERY_RESULTS = {"EXPIRE_BATCH_SIZE": 2, "EXPIRE_BATCH_PAUSE": 0.5}
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    make(5)
+    assert (5, [0.5, 0.5]) == (TaskResult.objects.delete_expired(HOUR), pauses)

@@ -1,4 +1,4 @@
-"""How rows are written: what overwrites what, in how many queries, with which signals."""
+"""How rows are written: what overwrites what, and which signals are sent."""
 
 from __future__ import annotations
 
@@ -8,22 +8,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery import states
 from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
-from django.db.models.signals import post_save, pre_save
+from django.db.models.signals import post_save
 
+from django_celery_results.clock import DatabaseNow
 from django_celery_results.models import TaskResult
 
 from .processes import STATES
 from .rows import BOTH, COMMITTED, elsewhere, row, store, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from pytest_django import DjangoAssertNumQueries
-
-    from django_celery_results.managers import TaskResultManager
 
 pytestmark = pytest.mark.django_db
+
+
+def listener(**_: Any) -> None:
+    """Hear of a row saved, so that it has to be written in more than one statement."""
+
+
+@pytest.fixture(params=["at once", "in steps"], autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Write in one statement, and as it is done where that cannot be."""
+    if request.param == "in steps":
+        post_save.connect(listener, sender=TaskResult)
+    yield request.param
+    post_save.disconnect(listener, sender=TaskResult)
 
 
 # -- Writing -------------------------------------------------------------------------
@@ -88,7 +98,7 @@ def test_what_belongs_to_the_state_goes_with_it(name: str) -> None:
 
 def test_later_writes_keep_date_started() -> None:
     """It is written once, at STARTED."""
-    write(states.STARTED, date_started=Now())
+    write(states.STARTED, date_started=DatabaseNow())
     started = row().date_started
     write(states.SUCCESS)
     assert started == row().date_started
@@ -144,7 +154,7 @@ def test_store_result_takes_the_retries_of_2_6() -> None:
 
 def test_store_result_takes_the_date_of_the_start() -> None:
     """From the database's clock."""
-    assert store(states.STARTED, date_started=Now()).date_started is not None
+    assert store(states.STARTED, date_started=DatabaseNow()).date_started is not None
 
 
 @BOTH
@@ -174,107 +184,3 @@ def test_using_shows_progress_while_a_transaction_is_open() -> None:
             )
         )
     assert ["PROGRESS"] == seen
-
-
-# -- Queries -------------------------------------------------------------------------
-
-
-@COMMITTED
-def test_a_new_row_takes_two_queries(django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    """An UPDATE that finds nothing, and the INSERT."""
-    with django_assert_num_queries(2):
-        write(states.SUCCESS)
-
-
-@COMMITTED
-def test_a_pending_row_takes_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    """It updates nothing."""
-    with django_assert_num_queries(1):
-        write(states.PENDING)
-
-
-@COMMITTED
-def test_an_existing_row_takes_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    """The UPDATE."""
-    write(states.STARTED)
-    with django_assert_num_queries(1):
-        write(states.SUCCESS)
-
-
-# -- Signals -------------------------------------------------------------------------
-
-Sent = list[tuple[str, str, "bool | None", str]]
-
-
-@pytest.fixture
-def sent() -> Iterator[Sent]:
-    """The signals that were sent for rows of tasks."""
-    heard: Sent = []
-
-    def before(instance: TaskResult, using: str, **_: Any) -> None:
-        heard.append(("pre_save", instance.status, None, using))
-
-    def after(instance: TaskResult, created: bool, using: str, **_: Any) -> None:
-        heard.append(("post_save", instance.status, created, using))
-
-    pre_save.connect(before, sender=TaskResult)
-    post_save.connect(after, sender=TaskResult)
-    yield heard
-    pre_save.disconnect(before, sender=TaskResult)
-    post_save.disconnect(after, sender=TaskResult)
-
-
-def test_a_new_row_sends_the_signals_of_saving(sent: Sent) -> None:
-    """Created."""
-    write(states.STARTED)
-    assert [
-        ("pre_save", states.STARTED, None, "default"),
-        ("post_save", states.STARTED, True, "default"),
-    ] == sent
-
-
-def test_an_update_sends_the_signals_of_saving(sent: Sent) -> None:
-    """With the instance as it now is."""
-    write(states.STARTED)
-    sent.clear()
-    write(states.SUCCESS)
-    assert [
-        ("pre_save", states.SUCCESS, None, "default"),
-        ("post_save", states.SUCCESS, False, "default"),
-    ] == sent
-
-
-def test_a_write_that_comes_too_late_saves_nothing(sent: Sent) -> None:
-    """Nobody hears of a row saved."""
-    write(states.SUCCESS)
-    sent.clear()
-    write(states.FAILURE)
-    assert not [one for one in sent if one[0] == "post_save"]
-
-
-@BOTH
-def test_signals_name_the_database(sent: Sent) -> None:
-    """The one that was written to."""
-    store(states.STARTED, using="secondary")
-    store(states.SUCCESS, using="secondary")
-    assert {"secondary"} == {using for *_, using in sent}
-
-
-def test_a_row_deleted_since_sends_nothing(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no instance to send."""
-    write(states.STARTED)
-    sent.clear()
-    monkeypatch.setattr(TaskResult.objects, "_update", forgetting(TaskResult.objects))
-    assert write(states.SUCCESS)
-    assert [] == sent
-
-
-def forgetting(manager: TaskResultManager) -> Callable[[str, Any, str], bool]:
-    """Return an announcement that finds its row deleted."""
-
-    def update(task_id: str, _fields: Any, alias: str) -> bool:
-        manager.filter(task_id=task_id).delete()
-        manager._announce_update(task_id, alias)
-        return True
-
-    return update

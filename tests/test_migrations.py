@@ -102,6 +102,8 @@ def test_a_database_of_the_last_2_6_release_only_runs_what_is_new(site: Site) ->
     expected = [
         "django_celery_results.0015_bigautofield",
         "django_celery_results.0016_chord_parts_and_expiry",
+        "django_celery_results.0017_expiry_index",
+        "django_celery_results.0018_remove_unused_indexes",
     ]
     assert expected == applied(output)
 

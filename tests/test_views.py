@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.test import Client
+    from pytest_django import DjangoAssertNumQueries
 
 pytestmark = pytest.mark.django_db
 
@@ -221,6 +222,9 @@ def test_a_corrupt_task_does_not_hide_its_group(client: Client, app: Celery) -> 
     bad, good = fetch(client, "/group/status/g1/")["group"]["results"]
     message = "The stored result cannot be read."
     assert {"status": None, "result": None, "error": message} == bad
+    bad_done, good_done = fetch(client, "/group/done/g1/")["group"]["results"]
+    assert {"id": "t1", "executed": False, "error": message} == bad_done
+    assert {"id": "t2", "executed": True} == good_done
     assert {"result": 2, "status": "SUCCESS"} == good
 
 
@@ -256,3 +260,32 @@ def test_errors_are_told_in_the_readers_language(client: Client) -> None:
     with translation.override("en"):
         response = client.get("/group/status/g1/", headers={"accept-language": "es"})
     assert "No existe ningún grupo con este id." == response.json()["group"]["error"]
+
+
+@pytest.mark.parametrize("path", ["/group/done/g1/", "/group/status/g1/"])
+@pytest.mark.parametrize("number", [1, 30])
+def test_a_group_is_read_in_two_queries(
+    client: Client,
+    app: Celery,
+    django_assert_num_queries: DjangoAssertNumQueries,
+    path: str,
+    number: int,
+) -> None:
+    """The group, and all of its tasks, however many they are."""
+    save_group(app, "g1", *[f"t{one}" for one in range(number)])
+    with django_assert_num_queries(2):
+        assert number == len(fetch(client, path)["group"]["results"])
+
+
+def test_a_group_of_another_backend_is_read_task_by_task(client: Client, app: Celery) -> None:
+    """Celery's own have no other way; what cannot be read hides no other."""
+    app.conf.update(result_backend="cache+memory://")
+    app._backend_cache = None  # type: ignore[attr-defined]  # so that the app makes the new one
+    for number in range(3):
+        app.backend.mark_as_done(f"t{number}", number)
+    save_group(app, "g1", "t0", "t1", "t2")
+    backend: Any = app.backend
+    backend.set(backend.get_key_for_task("t1"), "{")
+    first, second, third = fetch(client, "/group/status/g1/")["group"]["results"]
+    assert [0, None, 2] == [one["result"] for one in (first, second, third)]
+    assert "The stored result cannot be read." == second["error"]

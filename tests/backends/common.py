@@ -1,4 +1,4 @@
-"""What several test modules of the backends use: rows, a cache's key, a plugin that hears."""
+"""What several test modules of the backends use: rows, chords, a plugin that hears."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import states
+from celery.app.task import Context
 
 from django_celery_results import hookimpl
 from django_celery_results.models import TaskResult
@@ -65,3 +66,45 @@ def make_row(task_id: str = "t1", **columns: Any) -> Any:
 def make_like(make_backend: MakeBackend, backend: Any) -> Any:
     """Return another backend, with nothing cached, that accepts what the first one writes."""
     return make_backend(result_accept_content=backend.app.conf.result_accept_content)
+
+
+class Chord:
+    """A chord of this group id, whose parts a test returns by hand."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.app = backend.app
+        self.sent: list[Any] = []
+        sent = self.sent
+
+        @self.app.task(name="body", shared=False)  # type: ignore[untyped-decorator]  # an app of Any
+        def body(values: Any) -> None:
+            sent.append(values)
+
+        @self.app.task(name="ignoring", ignore_result=True, shared=False)  # type: ignore[untyped-decorator]  # as above
+        def ignoring() -> None:
+            """Keeps no result."""
+
+        self.body = body.s().set(task_id="body-id")
+
+    def start(self, *members: Any) -> None:
+        """Start it with a header of these ids, or of lists of ids."""
+        self.backend.apply_chord(("c1", [self.result(one) for one in members]), self.body)
+
+    def result(self, member: Any) -> Any:
+        """Return Celery's result of an id, or of a list of them."""
+        if isinstance(member, str):
+            return self.app.AsyncResult(member)
+        return self.app.GroupResult("g-" + member[0], [self.result(one) for one in member])
+
+    def request(self, task_id: str, **facts: Any) -> Any:
+        """Return the request of a header task."""
+        return Context({"id": task_id, "group": "c1", "chord": self.body, **facts})
+
+    def done(self, task_id: str, value: Any, **facts: Any) -> None:
+        """End a header task well."""
+        self.backend.mark_as_done(task_id, value, request=self.request(task_id, **facts))
+
+    def failed(self, task_id: str, error: Exception, **facts: Any) -> None:
+        """End a header task badly."""
+        self.backend.mark_as_failure(task_id, error, request=self.request(task_id, **facts))

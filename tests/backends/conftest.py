@@ -13,6 +13,8 @@ from django.core.cache import caches
 from django_celery_results.backends import ResultBackend
 from tests import settings
 
+from .common import Chord
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -61,6 +63,18 @@ def local(make_backend: MakeBackend) -> Any:
     """A backend on the local-memory cache."""
     caches["default"].clear()
     return make_backend("django-cache")
+
+
+@pytest.fixture(params=["django-db", "django-cache"])
+def chord(make_backend: MakeBackend, request: pytest.FixtureRequest) -> Chord:
+    """A chord in the database, and one in the cache."""
+    caches["default"].clear()
+    conf = {
+        "task_always_eager": True,
+        "task_store_eager_result": True,
+        "result_chord_join_timeout": 0.05,
+    }
+    return Chord(make_backend(request.param, **conf))
 
 
 @pytest.fixture

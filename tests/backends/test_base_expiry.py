@@ -153,3 +153,19 @@ def test_what_a_plugin_failed_to_take_is_kept(
     recorder.fails = False
     backend.cleanup()
     assert [0, 0, 0] == left()
+
+
+@pytest.mark.parametrize(
+    ("plugins", "size", "expected"),
+    [([], 5000, 5000), ([Recorder()], 5000, 1000), ([Recorder()], 10, 10)],
+)
+def test_what_a_plugin_is_shown_fits_into_memory(
+    make_backend: MakeBackend,
+    use_plugins: UsePlugins,
+    plugins: list[object],
+    size: int,
+    expected: int,
+) -> None:
+    """A thousand results at a time, or fewer if the settings say so."""
+    use_plugins(*plugins, EXPIRE_BATCH_SIZE=size)
+    assert expected == make_backend().expiry(60).batch_size

@@ -16,6 +16,7 @@ from tests.processes import add_parts, apply_chord, at_once, return_parts
 
 if TYPE_CHECKING:
     from django.core.cache.backends.base import BaseCache
+    from pytest_django import Settings
 
 CONTENTS = Contents(
     fields={"result": "5"}, content_type="application/json", content_encoding="utf-8"
@@ -83,6 +84,39 @@ def test_a_claim_that_led_to_nothing_is_given_again(chords: CacheChords) -> None
     returned(chords, "a")
     chords.cache.delete("chord-unlock-c1.claim")
     assert returned(chords, "a").claimed
+
+
+def test_only_a_claim_after_another_says_so(chords: CacheChords) -> None:
+    """Whoever had the first one may have sent the body."""
+    start(chords, "a")
+    first = returned(chords, "a")
+    chords.cache.delete("chord-unlock-c1.claim")
+    assert [False, True] == [first.reclaimed, returned(chords, "a").reclaimed]
+
+
+def test_a_claim_whose_answer_was_lost_is_given_again(chords: CacheChords) -> None:
+    """To the one who asks again, and to nobody else."""
+    start(chords, "a")
+    claimants = ["me", "you", None, "me"]
+    claims = [returned(chords, "a", claimant=one).claimed for one in claimants]
+    assert [True, False, False, True] == claims
+
+
+def test_a_claim_lapses_when_the_settings_say(
+    chords: CacheChords, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whole seconds, as caches count them."""
+    settings.DJANGO_CELERY_RESULTS = {"CHORD_CLAIM_TIMEOUT": 0.5}
+    add, timeouts = chords.cache.add, {}
+
+    def note(key: str, value: Any, timeout: Any) -> bool:
+        timeouts[key] = timeout
+        return add(key, value, timeout)
+
+    monkeypatch.setattr(chords.cache, "add", note)
+    start(chords, "a")
+    returned(chords, "a")
+    assert 1 == timeouts["chord-unlock-c1.claim"]
 
 
 def test_a_part_that_was_counted_too_often_claims_nothing(chords: CacheChords) -> None:

@@ -16,66 +16,10 @@ from django_celery_results.exceptions import HookError
 from django_celery_results.models import ChordCounter, TaskResult
 from django_celery_results.records import ChordPart, ChordProgress
 
-from .conftest import request_of
-
 if TYPE_CHECKING:
-    from .conftest import MakeBackend
+    from .common import Chord
 
 pytestmark = pytest.mark.django_db
-
-
-class Chord:
-    """A chord of this group id, whose parts a test returns by hand."""
-
-    def __init__(self, backend: Any) -> None:
-        self.backend = backend
-        self.app = backend.app
-        self.sent: list[Any] = []
-        sent = self.sent
-
-        @self.app.task(name="body", shared=False)  # type: ignore[untyped-decorator]  # an app of Any
-        def body(values: Any) -> None:
-            sent.append(values)
-
-        @self.app.task(name="ignoring", ignore_result=True, shared=False)  # type: ignore[untyped-decorator]  # as above
-        def ignoring() -> None:
-            """Keeps no result."""
-
-        self.body = body.s().set(task_id="body-id")
-
-    def start(self, *members: Any) -> None:
-        """Start it with a header of these ids, or of lists of ids."""
-        self.backend.apply_chord(("c1", [self.result(one) for one in members]), self.body)
-
-    def result(self, member: Any) -> Any:
-        """Return Celery's result of an id, or of a list of them."""
-        if isinstance(member, str):
-            return self.app.AsyncResult(member)
-        return self.app.GroupResult("g-" + member[0], [self.result(one) for one in member])
-
-    def request(self, task_id: str, **facts: Any) -> Any:
-        """Return the request of a header task."""
-        return request_of(task_id, **{"group": "c1", "chord": self.body, **facts})
-
-    def done(self, task_id: str, value: Any, **facts: Any) -> None:
-        """End a header task well."""
-        self.backend.mark_as_done(task_id, value, request=self.request(task_id, **facts))
-
-    def failed(self, task_id: str, error: Exception, **facts: Any) -> None:
-        """End a header task badly."""
-        self.backend.mark_as_failure(task_id, error, request=self.request(task_id, **facts))
-
-
-@pytest.fixture(params=["django-db", "django-cache"])
-def chord(make_backend: MakeBackend, request: pytest.FixtureRequest) -> Chord:
-    """A chord in the database, and one in the cache."""
-    caches["default"].clear()
-    conf = {
-        "task_always_eager": True,
-        "task_store_eager_result": True,
-        "result_chord_join_timeout": 0.05,
-    }
-    return Chord(make_backend(request.param, **conf))
 
 
 def body_error(chord: Chord) -> str:

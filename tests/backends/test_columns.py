@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 from celery import states
-from django.db.models.functions import Now
 
 from django_celery_results.backends import columns
 from django_celery_results.backends.columns import (
-    require_length,
+    require_id,
     stored_group,
     stored_task_of,
     task_columns,
 )
+from django_celery_results.clock import DatabaseNow
 from django_celery_results.exceptions import IdTooLong
 from django_celery_results.models import GroupResult, TaskResult
 from django_celery_results.records import Contents, Retention, StoredTask
@@ -52,7 +52,9 @@ def test_contents_stand_in_their_columns() -> None:
 
 def test_started_takes_the_databases_clock() -> None:
     """And no other state does."""
-    assert isinstance(task_columns(TaskResult, task(status=states.STARTED))["date_started"], Now)
+    assert isinstance(
+        task_columns(TaskResult, task(status=states.STARTED))["date_started"], DatabaseNow
+    )
     assert "date_started" not in task_columns(TaskResult, task())
 
 
@@ -108,6 +110,13 @@ def test_a_row_that_does_not_say_its_type_is_json(model: Any) -> None:
 
 def test_an_id_may_be_as_long_as_its_column() -> None:
     """Not longer."""
-    require_length(TaskResult, "task_id", "t" * 255)
+    require_id(TaskResult, "task_id", "t" * 255)
     with pytest.raises(IdTooLong, match="256 characters and the column holds 255"):
-        require_length(TaskResult, "task_id", "t" * 256)
+        require_id(TaskResult, "task_id", "t" * 256)
+
+
+@pytest.mark.parametrize("missing", [None, ""])
+def test_an_id_is_needed(missing: str | None) -> None:
+    """A row without one would be everybody's."""
+    with pytest.raises(ValueError, match="task_id must not be empty"):
+        require_id(TaskResult, "task_id", missing)

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import states
 from django.db import OperationalError
 
-from django_celery_results.backends.database_chords import CLAIM_TIMEOUT, DatabaseChords
+from django_celery_results.backends.database_chords import DatabaseChords
 from django_celery_results.models import ChordCounter
 from django_celery_results.models import ChordPart as PartModel
-from django_celery_results.records import ChordPart, ChordProgress, ChordRecord, Contents
-from tests.processes import add_parts, apply_chord, at_once, return_parts
+from django_celery_results.records import (
+    ChordPart,
+    ChordProgress,
+    ChordRecord,
+    Contents,
+    UnfinishedChord,
+)
+from tests import settings as test_settings
+from tests.processes import (
+    add_parts,
+    apply_chord,
+    at_once,
+    return_deliveries,
+    return_parts,
+    return_side_by_side,
+)
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
 
 COMMITTED = pytest.mark.django_db(transaction=True)
+
+#: Django's own level; on MariaDB also the server's, which locks gaps between rows.
+ISOLATIONS = [None, *(["repeatable read"] if test_settings.DATABASE == "mariadb" else [])]
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +74,9 @@ def test_parts_are_counted_down(chords: DatabaseChords) -> None:
     """The last one claims the body."""
     start(chords, "a", "b", "c")
     progress = [returned(chords, one) for one in "abc"]
-    assert [(2, False), (1, False), (0, True)] == [(one.waiting, one.claimed) for one in progress]
+    assert [(None, False), (None, False), (0, True)] == [
+        (one.waiting, one.claimed) for one in progress
+    ]
 
 
 def test_the_claim_comes_with_the_header(chords: DatabaseChords) -> None:
@@ -66,7 +88,7 @@ def test_the_claim_comes_with_the_header(chords: DatabaseChords) -> None:
 def test_a_part_counts_once(chords: DatabaseChords) -> None:
     """However often it is redelivered."""
     start(chords, "a", "b")
-    assert [1, 1, 1] == [returned(chords, "a").waiting for _ in range(3)]
+    assert [None, 1, 1] == [returned(chords, "a").waiting for _ in range(3)]
 
 
 def test_the_body_is_claimed_once(chords: DatabaseChords) -> None:
@@ -79,8 +101,37 @@ def test_a_claim_that_led_to_nothing_is_given_again(chords: DatabaseChords) -> N
     """Its worker died."""
     start(chords, "a")
     returned(chords, "a")
-    ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - CLAIM_TIMEOUT)
+    ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - timedelta(minutes=5))
     assert returned(chords, "a").claimed
+
+
+def test_only_a_claim_after_another_says_so(chords: DatabaseChords) -> None:
+    """Whoever had the first one may have sent the body."""
+    start(chords, "a")
+    first = returned(chords, "a")
+    ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - timedelta(minutes=5))
+    assert [False, True] == [first.reclaimed, returned(chords, "a").reclaimed]
+
+
+def test_a_claim_lapses_when_the_settings_say(chords: DatabaseChords, settings: Settings) -> None:
+    """In seconds, here."""
+    settings.DJANGO_CELERY_RESULTS = {"CHORD_CLAIM_TIMEOUT": 60}
+    start(chords, "a")
+    returned(chords, "a")
+    ages = [timedelta(seconds=seconds) for seconds in (55, 60)]
+    claims = []
+    for age in ages:
+        ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - age)
+        claims.append(returned(chords, "a").claimed)
+    assert [False, True] == claims
+
+
+def test_a_claim_whose_answer_was_lost_is_given_again(chords: DatabaseChords) -> None:
+    """To the one who asks again, and to nobody else."""
+    start(chords, "a")
+    claimants = ["me", "you", None, "me"]
+    claims = [returned(chords, "a", claimant=one).claimed for one in claimants]
+    assert [True, False, False, True] == claims
 
 
 def test_a_claim_is_taken_back_with_what_failed(
@@ -144,7 +195,7 @@ def test_added_results_make_the_chord_longer(chords: DatabaseChords) -> None:
     """And are joined with the others."""
     start(chords, "a")
     chords.resize("c1", None, results("b"))
-    assert [1, 0] == [returned(chords, one).waiting for one in "ab"]
+    assert [None, 0] == [returned(chords, one).waiting for one in "ab"]
     assert results("a", "b") == json.loads(ChordCounter.objects.get().sub_tasks)
 
 
@@ -208,6 +259,56 @@ def test_parts_that_a_worker_of_2_6_left_behind_expire(chords: DatabaseChords) -
     assert 0 == PartModel.objects.count()
 
 
+# -- What is under way ---------------------------------------------------------------
+
+
+def test_chords_are_listed_with_all_that_is_known(chords: DatabaseChords) -> None:
+    """The parts that are in, and the body."""
+    body = Contents(fields={"body": "{}"}, content_type="text/x", content_encoding="utf-8")
+    chords.start(ChordRecord(group_id="c1", size=2, results=results("a", "b"), body=body))
+    returned(chords, "a")
+    counter = ChordCounter.objects.get()
+    expected = UnfinishedChord(
+        group_id="c1",
+        results=results("a", "b"),
+        counted=["a"],
+        waiting=1,
+        body=body,
+        date_created=counter.date_created,
+    )
+    assert [expected] == list(chords.unfinished())
+
+
+def test_chords_are_listed_in_pages(
+    chords: DatabaseChords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two queries each, oldest first; what is finished meanwhile does no harm."""
+    monkeypatch.setattr("django_celery_results.backends.database_chords.PAGE", 2)
+    for one in range(5):
+        chords.start(ChordRecord(group_id=f"c{one}", size=1, results=results("a")))
+    found = []
+    for chord in chords.unfinished():
+        found.append(chord.group_id)
+        chords.finish(chord.group_id)
+    assert [f"c{one}" for one in range(5)] == found
+
+
+def test_a_chord_of_2_6_is_listed_without_its_body(chords: DatabaseChords) -> None:
+    """It never stored one."""
+    ChordCounter.objects.create(group_id="c1", sub_tasks=json.dumps(results("a")), count=1)
+    assert [None] == [chord.body for chord in chords.unfinished()]
+
+
+def test_a_chord_that_cannot_be_read_is_passed_over(
+    chords: DatabaseChords, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And named in the log."""
+    ChordCounter.objects.create(group_id="broken", sub_tasks="{", count=1)
+    start(chords, "a")
+    assert ["c1"] == [chord.group_id for chord in chords.unfinished()]
+    assert "chord broken cannot be read" in caplog.text
+
+
 # -- Several processes ---------------------------------------------------------------
 
 
@@ -219,6 +320,31 @@ def test_parts_returned_by_four_processes_at_once(chords: DatabaseChords) -> Non
     start(chords, *ids)
     assert 1 == sum(at_once(4, return_parts, "django-db", "c1", ids))
     assert 15 == PartModel.objects.count()
+
+
+@pytest.mark.races
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+@COMMITTED
+def test_a_long_chord_finished_by_eight_processes(
+    chords: DatabaseChords, isolation: str | None
+) -> None:
+    """Every part is delivered twice: one claim, no error, and nothing is counted twice."""
+    ids = [f"t{one}" for one in range(2000)]
+    start(chords, *ids)
+    assert 1 == sum(at_once(8, return_deliveries, 8, "c1", ids, isolation))
+    assert (0, 2000) == (ChordCounter.objects.get().count, PartModel.objects.count())
+
+
+@pytest.mark.races
+@pytest.mark.skipif(test_settings.DATABASE != "mariadb", reason="MariaDB's own isolation")
+@COMMITTED
+def test_chords_side_by_side(chords: DatabaseChords) -> None:
+    """Short ones that four processes finish at one time: no deadlock for the gaps between."""
+    for one in range(100):
+        header = results(*(f"{one}-{part}" for part in range(4)))
+        chords.start(ChordRecord(group_id=f"c{one}", size=4, results=header))
+    assert 100 == sum(at_once(4, return_side_by_side, 100, ISOLATIONS[-1]))
+    assert 400 == PartModel.objects.count()
 
 
 @pytest.mark.races

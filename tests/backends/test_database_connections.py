@@ -1,31 +1,31 @@
-"""The storage ``django-db``: several databases, lost connections, threads."""
+"""The storage ``django-db``: several databases, threads."""
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import states
 from celery.result import GroupResult
-from django.db import InterfaceError, OperationalError, connection, connections, transaction
+from django.db import connection, connections
 
 from django_celery_results.backends import DatabaseBackend
-from django_celery_results.models import ChordCounter, TaskResult
 from django_celery_results.models import GroupResult as GroupModel
+from django_celery_results.models import TaskResult
 from tests import settings as test_settings
 
-from .common import COMMITTED, row
+from .common import COMMITTED
 from .conftest import request_of
 
 if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
     from pytest_django import Settings
 
     from .conftest import MakeBackend
 
 BOTH = pytest.mark.django_db(databases=["default", "secondary"])
-SERVER = pytest.mark.skipif(test_settings.DATABASE == "sqlite", reason="SQLite has no server")
 
 pytestmark = pytest.mark.django_db
 
@@ -120,156 +120,6 @@ def test_a_subclass_may_name_its_models(make_backend: MakeBackend) -> None:
     assert (TaskResult, GroupModel) == (DatabaseBackend.TaskModel, DatabaseBackend.GroupModel)
 
 
-# -- Lost connections ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (OperationalError("gone"), True),
-        (InterfaceError("closed"), True),
-        (ValueError("no"), False),
-    ],
-)
-@COMMITTED
-def test_what_may_be_tried_again(backend: Any, error: Exception, expected: bool) -> None:
-    """Django's two errors for all that passes."""
-    assert expected == backend.exception_safe_to_retry(error)
-
-
-@COMMITTED
-def test_nothing_is_tried_again_inside_the_callers_transaction(backend: Any) -> None:
-    """What came before would be lost with it."""
-    with transaction.atomic():
-        assert not backend.exception_safe_to_retry(OperationalError("gone"))
-
-
-@COMMITTED
-def test_nothing_is_tried_again_without_autocommit(backend: Any) -> None:
-    """Which is a transaction too."""
-    connection.set_autocommit(False)
-    try:
-        assert not backend.exception_safe_to_retry(OperationalError("gone"))
-    finally:
-        connection.rollback()
-        connection.set_autocommit(True)
-
-
-@pytest.mark.django_db(transaction=True, databases=["default", "secondary"])
-def test_nothing_is_tried_again_inside_a_transaction_of_the_connection_that_failed(
-    backend: Any,
-) -> None:
-    """Whichever ``using`` named."""
-    with transaction.atomic(using="secondary"):
-        connections["secondary"].errors_occurred = True
-        assert not backend.exception_safe_to_retry(OperationalError("gone"))
-
-
-def kill(victim: BaseDatabaseWrapper) -> None:
-    """End the connection on the server, through another one."""
-    with victim.cursor() as cursor:
-        sql = "SELECT connection_id()" if victim.vendor == "mysql" else "SELECT pg_backend_pid()"
-        cursor.execute(sql)
-        (number,) = cursor.fetchone()
-
-    def end() -> None:
-        with connections[victim.alias].cursor() as cursor:
-            if victim.vendor == "mysql":
-                cursor.execute(f"KILL {int(number)}")
-            else:
-                cursor.execute("SELECT pg_terminate_backend(%s)", [number])
-        connections.close_all()
-
-    thread = threading.Thread(target=end)
-    thread.start()
-    thread.join()
-
-
-@pytest.fixture
-def retrying(make_backend: MakeBackend) -> Any:
-    """A backend that tries again, soon."""
-    return make_backend(
-        result_backend_always_retry=True,
-        result_backend_max_retries=3,
-        result_backend_base_sleep_between_retries_ms=1,
-    )
-
-
-@COMMITTED
-@SERVER
-def test_a_connection_killed_during_a_series_of_stores_loses_nothing(retrying: Any) -> None:
-    """Each store finds a new one."""
-    for one in range(10):
-        if one % 3 == 1:
-            kill(connection)
-        retrying.mark_as_done(f"t{one}", one)
-    assert list(range(10)) == [int(row(f"t{one}").result) for one in range(10)]
-
-
-@pytest.mark.django_db(transaction=True, databases=["default", "secondary"])
-@SERVER
-def test_a_killed_connection_that_using_named_is_replaced(retrying: Any) -> None:
-    """Not that of the routers."""
-    retrying.store_result("t1", 1, states.STARTED, using="secondary")
-    kill(connections["secondary"])
-    retrying.store_result("t1", 1, states.SUCCESS, using="secondary")
-    assert states.SUCCESS == TaskResult.objects.using("secondary").get().status
-
-
-@pytest.mark.django_db(transaction=True, databases=["default", "secondary"])
-@SERVER
-@pytest.mark.parametrize("many", [False, True])
-def test_a_killed_replica_is_replaced(retrying: Any, settings: Settings, many: bool) -> None:
-    """Reading one or many."""
-    settings.DATABASE_ROUTERS = [Replica()]
-    assert states.PENDING == retrying.get_state("t1")
-    kill(connections["secondary"])
-    if many:
-        assert [] == list(retrying.get_many(["t1"], max_iterations=1))
-    else:
-        assert states.PENDING == retrying.get_state("t1")
-
-
-@COMMITTED
-@SERVER
-def test_a_connection_killed_between_chord_parts_loses_none(retrying: Any) -> None:
-    """Counting is in a transaction of its own."""
-    retrying.apply_chord(("c1", [retrying.app.AsyncResult(f"t{one}") for one in range(5)]), None)
-    for one in range(4):
-        kill(connection)
-        request = request_of(f"t{one}", group="c1")
-        retrying.on_chord_part_return(request, states.SUCCESS, one)
-    assert 1 == ChordCounter.objects.get().count
-
-
-@COMMITTED
-@SERVER
-def test_a_connection_killed_inside_the_callers_transaction_is_the_callers_affair(
-    retrying: Any,
-) -> None:
-    """It hears of it, and nothing is stored behind its back."""
-
-    def work() -> None:
-        retrying.mark_as_started("t1")
-        kill(connection)
-        retrying.mark_as_done("t1", 1)
-
-    with pytest.raises((OperationalError, InterfaceError)), transaction.atomic():
-        work()
-    assert not TaskResult.objects.exists()
-
-
-@COMMITTED
-@SERVER
-def test_without_always_retry_a_lost_connection_is_an_error(backend: Any) -> None:
-    """As Celery's setting says."""
-    backend.mark_as_started("t1")
-    kill(connection)
-    with pytest.raises((OperationalError, InterfaceError)):
-        backend.mark_as_done("t1", 1)
-    connection.close()
-
-
 # -- Threads -------------------------------------------------------------------------
 
 
@@ -292,11 +142,46 @@ def test_one_backend_reads_in_many_threads(backend: Any) -> None:
     assert sorted([*range(20)] * 4) == sorted(read)
 
 
+# -- Prepared statements -------------------------------------------------------------
+
+
 @COMMITTED
-def test_the_connection_that_failed_is_looked_at(backend: Any) -> None:
-    """And works again, whatever it was."""
-    connection.ensure_connection()
-    connection.errors_occurred = True
-    assert backend.exception_safe_to_retry(OperationalError("deadlock"))
-    assert states.PENDING == backend.get_state("t1")
-    assert not connection.errors_occurred
+@pytest.mark.skipif(test_settings.DATABASE != "postgresql", reason="PostgreSQL's own")
+def test_statements_may_be_prepared(backend: Any) -> None:
+    """The driver prepares what comes again, where the options of the database ask for it."""
+    configured = connection.settings_dict["OPTIONS"]
+    connection.close()
+    connection.settings_dict["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 1}
+    try:
+        for one in range(5):
+            backend.mark_as_started("t1")
+            backend.mark_as_done("t1", one)
+            assert 0 == backend.get_result("t1")
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INS%'"
+            )
+            assert (0,) < cursor.fetchone()
+    finally:
+        connection.close()
+        connection.settings_dict["OPTIONS"] = configured
+
+
+@COMMITTED
+def test_a_thread_that_has_ended_leaves_no_connection(make_backend: MakeBackend) -> None:
+    """Compiled statements are shared by threads, and hold no connection of any of them."""
+    backend = make_backend()
+    left: list[weakref.ref[Any]] = []
+
+    def work() -> None:
+        backend.store_result("t1", 1, states.STARTED)
+        backend.get_task_meta("t1", cache=False)
+        backend.get_task_metas(["t1", "t2"])
+        left.append(weakref.ref(connections["default"]))
+        connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    gc.collect()
+    assert [None] == [one() for one in left]

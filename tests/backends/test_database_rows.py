@@ -235,3 +235,11 @@ def test_arguments_kept_from_another_encoding_lose_no_result(
     make_backend().mark_as_done("t1", 7)
     meta = make_backend().get_task_meta("t1")
     assert (7, '"(1,)"') == (meta["result"], meta["args"])
+
+
+@pytest.mark.parametrize("missing", [None, ""])
+def test_a_result_needs_an_id(backend: Any, missing: str | None) -> None:
+    """The error is that of Celery's key-value backends."""
+    with pytest.raises(ValueError, match="task_id must not be empty"):
+        backend.store_result(missing, 1, states.SUCCESS)
+    assert not TaskResult.objects.exists()

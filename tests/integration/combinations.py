@@ -51,6 +51,13 @@ class Combination:
     cache: str | None = None
     pool: str = "prefork"
     concurrency: int = 2
+    #: Whether the worker keeps its connections from one task to the next: Celery closes them
+    #: after each, whatever CONN_MAX_AGE says, unless CELERY_DB_REUSE_MAX does.
+    keeps_connections: bool = False
+    #: The size of Django's pool of connections to PostgreSQL.
+    pool_size: int = 0
+    #: Dotted paths of plugins that the worker has, and the tests have not.
+    plugins: tuple[str, ...] = ()
 
     @property
     def queue(self) -> str:
@@ -96,11 +103,49 @@ POOLS = (
 MORTALS = tuple(replace(one, name=f"mortal_{one.name}") for one in (DATABASE, *CACHES[:2]))
 #: RabbitMQ alone notices at once that a whole worker is gone.
 KILLED = Combination(name="killed", broker="rabbitmq")
+#: The same two ways to die, at a step of a chord that the test chooses.
+CRASHING = replace(DATABASE, name="crashing", plugins=("tests.integration.crashes",))
+CRASHED = replace(CRASHING, name="crashed", broker="rabbitmq")
+#: The catalogue of canvases runs on all of these at once, and the first is the measure.
+COMPARED = (
+    replace(REFERENCE, name="canvas_reference"),
+    Combination(name="canvas_db", broker="redis"),
+    Combination(name="canvas_cache", broker="redis", backend="django-cache", cache="redis"),
+)
+
+#: Workers on a database server of a test's own, which loses them their connections. Each pool keeps
+#: its connections for as long as it can, as more is lost then.
+SHAKEN = (
+    replace(DATABASE, name="shaken"),
+    replace(DATABASE, name="shaken_lasting", keeps_connections=True),
+    replace(DATABASE, name="shaken_threads", pool="threads", keeps_connections=True),
+    replace(DATABASE, name="shaken_gevent", pool="gevent", concurrency=10, keeps_connections=True),
+)
+
+#: Workers whose connections are counted.
+COUNTED = (
+    replace(DATABASE, name="counted"),
+    replace(DATABASE, name="counted_threads", pool="threads", concurrency=4),
+    replace(DATABASE, name="counted_gevent", pool="gevent", concurrency=10),
+    replace(DATABASE, name="counted_solo", pool="solo", concurrency=1),
+)
+LASTING = replace(DATABASE, name="lasting", keeps_connections=True)
+#: PostgreSQL's own: Django's pool under threads, and PgBouncer's.
+POOLED = replace(DATABASE, name="pooled", pool="threads", concurrency=8, pool_size=3)
+BOUNCED = (
+    replace(DATABASE, name="bounced", concurrency=4, keeps_connections=True),
+    replace(
+        DATABASE, name="bounced_threads", pool="threads", concurrency=8, keeps_connections=True
+    ),
+)
 
 MATRIX: tuple[Combination, ...] = (DATABASE, *CACHES)
 if os.environ.get("RESULTS_REFERENCE") == "1":
     MATRIX = (*MATRIX, REFERENCE)
-BY_NAME = {one.name: one for one in (DATABASE, *CACHES, REFERENCE, *POOLS, *MORTALS, KILLED)}
+CONNECTED = (*SHAKEN, *COUNTED, LASTING, POOLED, *BOUNCED)
+DYING = (*MORTALS, KILLED, CRASHING, CRASHED)
+ALL = (DATABASE, *CACHES, REFERENCE, *POOLS, *DYING, *COMPARED, *CONNECTED)
+BY_NAME = {one.name: one for one in ALL}
 
 
 def broker_settings(combination: Combination) -> dict[str, Any]:
@@ -142,9 +187,11 @@ def make_app(combination: Combination, **options: Any) -> Celery:
         beat_schedule=BEAT_SCHEDULE,
         **broker_settings(combination),
     )
+    if combination.keeps_connections:
+        app.conf.CELERY_DB_REUSE_MAX = 1_000_000
     if combination.cache:
         app.conf.cache_backend = combination.cache
-    if combination == REFERENCE:
+    if not combination.ours:
         prefix = {"global_keyprefix": combination.queue}
         app.conf.result_backend_transport_options = prefix
     return app

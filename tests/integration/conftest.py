@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -72,14 +72,18 @@ class Workers:
             self.apps[combination.name] = make_app(combination, fixups=set())
         return self.apps[combination.name]
 
-    def lab(self, combination: Combination) -> Lab:
-        """Return the lab, its worker started if it does not run."""
+    def require(self, combination: Combination) -> None:
+        """Skip the test, or fail it, where a service of the combination is missing."""
         for service in combination.services:
             require_service(service)
+
+    def lab(self, combination: Combination, environment: Mapping[str, str] | None = None) -> Lab:
+        """Return the lab, its worker started if it does not run."""
+        self.require(combination)
         app = self.app(combination)
         app.set_current()
         if combination.name not in _STARTED:
-            _STARTED[combination.name] = processes.worker(combination)
+            _STARTED[combination.name] = processes.worker(combination, environment)
         if not _STARTED[combination.name].runs():
             _STARTED[combination.name].start()
         return Lab(combination, app)
@@ -93,14 +97,20 @@ class Workers:
         for name, app in self.apps.items():
             cleanup.empty_broker(app, BY_NAME[name])
             if not BY_NAME[name].ours:
-                backend: Any = app.backend
-                backend.result_consumer.stop()
-                backend.client.close()
+                _disconnect(app.backend)
             app.close()
         self.apps.clear()
         _STARTED.clear()
         # Celery's pools leave their sockets to the collector: here, not in another's test.
         gc.collect()
+
+
+def _disconnect(backend: Any) -> None:
+    """Close the connections of Celery's Redis backend, whose client leaves them in its pool."""
+    backend.result_consumer.stop()
+    # A result that the collector takes from now on would open this one again, to unsubscribe.
+    backend.result_consumer._pubsub = None
+    backend.client.connection_pool.disconnect()
 
 
 @pytest.fixture(scope="session")
@@ -173,14 +183,14 @@ def database_lab(workers: Workers, current_app: None) -> Lab:
 
 
 @pytest.fixture
-def start_lab(workers: Workers, current_app: None) -> Iterator[Callable[[Combination], Lab]]:
+def start_lab(workers: Workers, current_app: None) -> Iterator[Callable[..., Lab]]:
     """Give what starts a worker for this test alone."""
     mine: list[Combination] = []
 
-    def start(combination: Combination) -> Lab:
+    def start(combination: Combination, environment: Mapping[str, str] | None = None) -> Lab:
         if combination not in MATRIX:
             mine.append(combination)
-        return workers.lab(combination)
+        return workers.lab(combination, environment)
 
     yield start
     for combination in mine:

@@ -23,13 +23,16 @@ def read(key: str) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def eventually(condition: Callable[[], bool], timeout: float = 20) -> None:
-    """Return once the condition holds; raise ``TimeoutError`` after ``timeout`` seconds."""
+def eventually(condition: Callable[[], bool], timeout: float = 20, pause: float = 0.02) -> None:
+    """Return once the condition holds; raise ``TimeoutError`` after ``timeout`` seconds.
+
+    It is looked at every ``pause`` seconds.
+    """
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not so after {timeout} seconds")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def wait_for(key: str, count: int = 1, timeout: float = 20, settle: float = 0.0) -> list[str]:

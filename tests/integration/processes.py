@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from tests import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.integration.combinations import Combination
 
 LAUNCH = Path(__file__).resolve().parent.parent / "launch.py"
@@ -24,8 +26,15 @@ START_TIMEOUT, STOP_TIMEOUT = 60, 10
 class CeleryProcess:
     """A process that runs one of Celery's commands for a combination, and its log."""
 
-    def __init__(self, combination: Combination, ready: str, *arguments: str) -> None:
+    def __init__(
+        self,
+        combination: Combination,
+        ready: str,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.combination = combination
+        self.environment = environment or {}
         self.ready = ready
         self.arguments = arguments
         name = f"{combination.name}-{arguments[0]}"
@@ -49,7 +58,11 @@ class CeleryProcess:
                     *self.arguments,
                 ],
                 cwd=settings.RUN_DIRECTORY,
-                env={**os.environ, "RESULTS_COMBINATION": self.combination.name},
+                env={
+                    **os.environ,
+                    "RESULTS_COMBINATION": self.combination.name,
+                    **self.environment,
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -101,8 +114,8 @@ class CeleryProcess:
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
-def worker(combination: Combination) -> CeleryProcess:
-    """Return a worker, not yet started."""
+def worker(combination: Combination, environment: Mapping[str, str] | None = None) -> CeleryProcess:
+    """Return a worker, not yet started, with more variables if they are given."""
     return CeleryProcess(
         combination,
         " ready.",
@@ -114,6 +127,7 @@ def worker(combination: Combination) -> CeleryProcess:
         "--without-gossip",
         "--without-mingle",
         "--without-heartbeat",
+        environment=environment,
     )
 
 

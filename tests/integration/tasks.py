@@ -116,6 +116,13 @@ def note_value(value: Any, *, key: str) -> Any:
     return value
 
 
+@shared_task
+def send_chord(key: str, size: int) -> str:
+    """Send a chord whose body leaves a note of its sum; return the id of its body."""
+    body = note_value.s(key=key)
+    return str(chord([echo.s(number) for number in range(size)], body).apply_async().id)
+
+
 # -- States --------------------------------------------------------------------------
 
 
@@ -198,6 +205,7 @@ CANVASES: dict[str, Any] = {
     "chord": lambda: chord([add.s(1, 2), add.s(3, 4)], total.s()),
     "chain of group": lambda: chain(add.s(1, 2), group(add.s(3), add.s(4))),
     "failure": fail.s,
+    "failed chord": lambda: chord([fail.s(), add.s(1, 2)], total.s()),
 }
 
 
@@ -207,6 +215,9 @@ def become(self: Any, name: str) -> Any:
     return self.replace(CANVASES[name]())
 
 
+CANVASES["replacement"] = lambda: become.s("chord")
+
+
 @shared_task(bind=True)
 def become_ignoring(self: Any, _value: Any, name: str) -> Any:
     """Be replaced by another canvas, whatever the results so far."""
@@ -214,22 +225,34 @@ def become_ignoring(self: Any, _value: Any, name: str) -> Any:
 
 
 @shared_task(bind=True)
-def become_with_more(self: Any, added: int) -> int:
-    """Add one more task to the chord that it is in, and return 1."""
-    self.add_to_chord(echo.s(added))
+def add_to_chord(self: Any, name: str) -> int:
+    """Add another canvas to the chord that it is in, and return 1."""
+    self.add_to_chord(CANVASES[name]())
     return 1
+
+
+def send_again_once(task: Any, key: str) -> None:
+    """Send the very same message again, the first time that it comes."""
+    if notes.read(key):
+        notes.write(key, "again")
+        return
+    notes.write(key, "first")
+    again = task.signature_from_request(task.request)
+    again.apply_async(retries=0, add_to_parent=False)
 
 
 @shared_task(bind=True)
 def delivered_twice(self: Any, value: Any, *, key: str) -> Any:
-    """Return the value, after sending the very same message again the first time."""
-    if not notes.read(key):
-        notes.write(key, "first")
-        again = self.signature_from_request(self.request)
-        again.apply_async(retries=0)
-    else:
-        notes.write(key, "again")
+    """Return the value, of a message that comes twice."""
+    send_again_once(self, key)
     return value
+
+
+@shared_task(bind=True)
+def fails_twice(self: Any, key: str) -> None:
+    """Fail, of a message that comes twice."""
+    send_again_once(self, key)
+    raise EXCEPTIONS["builtin"]
 
 
 @shared_task(bind=True, acks_late=True, reject_on_worker_lost=True)
@@ -241,6 +264,29 @@ def die_once(self: Any, key: str, whole_worker: bool = False) -> str:
             os.killpg(os.getpgid(0), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
     return str(self.request.id)
+
+
+@shared_task(acks_late=True, reject_on_worker_lost=True)
+def echo_late(value: Any) -> Any:
+    """Return the value; run again if the process dies."""
+    return value
+
+
+# -- Stamps --------------------------------------------------------------------------
+
+
+@shared_task(bind=True)
+def note_stamps(self: Any, key: str) -> list[str]:
+    """Note the stamps of its message and return their names."""
+    stamps = self.request.stamps or {}
+    notes.write(key, repr(sorted(stamps.items())))
+    return sorted(stamps)
+
+
+@shared_task(bind=True)
+def become_stamped(self: Any, key: str) -> Any:
+    """Be replaced by a task that notes its stamps."""
+    return self.replace(note_stamps.si(key))
 
 
 # -- Errbacks ------------------------------------------------------------------------

@@ -1,17 +1,18 @@
-"""Groups and chains: their results, saved and restored."""
+"""Groups: their results waited for, saved and restored.
+
+What groups and chains of every shape give is in the catalogue of canvases.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from celery import chain, group
+from celery import group
 from celery.exceptions import TimeoutError  # noqa: A004  Celery's name
 
-from tests.integration import tasks
 from tests.integration.tasks import add, echo, fail, nap
 from tests.integration.values import EXCEPTIONS
-from tests.integration.versions import since_57
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Lab
@@ -32,41 +33,6 @@ def test_a_group_gives_its_results_in_order(lab: Lab) -> None:
 def test_an_empty_group_is_an_empty_list(lab: Lab) -> None:
     """A group of nothing is ready at once."""
     assert [] == lab.get(group([]).apply_async())
-
-
-def test_nested_groups_are_one(lab: Lab) -> None:
-    """Celery opens groups within groups."""
-    nested: Any = group(group(add.s(1, 1), add.s(2, 2)), group(group(add.s(3, 3)), add.s(4, 4)))
-    assert [2, 4, 6, 8] == lab.get(nested.apply_async())
-
-
-def test_a_group_of_chains_gives_their_last_results(lab: Lab) -> None:
-    """Each chain counts with its end."""
-    result: Any = group(chain(add.s(i, i), add.s(10), add.s(100)) for i in range(3)).apply_async()
-    assert [110, 112, 114] == lab.get(result)
-
-
-def test_a_chain_hands_results_on(lab: Lab) -> None:
-    """Each task gets the result of the one before; each has its own."""
-    result: Any = chain(add.s(1, 1), add.s(3), add.s(5)).apply_async()
-    assert 10 == lab.get(result)
-    assert (5, 2) == (lab.get(result.parent), lab.get(result.parent.parent))
-
-
-def test_a_chain_stops_at_a_failure(lab: Lab) -> None:
-    """The error is the error of the last task too."""
-    result: Any = chain(add.s(1, 1), tasks.fail_with.s(), add.s(5)).apply_async()
-    error = lab.error(result)
-    assert ("FAILURE", ValueError, ("wrong",)) == (result.state, type(error), error.args)
-    assert "FAILURE" == result.parent.state
-    # Celery sends the next task before it stores the result of this one.
-    assert 2 == lab.get(result.parent.parent)
-
-
-def test_a_chain_that_ends_in_a_group_gives_a_list(lab: Lab) -> None:
-    """The group gets the result of the task before it."""
-    result: Any = chain(add.s(1, 1), group(add.s(10), add.s(20))).apply_async()
-    assert [12, 22] == lab.get(result)
 
 
 def test_a_failing_group_raises_the_first_error(lab: Lab) -> None:
@@ -138,26 +104,3 @@ def test_a_group_is_forgotten_with_its_tasks(lab: Lab) -> None:
     lab.get(result)
     result.forget()
     assert ["PENDING"] * 2 == [lab.app.AsyncResult(one.id).state for one in result]
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("task", 3),
-        ("chain", 6),
-        ("group", [3, 7]),
-        ("chord", 10),
-        pytest.param("chain of group", [6, 7], marks=since_57),
-    ],
-)
-def test_a_replaced_task_has_the_result_of_its_replacement(
-    lab: Lab, name: str, expected: object
-) -> None:
-    """The id stays, the work is another's."""
-    assert expected == lab.get(tasks.become.delay(name))
-
-
-def test_a_task_replaced_by_a_failing_one_fails(lab: Lab) -> None:
-    """The error of the replacement is the error."""
-    error = lab.error(tasks.become.delay("failure"))
-    assert (ValueError, ("wrong",)) == (type(error), error.args)

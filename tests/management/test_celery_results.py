@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,6 +12,11 @@ from django.test import override_settings
 
 from django_celery_results import hookimpl
 from django_celery_results.plugins import hook_names
+from tests.settings import sqlite
+from tests.site import Site
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Tagging:
@@ -94,3 +99,10 @@ def test_an_action_is_required() -> None:
     """Called without an action, the command says which there are."""
     with pytest.raises(CommandError, match="ACTION"):
         output()
+
+
+def test_what_fails_to_load_is_shown_from_a_shell_too(tmp_path: Path) -> None:
+    """Where Django runs its checks before a command, and this package's would end it."""
+    site = Site(tmp_path, sqlite("shown"))
+    site.configure("DJANGO_CELERY_RESULTS = {'PLUGINS': ['no.such.plugin']}")
+    assert "no.such.plugin: failed" in site.manage("celery_results", "plugins", "--all")

@@ -1,0 +1,263 @@
+"""Chords whose last worker died: found, counted to their end, and finished once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import celery
+import pytest
+from celery import chain, group, states
+
+from django_celery_results.backends.chord_bodies import leaf_signatures
+from django_celery_results.models import ChordCounter, GroupResult, TaskResult
+from django_celery_results.records import ChordPart
+
+from .common import Chord
+
+if TYPE_CHECKING:
+    from .conftest import MakeBackend, UsePlugins
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def chord(make_backend: MakeBackend) -> Chord:
+    """A chord in the database."""
+    conf = {"task_always_eager": True, "task_store_eager_result": True}
+    return Chord(make_backend(result_chord_join_timeout=0.05, **conf))
+
+
+def store(chord: Chord, task_id: str, value: Any) -> None:
+    """Store a result as a worker does that dies before it returns the part."""
+    chord.backend.store_result(task_id, value, states.SUCCESS)
+
+
+def claim(chord: Chord, task_id: str, age: timedelta) -> None:
+    """Return a part, and let whoever is given the claim die, so long ago."""
+    part = ChordPart(group_id="c1", task_id=task_id, status=states.SUCCESS, claimant="dead")
+    chord.backend.hooks.call("chord_part_returned", storage=chord.backend.storage, part=part)
+    ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - age)
+
+
+def test_parts_that_were_stored_and_not_counted_are_counted(chord: Chord) -> None:
+    """Their workers died in between; the body is sent."""
+    chord.start("a", ["b", "c"])
+    chord.done("a", 1)
+    store(chord, "b", 2)
+    store(chord, "c", 3)
+    assert 1 == chord.backend.finish_chords()
+    assert [[1, [2, 3]]] == chord.sent
+    assert not ChordCounter.objects.exists()
+
+
+def test_a_failure_that_was_not_counted_fails_the_body(chord: Chord) -> None:
+    """As it would have, had its worker lived."""
+    chord.start("a")
+    chord.backend.store_result("a", ValueError("bad"), states.FAILURE)
+    assert 1 == chord.backend.finish_chords()
+    assert "Dependency a raised ValueError('bad')" == str(chord.app.AsyncResult("body-id").result)
+
+
+def test_a_chord_under_way_is_left_to_its_workers(chord: Chord) -> None:
+    """What ended is counted, and what did not is waited for."""
+    chord.start("a", "b", "c")
+    store(chord, "a", 1)
+    chord.backend.mark_as_started("b")
+    assert 0 == chord.backend.finish_chords()
+    assert (2, []) == (ChordCounter.objects.get().count, chord.sent)
+
+
+def test_a_part_that_returns_after_all_counts_once(chord: Chord) -> None:
+    """It was only slow."""
+    chord.start("a", "b")
+    store(chord, "a", 1)
+    chord.backend.finish_chords()
+    for task_id in "ab":
+        chord.done(task_id, task_id)
+    assert [[1, "b"]] == chord.sent
+
+
+def test_a_body_whose_claim_lapsed_is_sent(chord: Chord) -> None:
+    """Its worker died before it could."""
+    chord.start("a")
+    store(chord, "a", 1)
+    claim(chord, "a", timedelta(minutes=6))
+    assert [1, 0] == [chord.backend.finish_chords() for _ in range(2)]
+    assert [[1]] == chord.sent
+
+
+def test_a_body_that_somebody_is_sending_is_not_sent(chord: Chord) -> None:
+    """The claim is young."""
+    chord.start("a")
+    store(chord, "a", 1)
+    claim(chord, "a", timedelta(minutes=4))
+    assert 0 == chord.backend.finish_chords()
+    assert [] == chord.sent
+
+
+@pytest.mark.parametrize("state", [states.STARTED, states.SUCCESS, states.FAILURE])
+def test_a_body_that_had_been_sent_is_not_sent_again(
+    chord: Chord, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its worker died before it could delete the chord."""
+    chord.start("a")
+    store(chord, "a", 1)
+    claim(chord, "a", timedelta(minutes=6))
+    chord.backend.store_result("body-id", None, state)
+    assert 1 == chord.backend.finish_chords()
+    assert [] == chord.sent
+    assert not ChordCounter.objects.exists()
+    assert "a worker that died had sent the body already" in caplog.text
+
+
+def test_a_body_that_is_only_noted_as_pending_is_sent(chord: Chord) -> None:
+    """That says nothing of whether it was sent."""
+    chord.start("a")
+    store(chord, "a", 1)
+    claim(chord, "a", timedelta(minutes=6))
+    chord.backend.store_result("body-id", None, states.PENDING)
+    chord.backend.finish_chords()
+    assert [[1]] == chord.sent
+
+
+def test_a_body_of_several_tasks_is_known_by_any_of_them(chord: Chord) -> None:
+    """A chain's first task is the one that is sent."""
+    chord.body = (chord.body.clone().set(task_id="first") | chord.body).clone()
+    chord.start("a")
+    store(chord, "a", 1)
+    claim(chord, "a", timedelta(minutes=6))
+    chord.backend.store_result("first", None, states.STARTED)
+    chord.backend.finish_chords()
+    assert [] == chord.sent
+
+
+def test_the_ids_of_a_canvas_are_stored_with_it(make_backend: MakeBackend) -> None:
+    """Those that Celery gives when it sends the header, which the body keeps."""
+    sent = Chord(make_backend())
+    task = sent.app.tasks["body"]
+    body = chain(task.s(), group(task.s(), task.s()), app=sent.app)
+    result: Any = celery.chord([task.s(1)], body, app=sent.app).apply_async()
+    (listed,) = sent.backend.unfinished_chords()
+    ids = [one["options"]["task_id"] for one in leaf_signatures(sent.backend.chord_body(listed))]
+    assert 3 == len(set(ids))
+    assert {one.id for one in result.results} <= set(ids)
+
+
+def test_a_chord_that_is_finished_meanwhile_is_let_go(
+    chord: Chord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own worker was faster."""
+    chord.start("a")
+    listed = list(chord.backend.unfinished_chords())
+    chord.done("a", 1)
+    monkeypatch.setattr(chord.backend, "unfinished_chords", lambda: listed)
+    assert 0 == chord.backend.finish_chords()
+    assert [[1]] == chord.sent
+
+
+def test_a_chord_that_counts_nothing_is_left(chord: Chord) -> None:
+    """2.6 miscounted it, say: no part of it is known."""
+    chord.start("a")
+    ChordCounter.objects.update(count=0)
+    assert 0 == chord.backend.finish_chords()
+
+
+def test_an_error_in_one_chord_does_not_stop_the_others(
+    chord: Chord, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged with its id."""
+    header = [chord.result("a")]
+    chord.backend.apply_chord(("broken", header), chord.body)
+    ChordCounter.objects.update(body="{")
+    chord.start("a")
+    store(chord, "a", 1)
+    assert 1 == chord.backend.finish_chords()
+    assert "Chord broken could not be finished" in caplog.text
+
+
+# -- Bodies that are not known -------------------------------------------------------
+
+
+def test_a_body_that_cannot_be_stored_is_sent_by_the_last_part(
+    chord: Chord, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The chord works as ever."""
+    chord.body = chord.body.clone((object(),))
+    with caplog.at_level("INFO"):
+        chord.start("a")
+    assert "The body of chord c1 cannot be stored" in caplog.text
+    assert [None] == list(ChordCounter.objects.values_list("body", flat=True))
+    chord.body = chord.app.tasks["body"].s()
+    chord.done("a", 1)
+    assert [[1]] == chord.sent
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_body_that_is_not_known_is_reported_once_its_chord_has_ended(
+    chord: Chord, caplog: pytest.LogCaptureFixture, ended: bool
+) -> None:
+    """2.6 kept none; only a part that returns brings it."""
+    chord.start("a", "b")
+    ChordCounter.objects.update(body=None, size=None)
+    chord.done("a", 1)
+    if ended:
+        store(chord, "b", 2)
+    assert 0 == chord.backend.finish_chords()
+    assert ended == ("Chord c1 has ended and its body" in caplog.text)
+    chord.done("b", 2)
+    assert [[1, 2]] == chord.sent
+
+
+def test_bodies_are_coded_like_results(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+    """An encrypting plugin covers their arguments."""
+    use_plugins(CODINGS=["zlib"])
+    coded = Chord(make_backend())
+    coded.start("a")
+    assert "utf-8, application/x-gzip" == ChordCounter.objects.get().content_encoding
+    (listed,) = coded.backend.unfinished_chords()
+    assert "body" == coded.backend.chord_body(listed).task
+
+
+# -- Celery's cleanup ----------------------------------------------------------------
+
+
+def test_cleanup_finishes_chords(chord: Chord) -> None:
+    """Beat sends it daily."""
+    chord.start("a")
+    store(chord, "a", 1)
+    chord.backend.cleanup()
+    assert [[1]] == chord.sent
+
+
+def test_chords_are_finished_before_their_results_expire(chord: Chord) -> None:
+    """Both are due."""
+    chord.start("a")
+    store(chord, "a", 1)
+    TaskResult.objects.update(date_done=datetime.now(timezone.utc) - timedelta(days=2))
+    chord.backend.cleanup()
+    assert [[1]] == chord.sent
+    assert not TaskResult.objects.filter(task_id="a").exists()
+
+
+def test_what_fails_in_one_half_does_not_stop_the_other(
+    chord: Chord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is raised in the end."""
+
+    def fail() -> None:
+        raise ConnectionError("lost")
+
+    monkeypatch.setattr(chord.backend, "unfinished_chords", fail)
+    GroupResult.objects.create(group_id="old")
+    GroupResult.objects.update(date_done=datetime.now(timezone.utc) - timedelta(days=2))
+    with pytest.raises(ConnectionError):
+        chord.backend.cleanup()
+    assert not GroupResult.objects.exists()
+
+
+def test_a_storage_that_lists_no_chords_has_none_to_finish(make_backend: MakeBackend) -> None:
+    """A cache, say."""
+    backend = make_backend("django-cache")
+    assert None is backend.unfinished_chords()
+    assert 0 == backend.finish_chords()
