@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from django.db import connections, models, transaction
@@ -17,6 +18,10 @@ _M = TypeVar("_M", bound=models.Model)
 _Values: TypeAlias = tuple[Any, ...]
 _Rows: TypeAlias = models.QuerySet[_M]
 _Page: TypeAlias = models.QuerySet[_M, _Values]
+
+
+def _once(batch: Callable[[], Any]) -> Any:
+    return batch()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,8 @@ class Cleaner(Generic[_M]):
     before: Callable[[list[_M]], bool] | None = None
     #: Given what is gone of each batch, once that is durable; heard only beside ``before``.
     after: Callable[[list[_M]], None] | None = None
+    #: Makes a batch, and makes it again if the database fails it in a way that passes.
+    repeat: Callable[[Callable[[], Any]], Any] = _once
 
     def clean(self, rows: _Rows[_M], due: Due) -> Iterator[int]:
         """Delete those of ``rows`` that are ``due``; yield how many went with each batch.
@@ -73,14 +80,17 @@ class Cleaner(Generic[_M]):
             # Without it each statement would begin with the entries, still in the index,
             # of all that the ones before it have deleted.
             start = _from(due.order, first)
-            with transaction.atomic(using=rows.db):
-                batch = _locking(page.filter(start)[: self.size])
-                _, by_model = rows.filter(pk__in=batch.values("pk")).delete()
-            deleted = by_model.get(rows.model._meta.label, 0)
+            deleted = self.repeat(partial(self._delete_unseen, rows, page.filter(start)))
             yield deleted
             if deleted < self.size:
                 return
             time.sleep(self.pause)
+
+    def _delete_unseen(self, rows: _Rows[_M], page: _Page[_M]) -> int:
+        with transaction.atomic(using=rows.db):
+            batch = _locking(page[: self.size])
+            _, by_model = rows.filter(pk__in=batch.values("pk")).delete()
+        return by_model.get(rows.model._meta.label, 0)
 
     def _batches(self, rows: _Rows[_M], due: Due) -> Iterator[int]:
         """Delete by key what is read first."""
@@ -88,16 +98,23 @@ class Cleaner(Generic[_M]):
         page = due.page(rows)
         position = Q()
         while True:
-            found, deleted = self._clean_page(rows, due.condition, page.filter(position)[:size])
-            yield deleted
+            next_page = page.filter(position)[:size]
+            found, gone = self.repeat(partial(self._delete_page, rows, due.condition, next_page))
+            if gone and self.after is not None:
+                self.after(gone)
+            yield len(gone)
             if len(found) < size:
                 return
             position = _behind(due.order, found[-1])
             time.sleep(self.pause)
 
-    def _clean_page(self, rows: _Rows[_M], due: Q, page: _Page[_M]) -> tuple[list[_Values], int]:
-        """Delete one page; return what it found, and how many of that went."""
+    def _delete_page(
+        self, rows: _Rows[_M], due: Q, page: _Page[_M]
+    ) -> tuple[list[_Values], list[Any]]:
+        """Delete one page; return what it found, and what of that went."""
         by_key = _locks_by_key(rows.db)
+        # A copy, which is read again if the page is deleted again.
+        page = page.all()
         found = list(page) if by_key else []
         with transaction.atomic(using=rows.db):
             if by_key:
@@ -109,9 +126,7 @@ class Cleaner(Generic[_M]):
             if going:
                 # One DELETE, unless somebody's signal or foreign key asks for more.
                 rows.filter(pk__in=list(going)).delete()
-        if going and self.after is not None:
-            self.after(list(going.values()))
-        return found, len(going)
+        return found, list(going.values())
 
     def _announce(self, rows: _Rows[_M], due: Q, keys: list[Any]) -> dict[Any, Any]:
         """Return the rows that may go, by key; where nobody asks to see them, the keys alone."""
@@ -152,6 +167,8 @@ def _locks_by_key(alias: str) -> bool:
     InnoDB also locks the entries of the index through which it finds a row. When two
     cleaners do that, each is soon waiting for the other: to delete a row takes a lock
     on its entries in every index. Found by its primary key, only the row is locked.
+    Deadlocks are rare then, though not gone: a DELETE by key of a small table may be
+    planned as a scan of it, which waits for rows that are none of its own.
     """
     connection = connections[alias]
     features = connection.features

@@ -614,7 +614,8 @@ def expire_results(storage: Any, expiry: Expiry) -> int | None:
 def before_expire(batch: ExpiryBatch) -> None:
     """Act on results that are about to be deleted for their age.
 
-    Called on every plugin, for each batch.
+    Called on every plugin, for each batch. It may see a result twice: the deletion may
+    fail and be tried again, and a worker may die before it is durable.
 
     :param batch: The results.
 

@@ -235,12 +235,18 @@ class ExpiryBatch:
     read: Callable[[StoredTask], TaskRecord] | None = field(default=None, repr=False)
 
 
+def _once(function: Callable[[], Any]) -> Any:
+    return function()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expiry:
     """What a storage is asked to expire, and whom it has to tell.
 
     For each batch the storage calls ``before``, deletes the batch only if that gave
-    true, and calls ``after`` once the deletion is durable.
+    true, and calls ``after`` once the deletion is durable. Called through ``repeat``, a
+    batch is made again when it raised what ``can_retry`` says may pass; without that,
+    ``expire_results`` as a whole is called again.
     """
 
     #: Age in seconds that a result may reach; ``None`` when age alone expires nothing.
@@ -251,6 +257,8 @@ class Expiry:
     #: Both ``None`` when no plugin listens; batches then need no records either.
     before: Callable[[ExpiryBatch], bool] | None = None
     after: Callable[[ExpiryBatch], None] | None = None
+    #: Calls the function that it is given, again and again if need be; returns its answer.
+    repeat: Callable[[Callable[[], Any]], Any] = field(default=_once, repr=False)
 
 
 # -- Storage -------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from django.core.cache import caches
 from django.db import connections
 
 from django_celery_results import hookimpl
-from django_celery_results.models import TaskResult
 from django_celery_results.records import ChordPart
 
 if TYPE_CHECKING:
@@ -195,13 +194,12 @@ def clean_or_write(number: int, expires: float, count: int, heard: bool) -> dict
     """
     noted = Heard()
     deleted, written = 0, []
+    backend = _backend("django-db", PLUGINS=[noted] if heard else [])
     if number < 2:
-        backend = _backend("django-db", PLUGINS=[noted] if heard else [])
         expiry = backend.expiry(expires, 20)
         deleted = backend.hooks.call("expire_results", storage=backend.storage, expiry=expiry)
     else:
-        fields = {"content_type": "application/json", "content_encoding": "utf-8", "result": "1"}
         for one in random.sample(range(count), 100):
-            TaskResult.objects.write(f"t{one}", {**fields, "status": states.SUCCESS})
+            backend.store_result(f"t{one}", 1, states.SUCCESS)
             written.append(f"t{one}")
     return {"deleted": deleted, "seen": noted.seen, "gone": noted.gone, "written": written}

@@ -283,5 +283,8 @@ def test_two_cleaners_share_the_work_beside_writers(heard: bool) -> None:
     assert written | {"young0", "young1", "young2"} == left
     assert deleted >= 2003 - len(left)
     if heard:
-        assert (deleted, deleted) == (len(gone), len(seen))
-        assert set(gone) == set(seen)
+        assert deleted == len(gone) == len(set(gone))
+        # MariaDB may find that a batch is in a deadlock: it is shown again.
+        assert set(gone) <= set(seen)
+    if heard and settings.DATABASE != "mariadb":
+        assert sorted(gone) == sorted(seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ class CleanupMixin(Backend):
 
         def _persist(self, hook: str, **arguments: Any) -> Any: ...
 
+        def _repeat_batch(self, batch: Callable[[], Any]) -> Any: ...
+
         def _decode_task(self, stored: StoredTask) -> TaskRecord: ...
 
     def cleanup(self) -> None:
@@ -62,6 +65,7 @@ class CleanupMixin(Backend):
             batch_pause=results_settings.expire_batch_pause,
             before=self._before_expire if heard else None,
             after=self._after_expire if heard else None,
+            repeat=self._repeat_batch,
         )
 
     def _before_expire(self, batch: ExpiryBatch) -> bool:

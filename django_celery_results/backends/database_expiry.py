@@ -122,4 +122,5 @@ class DatabaseExpiry:
             pause=self.expiry.batch_pause,
             before=None if before is None else (lambda rows: before(batch_of(rows))),
             after=None if after is None else (lambda rows: after(batch_of(rows))),
+            repeat=self.expiry.repeat,
         )

@@ -79,6 +79,10 @@ class RetryingMixin(Backend):
         """Do the same with a hook that has to be answered."""
         return self._repeat(self.hooks.ask, hook, arguments)
 
+    def _repeat_batch(self, batch: Callable[[], Any]) -> Any:
+        """Do the same with one batch of what a hook of the storage does."""
+        return self._repeat(lambda _hook, *, storage: batch(), "expire_results", {})
+
     def _repeat(self, call: Callable[..., Any], hook: str, arguments: Mapping[str, Any]) -> Any:
         tries: Tries | None = None
         started = time.monotonic()

@@ -11,9 +11,11 @@ from celery import states
 from celery.exceptions import BackendStoreError
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
 
+from django_celery_results import hookimpl
 from django_celery_results.backends.database_retry import prepare_retry
 from django_celery_results.models import ChordCounter, TaskResult
 from tests import settings as test_settings
+from tests.due import make
 
 from .common import COMMITTED, row
 from .conftest import request_of
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from pytest_django import Settings
 
-    from .conftest import MakeBackend
+    from django_celery_results.records import ExpiryBatch
+
+    from .conftest import MakeBackend, UsePlugins
 
 SERVER = pytest.mark.skipif(test_settings.DATABASE == "sqlite", reason="SQLite has no server")
 POSTGRESQL = pytest.mark.skipif(test_settings.DATABASE != "postgresql", reason="PostgreSQL's own")
@@ -392,3 +396,42 @@ def test_a_transaction_on_another_database_forbids_nothing(backend: Any) -> None
         backend.store_result("t1", 1, states.SUCCESS, using="secondary")
     assert states.SUCCESS == TaskResult.objects.using("secondary").get().status
     assert states.STARTED == row("t2").status
+
+
+# -- While results expire ------------------------------------------------------------
+
+
+class Saboteur:
+    """Ends the connection between the second batch's lock and its deletion."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[str]] = []
+        self.gone: list[list[str]] = []
+
+    @hookimpl
+    def before_expire(self, batch: ExpiryBatch) -> None:
+        """Note the batch."""
+        self.seen.append(list(batch.ids))
+        if len(self.seen) == 2:
+            kill(connection)
+
+    @hookimpl
+    def after_expire(self, batch: ExpiryBatch) -> None:
+        """Note the batch."""
+        self.gone.append(list(batch.ids))
+
+
+@COMMITTED
+@SERVER
+def test_a_batch_that_the_database_failed_is_made_again(
+    make_backend: MakeBackend, use_plugins: UsePlugins
+) -> None:
+    """Shown before again, gone once; the batches before it are not begun anew."""
+    saboteur = Saboteur()
+    use_plugins(saboteur, EXPIRE_BATCH_SIZE=2)
+    make(5)
+    make_backend(result_expires=60).cleanup()
+    batches = [["t0", "t1"], ["t2", "t3"], ["t4"]]
+    assert [batches[0], batches[1], batches[1], batches[2]] == saboteur.seen
+    assert batches == saboteur.gone
+    assert not TaskResult.objects.exists()
