@@ -89,7 +89,7 @@ class Cleaner(Generic[_M]):
     def _delete_unseen(self, rows: _Rows[_M], page: _Page[_M]) -> int:
         with transaction.atomic(using=rows.db):
             batch = _locking(page[: self.size])
-            _, by_model = rows.filter(pk__in=batch.values("pk")).delete()
+            by_model: dict[str, int] = rows.filter(pk__in=batch.values("pk")).delete()[1]
         return by_model.get(rows.model._meta.label, 0)
 
     def _batches(self, rows: _Rows[_M], due: Due) -> Iterator[int]:

@@ -81,7 +81,7 @@ class RetryingMixin(Backend):
 
     def _repeat_batch(self, batch: Callable[[], Any]) -> Any:
         """Do the same with one batch of what a hook of the storage does."""
-        return self._repeat(lambda _hook, *, storage: batch(), "expire_results", {})
+        return self._repeat(lambda _hook, **_storage: batch(), "expire_results", {})
 
     def _repeat(self, call: Callable[..., Any], hook: str, arguments: Mapping[str, Any]) -> Any:
         tries: Tries | None = None
