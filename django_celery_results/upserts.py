@@ -77,13 +77,16 @@ def find_upsert(
     That is so on a database that has no such statement, for a model without a numeric
     key or with rows in several tables, and where values are expressions.
     """
-    computed = {name: type(row[name]) for name in row if isinstance(row[name], Expression)}
+    computed = tuple(
+        (name, type(value)) for name, value in row.items() if isinstance(value, Expression)
+    )
     database = (connection.alias, connection.vendor, connection.timezone_name)
-    kind = (*database, model, rule, tuple(row), tuple(computed.items()))
-    if kind not in _statements:
-        can = set(computed.values()) <= {DatabaseNow} and _is_simple(model)
-        _statements[kind] = _compile(connection, model, rule, row) if can else None
-    return _statements[kind]
+    kind = (*database, model, rule, tuple(row), computed)
+    try:
+        return _statements[kind]
+    except KeyError:
+        can = {one for _, one in computed} <= {DatabaseNow} and _is_simple(model)
+        return _statements.setdefault(kind, _compile(connection, model, rule, row) if can else None)
 
 
 def _is_simple(model: type[models.Model]) -> bool:

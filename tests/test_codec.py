@@ -6,15 +6,18 @@ import gzip
 import json
 import pickle
 from base64 import b64decode, b64encode
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery.utils.serialization import b64encode as celery_b64encode
 from kombu.exceptions import EncodeError
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
+from kombu.utils.json import loads
 
 from django_celery_results.codec import (
     IDENTITY,
+    JSON,
     PYTHON_CONTENT_TYPE,
     PYTHON_OBJECTS,
     plugin,
@@ -314,6 +317,39 @@ def test_what_is_wrong_is_named(row: Contents, named: str) -> None:
     """The field, the coding or the type."""
     with pytest.raises(ResultUnreadable, match=named):
         decode(row)
+
+
+@pytest.mark.parametrize(
+    ("result", "meta"), [("[1", "2]"), ('"a', 'b"'), ("1, 2", "3"), ("1,", "2")]
+)
+def test_texts_are_read_at_once_only_if_each_is_json(result: str, meta: str) -> None:
+    """What would be JSON in one row with its neighbour is as corrupt as it is alone."""
+    with pytest.raises(ResultUnreadable, match="result is corrupt"):
+        decode(contents("utf-8", result=result, meta=meta))
+
+
+@pytest.fixture
+def own_json(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A site's own reader of JSON, registered over Kombu's."""
+    registered = registry._encoders["json"]
+    registry.register("json", registered.encoder, request.param, JSON, "utf-8")
+    yield
+    registry.register("json", registered.encoder, loads, JSON, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("own_json", "expected"),
+    [
+        (partial(json.loads, parse_int=str), {"answer": "42"}),
+        (lambda text: {"read": text}, {"read": '{"answer": 42}'}),
+        (lambda text: [json.loads(text)], [{"answer": 42}]),
+    ],
+    indirect=["own_json"],
+)
+@pytest.mark.usefixtures("own_json")
+def test_a_sites_own_reader_of_json_is_used(expected: object) -> None:
+    """Also one that does something else with what surrounds the value."""
+    assert expected == decode(encode(VALUES))["result"]
 
 
 def test_a_missing_coding_names_those_installed() -> None:

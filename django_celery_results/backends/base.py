@@ -172,7 +172,7 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
                 f"A before_store hook changed the id of task {task_id!r} to "
                 f"{task.task_id!r}; every attribute may be set but the id"
             )
-        extended = bool(self.app.conf.find_value_for_key("extended", "result"))
+        extended = bool(self.app.conf.result_extended)
         contents = self._encode_task(task, extended)
         stored = stored_task(task, contents, self._retention(task), extended=extended)
         written = self._require("store_task", task=stored)

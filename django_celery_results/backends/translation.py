@@ -86,7 +86,9 @@ def stored_task(
     task: TaskRecord, contents: Contents, retention: Retention | None, *, extended: bool
 ) -> StoredTask:
     """Return ``task`` as a storage gets it: its facts, and contents instead of values."""
-    facts = {name: _kept(task, name, extended or name not in EXTENDED_FACTS) for name in FACTS}
+    facts = {name: getattr(task, name) for name in FACTS}
+    if not extended:
+        facts |= dict.fromkeys(EXTENDED_FACTS)
     return StoredTask(**facts, contents=contents, retention=retention)
 
 
@@ -98,11 +100,8 @@ def task_record(stored: StoredTask, values: Mapping[str, Any]) -> TaskRecord:
 
 def values_of(task: TaskRecord, *, extended: bool) -> dict[str, Any]:
     """Return what is to be encoded of ``task``, by field name."""
-    return {name: _kept(task, name, extended or name not in EXTENDED_VALUES) for name in VALUES}
-
-
-def _kept(task: TaskRecord, name: str, kept: bool) -> Any:
-    return getattr(task, name) if kept else None
+    values = {name: getattr(task, name) for name in VALUES}
+    return values if extended else values | dict.fromkeys(EXTENDED_VALUES)
 
 
 def reduced(task: TaskRecord) -> TaskRecord:
