@@ -46,8 +46,11 @@ BARE_REPR_FIELDS = frozenset({"args", "kwargs"})
 
 
 JSON = "application/json"
-#: Stands between texts that are read at once. Nobody who wrote one of them knew it.
+#: Stands between values that are written at once, and between texts that are read at
+#: once. Nobody who made one of them knew it.
 MARK = uuid4().hex
+#: What is in front of the first, between two and behind the last.
+OPENING, BETWEEN, CLOSING = f'["{MARK}", ', f', "{MARK}", ', f', "{MARK}"]'
 
 _Payloads = dict[str, "str | bytes | None"]
 
@@ -122,16 +125,38 @@ def split_encoding(content_encoding: str) -> tuple[str, tuple[str, ...]]:
 
 def _serialize(values: Mapping[str, Any], serializer: str) -> tuple[str, str, _Payloads]:
     """Return the content type, the serializer's encoding and the payloads by name."""
-    content_type, encoding = registry.name_to_type.get(serializer, ""), "utf-8"
     payloads: _Payloads = {}
+    to_dump = {}
     for name, value in values.items():
         if value is None and name in OPTIONAL_FIELDS:
             payloads[name] = None
         elif name in TEXT_FIELDS:
             payloads[name] = str(value)
         else:
-            content_type, encoding, payloads[name] = registry.dumps(value, serializer=serializer)
+            to_dump[name] = value
+    if registry.name_to_type.get(serializer) == JSON:
+        texts = _dump_at_once(list(to_dump.values()), serializer)
+        if texts is not None:
+            return JSON, "utf-8", {**payloads, **dict(zip(to_dump, texts, strict=True))}
+    content_type, encoding = registry.name_to_type.get(serializer, ""), "utf-8"
+    for name, value in to_dump.items():
+        content_type, encoding, payloads[name] = registry.dumps(value, serializer=serializer)
     return content_type, encoding, payloads
+
+
+def _dump_at_once(values: Sequence[Any], serializer: str) -> list[str] | None:
+    """Return the JSON of each value, or ``None`` from a serializer that writes it otherwise.
+
+    To call a serializer takes longer than to write a result of the usual size.
+    """
+    marked = [MARK] * (2 * len(values) + 1)
+    marked[1::2] = values
+    _, encoding, text = registry.dumps(marked, serializer=serializer)
+    is_plain = isinstance(text, str) and encoding == "utf-8"
+    if not (is_plain and text.startswith(OPENING) and text.endswith(CLOSING)):
+        return None
+    texts = text[len(OPENING) : -len(CLOSING)].split(BETWEEN)
+    return texts if len(texts) == len(values) else None
 
 
 def _fits_as_text(item: tuple[str, str | bytes | None]) -> bool:
@@ -176,15 +201,16 @@ def _read_at_once(
     texts = {
         name: text for name, text in fields.items() if text is not None and name not in TEXT_FIELDS
     }
-    marked = f', "{MARK}", '.join(texts.values())
     try:
-        values = registry.loads(f"[{marked}]", JSON, encoding, accept)
-        marks = values[1::2]
+        marked = registry.loads(
+            f"{OPENING}{BETWEEN.join(texts.values())}{CLOSING}", JSON, encoding, accept
+        )
+        values, marks = marked[1::2], marked[::2]
     except Exception:  # noqa: BLE001 - whatever it is: read one by one, the text at fault is named
         return None
-    if marks != [MARK] * (len(texts) - 1) or len(values) != 2 * len(texts) - 1:
+    if len(values) != len(texts) or marks != [MARK] * (len(texts) + 1):
         return None
-    return {**fields, **dict(zip(texts, values[::2], strict=True))}
+    return {**fields, **dict(zip(texts, values, strict=True))}
 
 
 def _read(

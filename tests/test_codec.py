@@ -13,11 +13,12 @@ import pytest
 from celery.utils.serialization import b64encode as celery_b64encode
 from kombu.exceptions import EncodeError
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
-from kombu.utils.json import loads
+from kombu.utils.json import dumps, loads
 
 from django_celery_results.codec import (
     IDENTITY,
     JSON,
+    MARK,
     PYTHON_CONTENT_TYPE,
     PYTHON_OBJECTS,
     plugin,
@@ -330,26 +331,38 @@ def test_texts_are_read_at_once_only_if_each_is_json(result: str, meta: str) -> 
 
 @pytest.fixture
 def own_json(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A site's own reader of JSON, registered over Kombu's."""
-    registered = registry._encoders["json"]
-    registry.register("json", registered.encoder, request.param, JSON, "utf-8")
+    """A site's own writer and reader of JSON, registered over Kombu's."""
+    registry.register("json", *request.param, JSON, "utf-8")
     yield
-    registry.register("json", registered.encoder, loads, JSON, "utf-8")
+    registry.register("json", dumps, loads, JSON, "utf-8")
 
 
 @pytest.mark.parametrize(
     ("own_json", "expected"),
     [
-        (partial(json.loads, parse_int=str), {"answer": "42"}),
-        (lambda text: {"read": text}, {"read": '{"answer": 42}'}),
-        (lambda text: [json.loads(text)], [{"answer": 42}]),
+        ((dumps, partial(json.loads, parse_int=str)), {"answer": "42"}),
+        ((dumps, lambda text: {"read": text}), {"read": '{"answer": 42}'}),
+        ((dumps, lambda text: [json.loads(text)]), [{"answer": 42}]),
+        ((partial(json.dumps, separators=(",", ":")), loads), {"answer": 42}),
+        ((partial(json.dumps, indent=2), loads), {"answer": 42}),
+        ((lambda value: json.dumps([value]), loads), [{"answer": 42}]),
+        ((lambda value: json.dumps({"v": value}), loads), {"v": {"answer": 42}}),
+        ((lambda value: f" {json.dumps(value)}", loads), {"answer": 42}),
+        ((lambda value: json.dumps(value).replace("a", "b"), loads), {"bnswer": 42}),
     ],
     indirect=["own_json"],
 )
 @pytest.mark.usefixtures("own_json")
-def test_a_sites_own_reader_of_json_is_used(expected: object) -> None:
-    """Also one that does something else with what surrounds the value."""
+def test_a_sites_own_json_is_used(expected: object) -> None:
+    """Also where it does something else with what stands around the value."""
     assert expected == decode(encode(VALUES))["result"]
+
+
+def test_json_is_written_as_if_each_value_were_alone() -> None:
+    """Whatever stands in it, between the marks that are put around it."""
+    values = {"result": ['", "', MARK[:-1], {"[": "]"}], "meta": {"children": []}, "args": MARK}
+    expected = {name: dumps(value) for name, value in values.items()}
+    assert expected == dict(encode(values).fields)
 
 
 def test_a_missing_coding_names_those_installed() -> None:
