@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import states
+from celery._state import get_current_app
 from celery.app.task import Context
 
 from django_celery_results import hookimpl
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
 
 COMMITTED = pytest.mark.django_db(transaction=True)
 KEY = "celery-task-meta-t1"
+
+
+def pickled(backend: Any) -> Any:
+    """Return what comes out of a pickle of the backend, as Celery pickles tasks and results."""
+    before = get_current_app()
+    # The copy finds its app as the current one.
+    backend.app.set_current()
+    try:
+        return pickle.loads(pickle.dumps(backend))
+    finally:
+        before.set_current()
 
 
 class Recorder:

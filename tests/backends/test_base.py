@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import Celery, states
-from celery._state import get_current_app
 from kombu.exceptions import EncodeError
 
 from django_celery_results import backends, hookimpl
@@ -16,7 +14,7 @@ from django_celery_results.exceptions import BackendMisconfigured, HookError, Re
 from django_celery_results.models import TaskResult
 from django_celery_results.records import Contents, StorageLocation, StoredTask
 
-from .common import Recorder, row
+from .common import Recorder, pickled, row
 from .conftest import request_of
 
 if TYPE_CHECKING:
@@ -156,12 +154,7 @@ def test_as_uri_hides_the_password(make_backend: MakeBackend, use_plugins: UsePl
 def test_a_backend_can_be_pickled(make_backend: MakeBackend) -> None:
     """Celery does so with tasks and results."""
     backend = make_backend("django-db://secondary?serializer=yaml", result_expires=77)
-    before = get_current_app()
-    backend.app.set_current()
-    try:
-        copy = pickle.loads(pickle.dumps(backend))
-    finally:
-        before.set_current()
+    copy = pickled(backend)
     assert ("django-db://secondary?serializer=yaml", 77, "yaml") == (
         copy.url,
         copy.expires,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import states
-from celery._state import get_current_app
 from django.core.cache import caches
 
 from django_celery_results import hookimpl
 from django_celery_results.backends import CacheBackend
 from django_celery_results.exceptions import BackendMisconfigured
 from django_celery_results.records import Retention, TaskRecord
+
+from .common import pickled
 
 if TYPE_CHECKING:
     from .conftest import MakeBackend, UsePlugins
@@ -109,12 +109,7 @@ def test_what_is_wrong_lists_what_is_valid(
 def test_a_pickled_backend_stores_alike(make_backend: MakeBackend, url: str) -> None:
     """With the same serializer, and the same time-out."""
     backend = make_backend(url, result_expires=77)
-    before = get_current_app()
-    backend.app.set_current()
-    try:
-        copy = pickle.loads(pickle.dumps(backend))
-    finally:
-        before.set_current()
+    copy = pickled(backend)
     assert isinstance(copy, CacheBackend)
     assert (backend.content_serializer, backend.storage.timeout, backend.serializer) == (
         copy.content_serializer,
