@@ -173,3 +173,10 @@ def test_leaf_ids_opens_groups_in_order() -> None:
 def test_leaf_ids_of_an_empty_group() -> None:
     """A group without results has none."""
     assert [] == leaf_ids([[["g", None], []]])
+
+
+def test_a_batch_of_an_expiry_is_made_once_unless_it_says_otherwise() -> None:
+    """What is made of an expiry by hand repeats nothing."""
+    made: list[int] = []
+    Expiry(expires=None, batch_size=1).repeat(lambda: made.append(1))
+    assert [1] == made
