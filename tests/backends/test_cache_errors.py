@@ -20,7 +20,7 @@ from tests import settings as test_settings
 from tests.conftest import require_program
 
 from .common import KEY
-from .test_database_retry import kill
+from .killing import kill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from django_celery_results.models import GroupResult, TaskResult
 from tests import settings as test_settings
 
 from .common import COMMITTED, make_row, row
-from .test_database_retry import SERVER, elsewhere, end, notes_of, number_of
+from .killing import SERVER, elsewhere, end, notes_of, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,27 +10,22 @@ from celery import states
 from celery.exceptions import BackendStoreError
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
 
-from django_celery_results import hookimpl
 from django_celery_results.backends.database_retry import prepare_retry
 from django_celery_results.models import ChordCounter, TaskResult
 from tests import settings as test_settings
-from tests.due import make
 
 from .common import COMMITTED, row
 from .conftest import request_of
+from .killing import SERVER, elsewhere, end, kill, kill_number, notes_of, number_of
 from .test_database_connections import Replica
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from django.db.backends.base.base import BaseDatabaseWrapper
     from pytest_django import Settings
 
-    from django_celery_results.records import ExpiryBatch
+    from .conftest import MakeBackend
 
-    from .conftest import MakeBackend, UsePlugins
-
-SERVER = pytest.mark.skipif(test_settings.DATABASE == "sqlite", reason="SQLite has no server")
 POSTGRESQL = pytest.mark.skipif(test_settings.DATABASE != "postgresql", reason="PostgreSQL's own")
 BOTH = pytest.mark.django_db(transaction=True, databases=["default", "secondary"])
 LOST = (OperationalError, InterfaceError)
@@ -43,53 +37,6 @@ def backend(make_backend: MakeBackend) -> Any:
     return make_backend(
         result_backend_max_retries=5, result_backend_base_sleep_between_retries_ms=1
     )
-
-
-def number_of(victim: BaseDatabaseWrapper) -> int:
-    """Return the number that the server gave to the connection."""
-    with victim.cursor() as cursor:
-        sql = "SELECT connection_id()" if victim.vendor == "mysql" else "SELECT pg_backend_pid()"
-        cursor.execute(sql)
-        return int(cursor.fetchone()[0])
-
-
-def end(number: int) -> None:
-    """End a connection on the server."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "mysql":
-            cursor.execute(f"KILL {number}")
-        else:
-            cursor.execute("SELECT pg_terminate_backend(%s)", [number])
-
-
-def elsewhere(work: Any, *arguments: Any) -> threading.Thread:
-    """Start ``work`` in another thread, with connections of its own; return the thread."""
-
-    def run() -> None:
-        try:
-            work(*arguments)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
-def kill(victim: BaseDatabaseWrapper) -> None:
-    """End the connection on the server, through another one."""
-    elsewhere(end, number_of(victim)).join()
-
-
-def kill_number(number: int) -> None:
-    """End a connection of that number, through one of ``secondary``, which is in no pool."""
-    with connections["secondary"].cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [number])
-
-
-def notes_of(error: BaseException) -> list[str]:
-    """Return what was noted on the error."""
-    return list(getattr(error, "__notes__", ()))
 
 
 # -- Between two stores --------------------------------------------------------------
@@ -396,42 +343,3 @@ def test_a_transaction_on_another_database_forbids_nothing(backend: Any) -> None
         backend.store_result("t1", 1, states.SUCCESS, using="secondary")
     assert states.SUCCESS == TaskResult.objects.using("secondary").get().status
     assert states.STARTED == row("t2").status
-
-
-# -- While results expire ------------------------------------------------------------
-
-
-class Saboteur:
-    """Ends the connection between the second batch's lock and its deletion."""
-
-    def __init__(self) -> None:
-        self.seen: list[list[str]] = []
-        self.gone: list[list[str]] = []
-
-    @hookimpl
-    def before_expire(self, batch: ExpiryBatch) -> None:
-        """Note the batch."""
-        self.seen.append(list(batch.ids))
-        if len(self.seen) == 2:
-            kill(connection)
-
-    @hookimpl
-    def after_expire(self, batch: ExpiryBatch) -> None:
-        """Note the batch."""
-        self.gone.append(list(batch.ids))
-
-
-@COMMITTED
-@SERVER
-def test_a_batch_that_the_database_failed_is_made_again(
-    make_backend: MakeBackend, use_plugins: UsePlugins
-) -> None:
-    """Shown before again, gone once; the batches before it are not begun anew."""
-    saboteur = Saboteur()
-    use_plugins(saboteur, EXPIRE_BATCH_SIZE=2)
-    make(5)
-    make_backend(result_expires=60).cleanup()
-    batches = [["t0", "t1"], ["t2", "t3"], ["t4"]]
-    assert [batches[0], batches[1], batches[1], batches[2]] == saboteur.seen
-    assert batches == saboteur.gone
-    assert not TaskResult.objects.exists()
