@@ -1,17 +1,19 @@
 # Needs Python 3.10 or later and make, nothing else. `make PYTHON=python3.12 test` chooses another Python.
 PYTHON ?= python3
-# Where the environments are made: .venv-test, .venv-demo, .venv-tox.
+# Where the environments are made: .venv-test, .venv-plugins, .venv-demo, .venv-tox.
 VENV ?= .venv
 
 SOURCES := pyproject.toml $(shell find django_celery_results -type f ! -name '*.py[co]')
+PLUGINS := .ci/install-plugins $(shell find plugins -type f ! -name '*.py[co]' ! -path '*/tests/*')
 DEMO := examples/demo
 
-.PHONY: help demo demo-admin test lint types docs figures package clean
+.PHONY: help demo demo-admin test test-plugins lint types docs figures package clean
 
 help:
 	@echo "make demo        run tasks through a real worker and show what became of them"
 	@echo "make demo-admin  look at them in the admin, on http://127.0.0.1:8000/admin/"
-	@echo "make test        run the tests on SQLite; ARGS=tests/test_models.py those alone"
+	@echo "make test        run the tests on SQLite; ARGS=tests/test_models.py those alone, ARGS=-mslow those that build distributions"
+	@echo "make test-plugins run the tests of the first-party plugins on SQLite"
 	@echo "make lint        check the style"
 	@echo "make types       check the types"
 	@echo "make docs        build the documentation"
@@ -31,6 +33,14 @@ $(VENV)-test/installed: $(VENV)-test/ready $(SOURCES)
 	$(VENV)-test/bin/python -m pip install --quiet --group test .
 	$(VENV)-test/bin/python -m pip install --quiet --no-deps --force-reinstall .
 	rm -rf build *.egg-info
+	touch $@
+
+$(VENV)-plugins/installed: $(VENV)-plugins/ready $(SOURCES) $(PLUGINS)
+	rm -rf build *.egg-info
+	$(VENV)-plugins/bin/python -m pip install --quiet --group test .
+	$(VENV)-plugins/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	rm -rf build *.egg-info
+	bash .ci/install-plugins $(VENV)-plugins/bin/python
 	touch $@
 
 $(VENV)-demo/installed: $(VENV)-demo/ready $(SOURCES) $(DEMO)/pyproject.toml
@@ -55,7 +65,12 @@ test: export RESULTS_DATABASE := sqlite
 test: export RESULTS_INSTALLED := 1
 test: $(VENV)-test/installed
 	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
-	$(VENV)-test/bin/pytest $(or $(ARGS),-m "not swap") --cov
+	$(VENV)-test/bin/pytest $(or $(ARGS),-m "not swap and not slow") --cov
+
+test-plugins: export RESULTS_DATABASE := sqlite
+test-plugins: export RESULTS_INSTALLED := 1
+test-plugins: $(VENV)-plugins/installed
+	$(VENV)-plugins/bin/pytest $(or $(ARGS),plugins) --cov
 
 lint types docs package: $(VENV)-tox/installed
 	$(VENV)-tox/bin/tox run -e $@
@@ -66,5 +81,5 @@ figures:
 	$(PYTHON) -m benchmarks.workers --database all --no-install --json benchmarks/figures.json
 
 clean:
-	rm -rf $(VENV)-demo $(VENV)-test $(VENV)-tox .tox build dist *.egg-info .coverage htmlcov docs/_build
+	rm -rf $(VENV)-demo $(VENV)-test $(VENV)-plugins $(VENV)-tox .tox build dist *.egg-info .coverage htmlcov docs/_build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache $(DEMO)/data $(DEMO)/*.egg-info

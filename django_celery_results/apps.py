@@ -30,6 +30,7 @@ class CeleryResultConfig(AppConfig):
             checks.check_settings,
             checks.check_options,
             checks.check_plugins,
+            checks.check_plugin_settings,
             checks.check_backend,
         ):
             register(check)

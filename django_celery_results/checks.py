@@ -17,12 +17,19 @@ from django.core.checks import CheckMessage, Error
 from .backends.location import BackendURL
 from .conf import KNOWN_KEYS, results_settings
 from .contributions import require_serializer
-from .exceptions import ResultsError
+from .discovery import describe
+from .exceptions import PluginError, ResultsError
 from .hooks import Hooks
 from .plugins import load_plugins
 from .records import StorageLocation
 
-__all__ = ["check_backend", "check_options", "check_plugins", "check_settings"]
+__all__ = [
+    "check_backend",
+    "check_options",
+    "check_plugin_settings",
+    "check_plugins",
+    "check_settings",
+]
 
 PREFIX = "django_celery_results"
 OPTIONS = "DJANGO_CELERY_RESULTS"
@@ -78,6 +85,21 @@ def check_plugins(**kwargs: Any) -> list[CheckMessage]:
         for info in plugins.failures
     ]
     return [*failures, *_codings()]
+
+
+def check_plugin_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Report what the plugins themselves say is wrong with their settings."""
+    found: list[CheckMessage] = []
+    for name, caller in load_plugins().callers("check_settings"):
+        try:
+            messages = [message for answer in caller() for message in answer]
+            if strange := [one for one in messages if not isinstance(one, CheckMessage)]:
+                raise PluginError(f"it gave {strange[0]!r}, which is no CheckMessage")  # noqa: TRY301 - reported like what the plugin raises
+            found += messages
+        except Exception as error:  # noqa: BLE001 - whatever it is becomes part of the report
+            message = f"The plugin {name!r} failed to check its settings: {describe(error)}."
+            found.append(_error(message, "E017", hint="Report it to the plugin's author."))
+    return found
 
 
 def check_backend(**kwargs: Any) -> list[CheckMessage]:
@@ -222,14 +244,16 @@ def _unknown_disabled() -> Iterator[CheckMessage]:
 
 
 def _codings() -> Iterator[CheckMessage]:
-    contributions = load_plugins().contributions
+    plugins = load_plugins()
     names = results_settings.codings
     for name in names:
-        if contributions.coding(name) is None:
+        if plugins.contributions.coding(name) is None:
+            plugins.load_readers()
             yield _error(
-                f"{OPTIONS}['CODINGS'] names {name!r}, and no plugin contributes it.",
+                f"{OPTIONS}['CODINGS'] names {name!r}, which "
+                f"{plugins.contributions.missing(name)}.",
                 "E012",
-                hint=f"Installed: {', '.join(sorted(contributions.codings))}.",
+                hint=f"Installed: {', '.join(sorted(plugins.contributions.codings))}.",
             )
     if len(_recorded(names)) > ENCODING_LENGTH:
         yield _error(

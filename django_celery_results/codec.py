@@ -24,11 +24,12 @@ from kombu.serialization import registry  # type: ignore[attr-defined]  # absent
 
 from . import hookimpl
 from .contributions import get_compression
-from .exceptions import ResultUnreadable
+from .distributions import advice
+from .exceptions import HookError, ResultsError, ResultUnreadable
 from .records import Coding, Contents
 from .text import is_storable, storable
 
-__all__ = ["IDENTITY", "PYTHON_CONTENT_TYPE", "PYTHON_OBJECTS", "CodecPlugin", "plugin"]
+__all__ = ["IDENTITY", "PYTHON_CONTENT_TYPE", "PYTHON_OBJECTS", "CodecPlugin", "plugin", "recode"]
 
 #: Serializer of storages that keep Python objects: the values are left as they are.
 PYTHON_OBJECTS = "python"
@@ -36,6 +37,8 @@ PYTHON_CONTENT_TYPE = "application/x-python-objects"
 
 #: RFC 9110, 12.5.3: the coding that changes nothing. Stored, it says "base64 follows".
 IDENTITY = "identity"
+
+_IDENTITY_CODING = Coding(name=IDENTITY, encode=bytes, decode=bytes)
 
 #: Fields that are text before they are encoded.
 TEXT_FIELDS = frozenset({"traceback"})
@@ -61,7 +64,7 @@ class CodecPlugin:
     @hookimpl(trylast=True)
     def contribute_codings(self) -> Iterable[Coding]:
         """Offer ``identity`` and every compression method that Kombu has here."""
-        yield Coding(name=IDENTITY, encode=bytes, decode=bytes)
+        yield _IDENTITY_CODING
         for content_type in compression.encoders():
             encoder, _ = get_compression(content_type)
             decoder = compression.get_decoder(content_type)
@@ -76,17 +79,7 @@ class CodecPlugin:
             return Contents(
                 fields=values, content_type=PYTHON_CONTENT_TYPE, content_encoding="binary"
             )
-        content_type, encoding, payloads = _serialize(values, serializer)
-        if codings:
-            size = sum(len(one) for one in payloads.values() if one is not None)
-            codings = [coding for coding in codings if coding.wanted is None or coding.wanted(size)]
-        if not codings and not all(map(_fits_as_text, payloads.items())):
-            codings = [Coding(name=IDENTITY, encode=bytes, decode=bytes)]
-        return Contents(
-            fields={name: _to_text(one, codings) for name, one in payloads.items()},
-            content_type=content_type,
-            content_encoding=", ".join([encoding, *(coding.name for coding in codings)]),
-        )
+        return _contents(*_serialize(values, serializer), codings)
 
     @hookimpl(trylast=True)
     def decode(
@@ -120,7 +113,45 @@ def split_encoding(content_encoding: str) -> tuple[str, tuple[str, ...]]:
     return encoding.lower() or "utf-8", tuple(names)
 
 
+def recode(
+    contents: Contents, kept: int, names: Sequence[str], codings: Mapping[str, Coding]
+) -> Contents:
+    """Return ``contents`` under other codings, so that the same is read from them.
+
+    Their first ``kept`` codings stay as they are. Those behind are undone, and those of
+    ``names`` applied instead, in that order; nothing is deserialized. ``codings`` has, by
+    name, what is undone and what is applied. Raises
+    :class:`~django_celery_results.exceptions.ResultUnreadable` for one that is missing or
+    cannot be undone.
+
+    .. versionadded:: 3.0
+    """
+    encoding, applied = split_encoding(contents.content_encoding)
+    chain = [_installed(name, codings) for name in reversed(applied[kept:])]
+    payloads = {
+        name: _undone(name, text, _is_text(name, encoding) and not kept, chain)
+        for name, text in contents.fields.items()
+    }
+    chosen = [_installed(name, codings) for name in names]
+    inner = ", ".join([encoding, *applied[:kept]])
+    return _contents(contents.content_type, inner, payloads, chosen)
+
+
 # -- Writing -------------------------------------------------------------------------
+
+
+def _contents(
+    content_type: str, encoding: str, payloads: _Payloads, codings: Sequence[Coding]
+) -> Contents:
+    """Apply the codings and make text of what comes out."""
+    payloads, applied = _coded(payloads, codings)
+    if not applied and not all(map(_fits_as_text, payloads.items())):
+        payloads, applied = _coded(payloads, [_IDENTITY_CODING])
+    return Contents(
+        fields={name: _to_text(one) for name, one in payloads.items()},
+        content_type=content_type,
+        content_encoding=", ".join([encoding, *applied]),
+    )
 
 
 def _serialize(values: Mapping[str, Any], serializer: str) -> tuple[str, str, _Payloads]:
@@ -164,17 +195,55 @@ def _fits_as_text(item: tuple[str, str | bytes | None]) -> bool:
     return not isinstance(payload, str) or name in TEXT_FIELDS or is_storable(payload)
 
 
-def _to_text(payload: str | bytes | None, codings: Sequence[Coding]) -> str | None:
-    if payload is None:
-        return None
-    if isinstance(payload, str):
-        if not codings:
-            return storable(payload)
-        # Python's own way to keep what UTF-8 has no bytes for.
-        payload = payload.encode("utf-8", "surrogatepass")
+def _coded(payloads: _Payloads, codings: Sequence[Coding]) -> tuple[_Payloads, list[str]]:
+    """Apply the codings that are wanted; return the payloads and the names of the codings."""
+    size = _size(payloads) if codings else 0
+    applied = []
     for coding in codings:
-        payload = coding.encode(payload)
-    return b64encode(payload).decode("ascii")
+        if coding.wanted is not None and not coding.wanted(size):
+            continue
+        coded: _Payloads = {
+            name: None if one is None else _bytes_of(coding, _to_bytes(one))
+            for name, one in payloads.items()
+        }
+        if coding.only_if_smaller and _stored_size(coded) >= _stored_size(payloads):
+            continue
+        payloads = coded
+        applied.append(coding.name)
+    return payloads, applied
+
+
+def _bytes_of(coding: Coding, payload: bytes) -> bytes:
+    coded: object = coding.encode(payload)
+    if not isinstance(coded, bytes):
+        # Stored as it is, text could not be told from what was never coded.
+        kind = type(coded).__name__
+        raise HookError(f"The coding {coding.name!r} has to give bytes, and it gave {kind}")
+    return coded
+
+
+def _to_bytes(payload: str | bytes) -> bytes:
+    # Python's own way to keep what UTF-8 has no bytes for.
+    return payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
+
+
+def _size(payloads: _Payloads) -> int:
+    return sum(len(_to_bytes(one)) for one in payloads.values() if one is not None)
+
+
+def _stored_size(payloads: _Payloads) -> int:
+    """Return the bytes that the payloads take as they would be stored now."""
+    return sum(
+        len(_to_bytes(one)) if isinstance(one, str) else (len(one) + 2) // 3 * 4
+        for one in payloads.values()
+        if one is not None
+    )
+
+
+def _to_text(payload: str | bytes | None) -> str | None:
+    if isinstance(payload, bytes):
+        return b64encode(payload).decode("ascii")
+    return None if payload is None else storable(payload)
 
 
 # -- Reading -------------------------------------------------------------------------
@@ -185,8 +254,9 @@ def _installed(name: str, codings: Mapping[str, Coding]) -> Coding:
         return codings[name]
     except KeyError:
         raise ResultUnreadable(
-            f"content coding {name!r} is not installed; install the plugin that "
-            f"contributes it (installed: {', '.join(sorted(codings))})"
+            f"content coding {name!r} is not installed; install "
+            f"{advice(name, 'the plugin that contributes it')} "
+            f"(installed: {', '.join(sorted(codings))})"
         ) from None
 
 
@@ -221,13 +291,13 @@ def _read(
     chain: Sequence[Coding],
     accept: frozenset[str] | None,
 ) -> Any:
-    if text is None or (name in TEXT_FIELDS and not chain):
-        return text
+    payload = _undone(name, text, _is_text(name, encoding), chain)
+    if payload is None or name in TEXT_FIELDS:
+        # No serializer saw it, whatever the serializer of the others gives.
+        return payload
     try:
-        if name in TEXT_FIELDS:
-            # No serializer saw it, whatever the serializer of the others gives.
-            return _payload(text, "utf-8", chain)
-        payload = _payload(text, encoding, chain) if chain or encoding == "binary" else text
+        if chain or encoding == "binary":
+            _require_not_lost(payload, content_type)
         return _deserialize(payload, content_type, encoding, accept)
     except ContentDisallowed as error:
         raise ResultUnreadable(
@@ -238,17 +308,41 @@ def _read(
         raise
     except Exception as error:
         if name in BARE_REPR_FIELDS:
+            return _bare(payload) if chain else text
+        raise _corrupt(name, error) from error
+
+
+def _undone(
+    name: str, text: str | None, as_text: bool, chain: Sequence[Coding]
+) -> str | bytes | None:
+    """Return what was coded: text or bytes."""
+    if text is None or (as_text and not chain):
+        return text
+    done: str | bytes = text
+    try:
+        payload = b64decode(text, validate=True)
+        for coding in chain:
+            done = payload = coding.decode(payload)
+        return payload.decode("utf-8", "surrogatepass") if as_text else payload
+    except ResultsError:
+        raise
+    except Exception as error:
+        if name in BARE_REPR_FIELDS:
             # Or an earlier state's, kept by a later write that was encoded otherwise.
-            return text
-        raise ResultUnreadable(f"{name} is corrupt: {type(error).__name__}: {error}") from error
+            return _bare(done) if as_text else done
+        raise _corrupt(name, error) from error
 
 
-def _payload(text: str, encoding: str, chain: Sequence[Coding]) -> str | bytes:
-    """Return what the serializer gave, out of base64: bytes where it says so, or text."""
-    payload = b64decode(text, validate=True)
-    for coding in chain:
-        payload = coding.decode(payload)
-    return payload if encoding == "binary" else payload.decode("utf-8", "surrogatepass")
+def _is_text(name: str, encoding: str) -> bool:
+    return name in TEXT_FIELDS or encoding != "binary"
+
+
+def _corrupt(name: str, error: Exception) -> ResultUnreadable:
+    return ResultUnreadable(f"{name} is corrupt: {type(error).__name__}: {error}")
+
+
+def _bare(payload: str | bytes) -> str:
+    return payload if isinstance(payload, str) else payload.decode("utf-8", "backslashreplace")
 
 
 def _deserialize(
@@ -256,7 +350,17 @@ def _deserialize(
 ) -> Any:
     if content_type not in registry.type_to_name:
         raise ResultUnreadable(
-            f"no serializer is installed for content type {content_type!r}; install the "
-            "plugin or library that provides it"
+            f"no serializer is installed for content type {content_type!r}; install "
+            f"{advice(content_type, 'the plugin or library that provides it')}"
         )
     return registry.loads(payload, content_type, encoding, accept)
+
+
+def _require_not_lost(payload: str | bytes, content_type: str) -> None:
+    """Raise for nothing where the serializer writes something even for an empty text.
+
+    Kombu asks no serializer about an empty payload, but gives it back as the value.
+    """
+    serializer = registry.type_to_name.get(content_type)
+    if not payload and serializer and registry.dumps("", serializer=serializer)[2]:
+        raise ValueError("it is empty")

@@ -13,22 +13,32 @@ from kombu import compression
 from kombu.exceptions import EncodeError, SerializerNotInstalled
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
+from .distributions import advice
 from .exceptions import BackendMisconfigured, PluginError
-from .records import Coding, Serializer
+from .records import Coding, Command, Serializer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pluggy
 
-__all__ = ["Contributions", "get_compression", "require_serializer"]
+__all__ = [
+    "BUILT_IN_COMMANDS",
+    "Contributions",
+    "get_compression",
+    "is_serializer",
+    "require_serializer",
+]
 
 # The stubs say that this gives the function alone; it gives the content type too.
 get_compression = cast(
     "Callable[[str], tuple[Callable[[bytes], bytes], str]]", compression.get_encoder
 )
 
-_T = TypeVar("_T", Serializer, Coding)
+_T = TypeVar("_T", Serializer, Coding, Command)
+
+#: The actions of ``manage.py celery_results`` that no plugin may take.
+BUILT_IN_COMMANDS = frozenset({"plugins", "hooks", "chords", "expire", "startplugin"})
 
 
 @dataclass
@@ -37,7 +47,11 @@ class Contributions:
 
     serializers: dict[str, Serializer] = field(default_factory=dict)
     codings: dict[str, Coding] = field(default_factory=dict)
-    #: The plugin that each serializer and each coding came from, by kind and name.
+    commands: dict[str, Command] = field(default_factory=dict)
+    #: What every content can be read with: the codings, and those of disabled plugins
+    #: where those were asked for.
+    readers: dict[str, Coding] = field(default_factory=dict)
+    #: The plugin that each serializer, coding and command came from, by kind and name.
     owners: dict[tuple[type, str], str] = field(default_factory=dict)
 
     def coding(self, name: str) -> Coding | None:
@@ -54,20 +68,48 @@ class Contributions:
         """
         serializers = _contributed(manager, "contribute_serializers", Serializer)
         codings = _contributed(manager, "contribute_codings", Coding)
+        commands = _contributed(manager, "contribute_commands", Command)
         for serializer in serializers:
             self._require_free(serializer)
-        for coding in codings:
-            if coding.name in self.codings:
-                owner = self.owners[Coding, coding.name]
-                raise PluginError(
-                    f"coding {coding.name!r} exists already, from the plugin {owner!r}"
-                )
+        others: list[Coding | Command] = [*codings, *commands]
+        for one in others:
+            self._require_new(one)
         for serializer in serializers:
-            _register(serializer)
+            _register(serializer, serializer.encode)
         self.serializers.update({one.name: one for one in serializers})
         self.codings.update({one.name: one for one in codings})
+        self.readers.update(self.codings)
+        self.commands.update({one.name: one for one in commands})
         self.owners.update({(Serializer, one.name): plugin for one in serializers})
-        self.owners.update({(Coding, one.name): plugin for one in codings})
+        self.owners.update({(type(one), one.name): plugin for one in others})
+
+    def accept_readers(self, manager: pluggy.PluginManager, plugin: str) -> None:
+        """Take in what reads the results that ``plugin``, a disabled one, once wrote.
+
+        What has the name of an active plugin's is left out. ``manager`` has that plugin alone.
+        """
+        serializers = _contributed(manager, "contribute_serializers", Serializer)
+        for coding in _contributed(manager, "contribute_codings", Coding):
+            if self.readers.setdefault(coding.name, coding) is coding:
+                self.owners[Coding, coding.name] = plugin
+        for serializer in serializers:
+            if not (is_serializer(serializer.name) or is_serializer(serializer.content_type)):
+                _register(serializer, _refusing(plugin))
+                self.serializers[serializer.name] = serializer
+
+    def missing(self, coding: str) -> str:
+        """Return why the coding of that name cannot be selected."""
+        if coding in self.readers:
+            return f"belongs to the plugin {self.owners[Coding, coding]!r}, which is disabled"
+        return f"is not installed; install {advice(coding, 'the plugin that contributes it')}"
+
+    def _require_new(self, one: Coding | Command) -> None:
+        owner = self.owners.get((type(one), one.name))
+        if isinstance(one, Command) and one.name in BUILT_IN_COMMANDS:
+            owner = "django-celery-results"
+        if owner is not None:
+            kind = type(one).__name__.lower()
+            raise PluginError(f"{kind} {one.name!r} exists already, from the plugin {owner!r}")
 
     def _require_free(self, serializer: Serializer) -> None:
         name, content_type = serializer.name, serializer.content_type
@@ -117,7 +159,7 @@ def _contributed(manager: pluggy.PluginManager, hook: str, kind: type[_T]) -> li
                 f"{hook} gave {one!r}; it has to give instances of "
                 f"django_celery_results.records.{kind.__name__}"
             )
-    # A coding has no content type.
+    # Serializers alone have a content type.
     for key in ("name", "content_type"):
         values = [getattr(one, key) for one in found if hasattr(one, key)]
         if len(set(values)) != len(values):
@@ -125,10 +167,24 @@ def _contributed(manager: pluggy.PluginManager, hook: str, kind: type[_T]) -> li
     return found
 
 
-def _register(serializer: Serializer) -> None:
+def is_serializer(name: str) -> bool:
+    """Return whether Kombu knows a serializer of that name or content type."""
+    return name in registry.name_to_type or name in registry.type_to_name
+
+
+def _refusing(plugin: str) -> Callable[[Any], str]:
+    """Return how the serializer of a disabled plugin serializes: not at all."""
+
+    def encode(_value: Any) -> str:
+        raise SerializerNotInstalled(f"its plugin {plugin!r} is disabled, and only reads")
+
+    return encode
+
+
+def _register(serializer: Serializer, encode: Callable[[Any], str | bytes]) -> None:
     registry.register(
         serializer.name,
-        serializer.encode,
+        encode,
         serializer.decode,
         serializer.content_type,
         serializer.content_encoding,

@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from .conf import results_settings
 from .exceptions import PluginError
 
-__all__ = ["Candidate", "PluginInfo", "describe", "discover", "import_plugin"]
+__all__ = ["Candidate", "PluginInfo", "describe", "discover", "fetch", "import_plugin"]
 
 ENTRY_POINT_GROUP = "django_celery_results"
 DISTRIBUTION = "django-celery-results"
@@ -152,14 +152,19 @@ def _import(candidate: Candidate) -> None:
     disabled = results_settings.disabled_plugins
     if candidate.info.name not in disabled:
         try:
-            if candidate.info.origin == "settings":
-                _import_from_settings(candidate)
-            else:
-                _import_entry_point(candidate)
+            fetch(candidate)
         except Exception as error:  # noqa: BLE001 - whatever it is becomes part of the report
             candidate.give_up("failed", describe(error))
     if candidate.info.name in disabled:
         candidate.give_up("disabled", "named in DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']")
+
+
+def fetch(candidate: Candidate) -> None:
+    """Import the plugin of ``candidate``; raise whatever keeps it from being imported."""
+    if candidate.info.origin == "settings":
+        _import_from_settings(candidate)
+    else:
+        _import_entry_point(candidate)
 
 
 def _import_entry_point(candidate: Candidate) -> None:

@@ -11,6 +11,7 @@ __all__ = [
     "HookError",
     "IdTooLong",
     "PluginError",
+    "ResultUnavailable",
     "ResultUnreadable",
     "ResultsError",
     "StorageError",
@@ -49,4 +50,11 @@ class ResultUnreadable(ResultsError, DecodeError):
 
     It is a :class:`kombu.exceptions.DecodeError` too, which is what Celery's own
     backends raise for content that they cannot read.
+    """
+
+
+class ResultUnavailable(ResultUnreadable):
+    """A stored result cannot be read now, and may be later: what keeps a part of it is away.
+
+    Nothing is wrong with the result, so whoever would act on one that is lost has to wait.
     """

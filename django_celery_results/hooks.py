@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,16 @@ from .plugins import LoadedPlugins, get_plugin_manager, hook_names, load_plugins
 if TYPE_CHECKING:
     from pluggy import HookCaller, HookImpl
 
+    from .records import StoredTask
+
 __all__ = ["Hooks"]
 
 logger = logging.getLogger(__name__)
 
 #: Hooks in which one plugin's error must not harm anything else.
-OBSERVERS = ("after_store", "after_expire")
+OBSERVERS = ("after_store", "after_expire", "storage_retried", "observer_failed")
+#: Hooks whose wrappers may want to know what they change: they are given ``present``.
+CHANGES = ("store_task", "forget_task")
 
 
 class Hooks:
@@ -32,7 +37,7 @@ class Hooks:
         self.storage = storage
         _require_storage(self.plugins, storage)
         self._callers = self._make_callers()
-        self._observers = {name: list(self._each_plugin(name)) for name in OBSERVERS}
+        self._observers = {name: list(self.plugins.callers(name)) for name in OBSERVERS}
 
     def _make_callers(self) -> dict[str, HookCaller]:
         everybody = self.plugins.manager
@@ -44,25 +49,33 @@ class Hooks:
             for name in hook_names()
         }
 
-    def _each_plugin(self, hook: str) -> Iterator[tuple[str, HookCaller]]:
-        """Yield, in calling order, each plugin that implements ``hook`` with its own caller."""
-        manager = self.plugins.manager
-        impls = reversed(getattr(manager.hook, hook).get_hookimpls())
-        # By name and once: a plugin may implement one hook twice (``specname``).
-        for name in dict.fromkeys(impl.plugin_name for impl in impls):
-            yield name, getattr(manager_of(manager, {name}).hook, hook)
-
     def listens(self, *hooks: str) -> bool:
         """Return whether any plugin implements one of ``hooks``."""
         return any(getattr(self.plugins.manager.hook, hook).get_hookimpls() for hook in hooks)
 
     def call(self, hook: str, **arguments: Any) -> Any:
         """Call ``hook`` and return its answer; an error carries its plugin's name."""
+        if hook in CHANGES:
+            arguments["present"] = partial(self._present, arguments)
         try:
             return self._callers[hook](**arguments)
         except Exception as error:
             self._blame(error, hook)
             raise
+
+    def _present(
+        self, changing: Mapping[str, Any], contents: Sequence[str] | None
+    ) -> StoredTask | None:
+        """Return what the storage has now of the task that a call with these arguments changes."""
+        task_id = changing["task"].task_id if "task" in changing else changing["task_id"]
+        found: Sequence[StoredTask] = self.ask(
+            "load_tasks",
+            storage=changing["storage"],
+            task_ids=[task_id],
+            primary=True,
+            contents=contents,
+        )
+        return found[0] if found else None
 
     def ask(self, hook: str, **arguments: Any) -> Any:
         """Call a hook that has to be answered; raise :class:`HookError` if it is not."""
@@ -74,15 +87,17 @@ class Hooks:
             )
         return answer
 
-    def observe(self, hook: str, **arguments: Any) -> None:
+    def observe(self, hook: str, /, **arguments: Any) -> None:
         """Call each plugin's ``hook`` by itself; what one raises is logged, not raised."""
         for name, caller in self._observers[hook]:
             try:
                 caller(**arguments)
-            except Exception:
+            except Exception as error:
                 logger.exception(
                     "Plugin %r failed in the hook %r; the result is not affected", name, hook
                 )
+                if hook != "observer_failed":
+                    self.observe("observer_failed", plugin=name, hook=hook, error=error)
 
     def _blame(self, error: Exception, hook: str) -> None:
         """Note on ``error`` which plugin's implementation of ``hook`` it came out of."""

@@ -23,13 +23,16 @@ import pluggy
 from . import hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from django.core.checks import CheckMessage
 
     from .records import (
         ChordPart,
         ChordProgress,
         ChordRecord,
         Coding,
+        Command,
         Contents,
         Expiry,
         ExpiryBatch,
@@ -146,12 +149,15 @@ def decode(
     :param contents: As stored, perhaps by an older version or other settings.
     :param accept: Content types that may be deserialized; ``None`` means all that
         Kombu has not disabled.
-    :param codings: Every installed coding by name, switched on or not.
+    :param codings: Every installed coding by name, switched on or not; and those of a
+        disabled plugin, where these contents need one.
     :return: The values by field name (a stored ``None`` is a value like any other);
         ``None`` to leave it to others.
 
     What is raised becomes :class:`~django_celery_results.exceptions.ResultUnreadable`,
-    which names the record, and is raised for that record alone.
+    which names the record, and is raised for that record alone. Raise its subclass
+    ``ResultUnavailable`` when nothing is wrong with the contents and what is needed to
+    read them is away: an archive then waits instead of keeping what it has.
 
     .. code-block:: python
 
@@ -244,14 +250,24 @@ def open_storage(location: StorageLocation) -> Any:
 
 
 @hookspec(firstresult=True)
-def store_task(storage: Any, task: StoredTask) -> bool | None:
+def store_task(
+    storage: Any,
+    task: StoredTask,
+    present: Callable[[Sequence[str] | None], StoredTask | None],
+) -> bool | None:
     """Store the state and result of one task, durably when it returns.
 
     Called on the storage for every state that is stored.
     Stops at the first non-None result.
 
     :param storage: What ``open_storage`` returned.
-    :param task: The encoded task.
+    :param task: The encoded task. Its name, worker and periodic task, and its contents
+        ``args`` and ``kwargs``, stay as an earlier state said them where they are ``None``.
+        A wrapper may set ``contents`` to others.
+    :param present: For wrappers that have to know what is replaced: gives what is stored
+        for the task at that moment, ``None`` if nothing is. It takes the names of the
+        contents that are wanted, ``None`` for all, and reads like ``load_tasks`` with
+        ``primary``; what that raises is raised.
     :return: True when the task is now stored as given; False when what was there stays:
         SUCCESS is final and PENDING overwrites nothing, whoever writes at the same time.
 
@@ -300,7 +316,11 @@ def load_tasks(
 
 
 @hookspec(firstresult=True)
-def forget_task(storage: Any, task_id: str) -> bool | None:
+def forget_task(
+    storage: Any,
+    task_id: str,
+    present: Callable[[Sequence[str] | None], StoredTask | None],
+) -> bool | None:
     """Delete what is stored for a task.
 
     Called on the storage by ``AsyncResult.forget``.
@@ -308,6 +328,7 @@ def forget_task(storage: Any, task_id: str) -> bool | None:
 
     :param storage: What ``open_storage`` returned.
     :param task_id: The id; an unknown one is no error.
+    :param present: For wrappers that have to know what goes: as that of ``store_task``.
     :return: Whether there was anything.
 
     What is raised reaches the caller of ``AsyncResult.forget``.
@@ -649,6 +670,106 @@ def after_expire(batch: ExpiryBatch) -> None:
         @hookimpl
         def after_expire(batch):
             statsd.incr("celery.expired", len(batch.ids))
+
+    .. versionadded:: 3.0
+    """
+
+
+# ====================================================================================
+# Trouble
+# ====================================================================================
+
+
+@hookspec
+def storage_retried(storage_name: str, hook: str, error: Exception, wait: float) -> None:
+    """Observe that a storage failed, and is about to be tried again.
+
+    Called on every plugin, each by itself (a wrapper has no other to go around), before
+    each retry: not when the tries are used up, nor for an error that cannot pass.
+
+    :param storage_name: The name of the storage plugin.
+    :param hook: The name of the storage's hook that raised.
+    :param error: What it raised.
+    :param wait: Seconds until the next try.
+
+    What an observer raises is logged with its plugin's name; nothing else is harmed.
+
+    .. code-block:: python
+
+        @hookimpl
+        def storage_retried(storage_name, hook):
+            statsd.incr(f"celery.retried.{storage_name}.{hook}")
+
+    .. versionadded:: 3.0
+    """
+
+
+@hookspec
+def observer_failed(plugin: str, hook: str, error: Exception) -> None:
+    """Observe that a plugin failed to observe.
+
+    Called on every plugin, each by itself (a wrapper has no other to go around), after
+    an observer raised and that was logged. What this hook itself raises is logged alone.
+
+    :param plugin: The name of the plugin that failed.
+    :param hook: The name of the hook in which it did: one whose errors are logged.
+    :param error: What it raised.
+
+    What an observer raises is logged with its plugin's name; nothing else is harmed.
+
+    .. code-block:: python
+
+        @hookimpl
+        def observer_failed(plugin, hook):
+            statsd.incr(f"celery.failed.{plugin}.{hook}")
+
+    .. versionadded:: 3.0
+    """
+
+
+# ====================================================================================
+# The site: settings and commands
+# ====================================================================================
+
+
+@hookspec
+def check_settings() -> Iterable[CheckMessage]:  # type: ignore[empty-body]  # a specification
+    """Report what is wrong with the plugin's own settings.
+
+    Called by Django's system checks (``manage.py check``, and most other commands) on
+    every plugin, each by itself; the answers are collected.
+
+    :return: Messages of :mod:`django.core.checks`, whose ids begin with the plugin's own
+        name. ``PluginOptions.check`` of :mod:`django_celery_results.options` gives them.
+
+    Raising is reported as ``django_celery_results.E017``, with the plugin's name.
+
+    .. code-block:: python
+
+        @hookimpl
+        def check_settings():
+            yield from options.check()
+
+    .. versionadded:: 3.0
+    """
+
+
+@hookspec
+def contribute_commands() -> Iterable[Command]:  # type: ignore[empty-body]  # a specification
+    """Add actions to ``manage.py celery_results``.
+
+    Called once, when the plugins are loaded; the answers of all plugins are collected.
+
+    :return: The actions. A name that is taken already is an error.
+
+    Raising keeps the plugin from loading.
+
+    .. code-block:: python
+
+        @hookimpl
+        def contribute_commands():
+            yield Command(name="greet", help="say hello",
+                          run=lambda command, options: command.stdout.write("hello"))
 
     .. versionadded:: 3.0
     """

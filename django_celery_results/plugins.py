@@ -9,7 +9,7 @@ is wrong with plugins is collected while it is built and reported all at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from threading import RLock
@@ -21,7 +21,7 @@ from django.core.signals import setting_changed
 from . import hookspecs
 from .conf import results_settings
 from .contributions import Contributions
-from .discovery import Candidate, PluginInfo, describe, discover
+from .discovery import Candidate, PluginInfo, describe, discover, fetch
 from .exceptions import PluginError
 
 __all__ = ["LoadedPlugins", "PluginInfo", "get_plugin_manager", "load_plugins"]
@@ -37,6 +37,8 @@ class LoadedPlugins:
     #: In the order in which their hooks are called; those that are not active last.
     infos: list[PluginInfo] = field(default_factory=list)
     contributions: Contributions = field(default_factory=Contributions)
+    #: Disabled plugins that nothing has been read with yet.
+    dormant: list[Candidate] = field(default_factory=list)
 
     @property
     def failures(self) -> list[PluginInfo]:
@@ -54,6 +56,23 @@ class LoadedPlugins:
             for impl in self.manager.hook.open_storage.get_hookimpls()
             if not impl.wrapper
         )
+
+    def callers(self, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
+        """Yield, in calling order, each plugin that implements ``hook`` with its own caller."""
+        impls = reversed(getattr(self.manager.hook, hook).get_hookimpls())
+        # By name and once: a plugin may implement one hook twice (``specname``).
+        for name in dict.fromkeys(impl.plugin_name for impl in impls):
+            yield name, getattr(manager_of(self.manager, {name}).hook, hook)
+
+    def load_readers(self) -> None:
+        """Import the disabled plugins, for what reads the results that they once wrote.
+
+        None of their other hooks is ever called. One that cannot be imported is logged.
+        """
+        with _loader.lock:
+            dormant, self.dormant = self.dormant, []
+            for candidate in dormant:
+                _load_readers(self, candidate)
 
     def raise_failures(self) -> None:
         """Raise :class:`PluginError` with every failure, if there is one."""
@@ -154,6 +173,7 @@ def _build() -> LoadedPlugins:
         (candidate.info for candidate in candidates),
         key=lambda info: info.status != "active",
     )
+    plugins.dormant = [one for one in candidates if one.info.status == "disabled"]
     for info in plugins.failures:
         logger.error("Plugin %s failed to load: %s", info, info.reason)
     return plugins
@@ -170,6 +190,17 @@ def _load(plugins: LoadedPlugins, candidate: Candidate) -> None:
         candidate.give_up("failed", describe(error))
     else:
         candidate.info = replace(candidate.info, hooks=hooks)
+
+
+def _load_readers(plugins: LoadedPlugins, candidate: Candidate) -> None:
+    manager, name = new_manager(), candidate.info.name
+    try:
+        fetch(candidate)
+        manager.register(candidate.plugin, name=name)
+        plugins.contributions.accept_readers(manager, name)
+    except Exception as error:  # noqa: BLE001 - whatever it is, other results can be read
+        reason = describe(error)
+        logger.warning("What the disabled plugin %r wrote cannot be read: %s", name, reason)
 
 
 def _register(manager: pluggy.PluginManager, plugin: Any, name: str) -> tuple[str, ...]:

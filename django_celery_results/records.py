@@ -11,18 +11,20 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from celery import states
 
 if TYPE_CHECKING:
     from celery import Celery
+    from django.core.management.base import BaseCommand, CommandParser
 
 __all__ = [
     "ChordPart",
     "ChordProgress",
     "ChordRecord",
     "Coding",
+    "Command",
     "Contents",
     "Expiry",
     "ExpiryBatch",
@@ -64,7 +66,8 @@ class TaskFacts:
     date_started: datetime | None = None
     #: When the task finished; ``None`` while it has not.
     date_done: datetime | None = None
-    #: Name of another connection to write through, where the storage has several.
+    #: Name of another connection to write through, where the storage has several; once
+    #: stored in the database, the alias that was written to.
     using: str | None = None
 
     @property
@@ -90,6 +93,9 @@ class TaskRecord(TaskFacts):
     #: ``result_extended`` alone.
     args: Any = None
     kwargs: Any = None
+    #: The headers that whoever sent the task gave it (``apply_async(headers=...)``), and
+    #: none of Celery's own. Plugins see them; they are not stored.
+    headers: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,6 +228,16 @@ class UnfinishedChord:
 # -- Expiry --------------------------------------------------------------------------
 
 
+class ReadStored(Protocol):
+    """Makes a record of values of a stored one."""
+
+    @overload
+    def __call__(self, stored: StoredTask, /) -> TaskRecord: ...
+
+    @overload
+    def __call__(self, stored: StoredGroup, /) -> GroupRecord: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpiryBatch:
     """Results that are about to be deleted, or just were."""
@@ -231,8 +247,9 @@ class ExpiryBatch:
     ids: Sequence[str]
     #: The results themselves; empty when no plugin listens to expiry.
     records: Sequence[StoredTask] | Sequence[StoredGroup] = ()
-    #: Decodes one of ``records``: raises ``ResultUnreadable`` when it cannot.
-    read: Callable[[StoredTask], TaskRecord] | None = field(default=None, repr=False)
+    #: Decodes one of ``records``: raises ``ResultUnreadable`` when it cannot, and of that
+    #: ``ResultUnavailable`` when it may be possible later.
+    read: ReadStored | None = field(default=None, repr=False)
 
 
 def _once(function: Callable[[], Any]) -> Any:
@@ -331,12 +348,40 @@ class Coding:
     decode: Callable[[bytes], bytes]
     #: Asked once a record with the bytes of all its contents; false leaves the coding out.
     wanted: Callable[[int], bool] | None = None
+    #: Leave the coding out of a record whose contents, all together, would take as much
+    #: room with it as without: for compression.
+    only_if_smaller: bool = False
 
     def __post_init__(self) -> None:
         _require_name("coding", self.name)
         _require_callables("coding", self.name, self.encode, self.decode)
         if self.name in SERIALIZER_ENCODINGS:
             raise ValueError(f"coding {self.name!r}: the name is taken by serializers")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """An action that a plugin adds to ``manage.py celery_results``."""
+
+    #: The word after ``manage.py celery_results``: small letters, digits and hyphens.
+    name: str
+    #: One line for the list of actions.
+    help: str
+    #: Called with Django's command and the parsed options by name: it prints to
+    #: ``command.stdout`` and raises ``CommandError`` for what is wrong.
+    run: Callable[[BaseCommand, Mapping[str, Any]], None]
+    #: Called with the action's own argparse parser, to declare its arguments.
+    add_arguments: Callable[[CommandParser], None] | None = None
+    #: What ``--help`` prints above the arguments; ``help`` where it is empty.
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", self.name):
+            raise ValueError(
+                f"command name {self.name!r} is not a word of small letters, digits and hyphens"
+            )
+        declared = () if self.add_arguments is None else (self.add_arguments,)
+        _require_callables("command", self.name, self.run, *declared)
 
 
 def _require_name(kind: str, name: object) -> None:
@@ -348,7 +393,7 @@ def _require_name(kind: str, name: object) -> None:
 
 def _require_callables(kind: str, name: str, *functions: object) -> None:
     if not all(callable(function) for function in functions):
-        raise ValueError(f"{kind} {name!r}: encode and decode must be callables")
+        raise ValueError(f"{kind} {name!r}: its functions must be callables")
 
 
 def leaf_ids(results: Iterable[ResultTuple]) -> list[str]:

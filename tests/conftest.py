@@ -16,7 +16,8 @@ import pytest
 # goes last. pytest-django looks for the settings before it reads this file, hence the variable
 # is set here, not in pyproject.toml.
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT))
+EXAMPLES = (ROOT / "docs" / "examples", ROOT / "examples" / "sqlite-results")
+sys.path += map(str, [ROOT, *EXAMPLES])
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
 import django  # noqa: E402  the path and the settings above come first
@@ -24,6 +25,8 @@ import django  # noqa: E402  the path and the settings above come first
 django.setup()
 
 from tests import settings  # noqa: E402  as above
+
+pytest_plugins = ["django_celery_results.testing.fixtures"]
 
 CACHE_ALIASES = ("default", "redis", "memcached", "database")
 DATABASE_SERVICES = ("postgresql", "mariadb")

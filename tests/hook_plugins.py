@@ -11,7 +11,7 @@ from django.test import override_settings
 from django_celery_results import hookimpl
 from django_celery_results.hooks import Hooks
 from django_celery_results.records import Contents, StoredTask, TaskRecord
-from tests.recording import record
+from tests.memory import record
 
 CONTENTS = Contents(fields={}, content_type="application/json", content_encoding="utf-8")
 

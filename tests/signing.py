@@ -13,7 +13,7 @@ from django.test import override_settings
 
 from django_celery_results import discovery, hookimpl, plugins
 from django_celery_results.plugins import get_plugin_manager, load_plugins
-from tests.recording import record
+from tests.memory import record
 
 #: Where the entry points of :func:`installed` find their plugins.
 INSTALLED: dict[str, object] = {}

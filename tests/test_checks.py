@@ -8,13 +8,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.core.checks import run_checks
+from django.core.checks import Error, Warning, run_checks  # noqa: A004 - Django's name for it
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
-from django_celery_results import checks, migration_history
+from django_celery_results import checks, hookimpl, migration_history
 from django_celery_results.checks import (
     check_backend,
     check_options,
+    check_plugin_settings,
     check_plugins,
     check_settings,
 )
@@ -131,7 +134,7 @@ def test_a_coding_that_is_not_installed_is_e012() -> None:
     with override_settings(DJANGO_CELERY_RESULTS={"CODINGS": ["lz4"]}):
         (message,) = check_plugins()
     assert ["E012"] == ids([message])
-    assert "'lz4'" in message.msg
+    assert "'lz4', which is not installed" in message.msg
     assert "application/x-gzip" in str(message.hint)
 
 
@@ -251,3 +254,61 @@ def _ids_in(module: Any) -> set[str]:
         for part in node.value.replace(".", " ").split()
     )
     return {word for word in words if len(word) == 4 and word[0] in "EW" and word[1:].isdigit()}
+
+
+# -- What plugins check --------------------------------------------------------------
+
+
+class Checking:
+    """A plugin that reports what it is given, or raises it."""
+
+    def __init__(self, name: str, answer: Any) -> None:
+        self.django_celery_results_name = name
+        self.answer = answer
+
+    @hookimpl
+    def check_settings(self) -> Any:
+        """Give the answer."""
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def plugin_messages(*answers: object) -> list[tuple[str | None, str]]:
+    """The ids and messages of what plugins report."""
+    plugins = [Checking(f"p{number}", one) for number, one in enumerate(answers)]
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": plugins}):
+        return [(message.id, message.msg) for message in check_plugin_settings()]
+
+
+def test_what_plugins_report_is_collected() -> None:
+    """In the order in which they are called, under their own ids."""
+    first, second = Error("one", id="a.E001"), Warning("two", id="b.W001")
+    expected = [("a.E001", "one"), ("b.W001", "two")]
+    assert expected == plugin_messages([first], iter([second]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (KeyError("LEVEL"), "KeyError: 'LEVEL'"),
+        (["text"], "it gave 'text', which is no CheckMessage"),
+    ],
+)
+def test_plugin_that_fails_to_check_is_e017(answer: object, reason: str) -> None:
+    """The message names it, and the others are heard."""
+    error = (
+        "django_celery_results.E017",
+        f"The plugin 'p0' failed to check its settings: {reason}.",
+    )
+    assert [error, ("b.W001", "two")] == plugin_messages(answer, [Warning("two", id="b.W001")])
+
+
+def test_manage_check_asks_the_plugins() -> None:
+    """It is one of the registered checks."""
+    plugin = Checking("p0", [Error("one", id="a.E001")])
+    with (
+        override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}),
+        pytest.raises(SystemCheckError, match=r"a\.E001"),
+    ):
+        call_command("check")

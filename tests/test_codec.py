@@ -24,7 +24,7 @@ from django_celery_results.codec import (
     plugin,
     split_encoding,
 )
-from django_celery_results.exceptions import ResultUnreadable
+from django_celery_results.exceptions import HookError, ResultUnreadable
 from django_celery_results.records import Coding, Contents
 
 if TYPE_CHECKING:
@@ -219,6 +219,13 @@ def test_every_column_is_coded() -> None:
     assert VALUES["args"] == json.loads(b64decode(fields["args"] or "")[::-1])
 
 
+def test_a_coding_has_to_give_bytes() -> None:
+    """Text would be stored as if it were not coded; the value is not in the error."""
+    wrong: Any = Coding(name="wrong", encode=bytes.decode, decode=str.encode)  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(HookError, match=r"'wrong' has to give bytes, and it gave str$"):
+        encode(VALUES, codings=[wrong])
+
+
 def test_nothing_stays_nothing_with_codings() -> None:
     """NULL is not coded."""
     assert None is encode(VALUES, codings=[REVERSED]).fields["kwargs"]
@@ -300,6 +307,12 @@ def test_an_absent_field_is_none() -> None:
     assert {"result": None} == decode(contents("utf-8", result=None))
 
 
+def test_nothing_is_read_where_a_serializer_writes_nothing(plain_text: str) -> None:
+    """It may be all that there is of an empty text."""
+    encoded = encode({"result": ""}, plain_text, [INSTALLED[IDENTITY]])
+    assert {"result": ""} == decode(encoded)
+
+
 # -- What cannot be read -------------------------------------------------------------
 
 
@@ -310,6 +323,8 @@ def test_an_absent_field_is_none() -> None:
         (contents("utf-8", meta="{"), "meta is corrupt"),
         (contents("binary", "application/x-python-serialize", result="????"), "corrupt"),
         (contents("utf-8, reversed, application/x-gzip", result="eA=="), "corrupt"),
+        (contents("utf-8, identity", result=""), "result is corrupt: ValueError: it is empty"),
+        (contents("binary", "application/x-msgpack", result=""), "it is empty"),
         (contents("utf-8, rot13, marked", result="x"), "coding 'rot13' is not installed"),
         (contents("utf-8", "application/x-none", result="x"), "'application/x-none'"),
     ],
@@ -392,3 +407,28 @@ def test_an_encoding_is_split_at_its_commas(
 ) -> None:
     """The serializer's own, and the codings."""
     assert expected == split_encoding(stored)
+
+
+# -- Codings that have to be worth it ------------------------------------------------
+
+SMALLER = Coding(name="smaller", encode=gzip.compress, decode=gzip.decompress, only_if_smaller=True)
+
+
+@pytest.mark.parametrize(("value", "encoding"), [("x" * 999, "utf-8, smaller"), ("x", "utf-8")])
+def test_coding_stays_where_it_makes_contents_smaller(value: str, encoding: str) -> None:
+    """Otherwise the record goes without."""
+    assert encoding == encode({"result": value}, codings=[SMALLER]).content_encoding
+
+
+def test_size_is_that_of_what_is_stored() -> None:
+    """Bytes are stored as base64, which takes a third more than they."""
+    shrunk = Coding(name="a-bit", encode=lambda it: it[9:], decode=bytes, only_if_smaller=True)
+    text = encode({"result": "x" * 99}, codings=[shrunk])
+    binary = encode({"result": "x" * 99}, "msgpack", codings=[shrunk])
+    assert ("utf-8", "binary, a-bit") == (text.content_encoding, binary.content_encoding)
+
+
+def test_all_contents_count_together() -> None:
+    """A small field grows with a large one that shrinks; nothing is nothing."""
+    encoded = encode({"result": "x" * 999, "args": "()", "kwargs": None}, codings=[SMALLER])
+    assert "utf-8, smaller" == encoded.content_encoding

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test import override_settings
@@ -12,8 +12,12 @@ from kombu.serialization import registry  # type: ignore[attr-defined]  # absent
 from django_celery_results import hookimpl
 from django_celery_results.contributions import require_serializer
 from django_celery_results.exceptions import BackendMisconfigured
+from django_celery_results.management.commands.celery_results import SUBCOMMANDS
 from django_celery_results.plugins import load_plugins
-from django_celery_results.records import Coding, Serializer
+from django_celery_results.records import Coding, Command, Serializer
+
+if TYPE_CHECKING:
+    from django_celery_results.management.subcommands import Subcommand
 
 
 class Contributing:
@@ -230,3 +234,56 @@ def test_serializer_that_refuses_none() -> None:
         require_serializer("picky")
     finally:
         registry.unregister("picky")
+
+
+# -- Commands ------------------------------------------------------------------------
+
+
+def command(name: str = "greet") -> Command:
+    """A command that greets."""
+    return Command(
+        name=name, help="say hello", run=lambda command, _options: command.stdout.write("hello")
+    )
+
+
+class Commanding:
+    """A plugin that contributes a command."""
+
+    def __init__(self, name: str, *commands: Command) -> None:
+        self.django_celery_results_name = name
+        self.commands = commands
+
+    @hookimpl
+    def contribute_commands(self) -> Iterable[Command]:
+        """Give them."""
+        return self.commands
+
+
+def test_command_of_two_plugins() -> None:
+    """The one that is called last has it; the other is told who that is."""
+    plugins = [Commanding("first", command()), Commanding("second", command())]
+    expected = {"first": "command 'greet' exists already, from the plugin 'second'"}
+    assert expected == failures(*plugins)
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS, ids=lambda one: one.name)
+def test_built_in_commands_cannot_be_taken(subcommand: Subcommand) -> None:
+    """Each of them is the core's."""
+    name = subcommand.name
+    reason = f"command {name!r} exists already, from the plugin 'django-celery-results'"
+    assert {"taker": reason} == failures(Commanding("taker", command(name)))
+
+
+@pytest.mark.parametrize("name", ["", "Greet", "two words", "-x", "a" * 41])
+def test_name_of_a_command_is_a_word(name: str) -> None:
+    """As one types it."""
+    with pytest.raises(ValueError, match="is not a word of small letters"):
+        command(name)
+
+
+@pytest.mark.parametrize("broken", [{"run": None}, {"add_arguments": 5}])
+def test_command_needs_callables(broken: dict[str, Any]) -> None:
+    """What is no function is found when the plugin is loaded."""
+    whole = {"name": "x", "help": "x", "run": print, **broken}
+    with pytest.raises(ValueError, match="its functions must be callables"):
+        Command(**whole)

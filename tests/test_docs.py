@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import get_commands
@@ -21,11 +19,14 @@ from django_celery_results.conf import KNOWN_KEYS
 from django_celery_results.plugins import hook_names
 from django_celery_results.urls import noun_first_patterns
 from tests.integration.catalogue.differences import DIFFERENCES, PENDING, UNSETTLED
+from tests.shown import environment, run, settings_blocks, try_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 EXAMPLES = DOCS / "examples"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(DOCS.rglob("*.rst"))]
+#: The pages of the plugins have their tests beside the plugins.
+OWN_PAGES = [page for page in PAGES if page.parent != DOCS / "plugins"]
 WORKER_STARTS_WITHIN = 60  # seconds
 
 
@@ -177,75 +178,11 @@ def test_readme_shows_the_tested_plugin() -> None:
 # -- Settings that are shown ---------------------------------------------------------
 
 
-def settings_blocks() -> Iterator[Any]:
-    """Each Python block that is written into a page: all but the README's plugin are settings."""
-    for page in PAGES:
-        blocks = re.findall(
-            r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
-        )
-        for number, block in enumerate(blocks):
-            if "import hookimpl" not in block:
-                yield pytest.param(block, id=f"{page.stem}-{number}")
-
-
-TRY_SETTINGS = """
-import django
-from celery import Celery
-from django.conf import settings
-from django.core.management import call_command
-
-django.setup()
-call_command("check", fail_level="WARNING")
-app = Celery("shown")
-app.config_from_object("django.conf:settings", namespace="CELERY")
-if "notebook" not in app.conf.result_backend:
-    app.backend
-"""
-BASE_SETTINGS = """
-SECRET_KEY = "of a test"
-INSTALLED_APPS = ["django_celery_results"]
-CELERY_RESULT_BACKEND = "django-db"
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": "redis://127.0.0.1:6379/1",
-    },
-}
-"""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("block", list(settings_blocks()))
+@pytest.mark.parametrize("block", settings_blocks(OWN_PAGES))
 def test_settings_that_are_shown_work(block: str, tmp_path: Path) -> None:
     """A site with them passes its checks and opens its result backend."""
-    (tmp_path / "shown.py").write_text(BASE_SETTINGS + block, encoding="utf-8")
-
-    run(TRY_SETTINGS, tmp_path, "shown", EXAMPLES)
-
-
-def run(code: str, directory: Path, settings: str, *path: Path) -> str:
-    """The output of ``code``, run in a process of its own in ``directory``."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=False,  # what it printed says why it failed
-        cwd=directory,
-        env=environment(settings, *path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=100,
-    )
-    assert 0 == done.returncode, done.stdout
-    return done.stdout
-
-
-def environment(settings: str, *path: Path) -> dict[str, str]:
-    """The variables of a process that has those settings and imports from ``path`` too."""
-    own = {
-        "DJANGO_SETTINGS_MODULE": settings,
-        "PYTHONPATH": os.pathsep.join(str(one) for one in path),
-    }
-    return {**os.environ, **own}
+    try_settings(block, tmp_path, EXAMPLES)
 
 
 # -- The tutorial --------------------------------------------------------------------

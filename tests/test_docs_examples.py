@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,12 @@ import pytest
 from celery import Celery
 from celery.app.task import Context
 from celery.result import GroupResult
+from django.core.management import call_command
 from django.utils import timezone
 from importlib_metadata import EntryPoint
 
 from django_celery_results import models
+from django_celery_results.checks import check_plugin_settings
 from django_celery_results.exceptions import BackendMisconfigured, HookError
 
 if TYPE_CHECKING:
@@ -113,6 +116,26 @@ def test_reports_are_kept_longer(make_app: Any, name: str, days: int | None) -> 
     assert days == (expires and round((expires - timezone.now()) / timedelta(days=1)))
 
 
+def test_wrong_option_of_the_reports_is_reported(make_app: Any) -> None:
+    """`manage.py check` says what it has to be, under the plugin's own id."""
+    make_app("keep_reports:KeepReports", {"keep-reports": {"PREFIX": "reports.", "DAYS": 0}})
+
+    (message,) = check_plugin_settings()
+
+    assert ("keep-reports.E003", True) == (message.id, "number of 1 or more" in message.msg)
+
+
+@pytest.mark.django_db
+def test_count_command_counts(make_app: Any) -> None:
+    """It is an action of the package's command, with an argument of its own."""
+    make_app("count_command").backend.store_result("task", 1, "FAILURE")
+    out = StringIO()
+
+    call_command("celery_results", "count", "--state", "FAILURE", stdout=out)
+
+    assert "1 in state FAILURE\n" == out.getvalue()
+
+
 @pytest.mark.django_db
 def test_archive_has_what_expired(make_app: Any, tmp_path: Path) -> None:
     """The result is in the file, and no longer in the table."""
@@ -141,6 +164,30 @@ def test_slow_writes_are_logged(
         record.getMessage() for record in caplog.records if record.name.startswith("myplugins")
     ]
     assert 1 == backend.get_result("task")
+
+
+@pytest.mark.parametrize("late", ["STARTED", "FAILURE", "PENDING"])
+def test_pocket_stores_reads_and_forgets(make_app: Any, tmp_path: Path, late: str) -> None:
+    """The smallest storage keeps a success, too."""
+    url = f"django-results+pocket://{tmp_path}/results.sqlite3"
+    backend = make_app("pocket", result_backend=url).backend
+    backend.store_result("task", {"a": 1}, "SUCCESS")
+
+    backend.store_result("task", None, late)
+
+    assert {"a": 1} == backend.get_task_meta("task", cache=False)["result"]
+    backend.forget("task")
+    assert "PENDING" == backend.get_state("task")
+
+
+SHORT = ["archive", "card_numbers", "deflate_coding", "finished_signal", "keep_reports"]
+
+
+@pytest.mark.parametrize("name", [*SHORT, "literal_serializer", "pocket", "slow_writes"])
+def test_plugin_of_each_kind_is_short(name: str) -> None:
+    """Less than thirty lines, the blank ones aside."""
+    lines = (EXAMPLES / "myplugins" / f"{name}.py").read_text().splitlines()
+    assert len([line for line in lines if line]) < 30
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +12,15 @@ from django.test import override_settings
 from django_celery_results import hookimpl, hooks
 from django_celery_results.exceptions import BackendMisconfigured, HookError, PluginError
 from django_celery_results.hooks import Hooks
-from tests.hook_plugins import Observer, Shelf, Wrapping, encode, observe, store, using
-from tests.recording import Recording, make_app, record
+from tests.hook_plugins import Observer, Shelf, Wrapping, encode, observe, store, stored, using
+from tests.memory import Memory, make_app, record
 
 if TYPE_CHECKING:
-    from django_celery_results.records import TaskRecord
+    from collections.abc import Callable, Generator, Sequence
+
+    from django_celery_results.records import StoredTask, TaskRecord
+
+    Present = Callable[[Sequence[str] | None], StoredTask | None]
 
 
 class Twofold(Observer):
@@ -25,6 +30,58 @@ class Twofold(Observer):
     def also(self, task: TaskRecord) -> None:
         """Note the task, otherwise."""
         self.seen.append(f"also {task.task_id}")
+
+
+class Signed(Shelf):
+    """A storage that is more than that."""
+
+    @hookimpl
+    def before_store(self, task: TaskRecord) -> None:
+        """Sign the task."""
+        task.worker = self.django_celery_results_name
+
+
+class Witness:
+    """Notes which observer failed, and fails itself if it is to."""
+
+    def __init__(self, name: str = "witness", error: Exception | None = None) -> None:
+        self.django_celery_results_name = name
+        self.error = error
+        self.seen: list[tuple[str, str, Exception]] = []
+
+    @hookimpl
+    def observer_failed(self, plugin: str, hook: str, error: Exception) -> None:
+        """Note all that is told."""
+        self.seen.append((plugin, hook, error))
+        if self.error is not None:
+            raise self.error
+
+
+class Curious:
+    """Notes, around each change of a task, what is stored of it."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str | None, str | None]] = []
+
+    @hookimpl(wrapper=True)
+    def store_task(self, present: Present) -> Generator[None, bool, bool]:
+        """Look before and after."""
+        before = present(None)
+        answer = yield
+        self.seen.append((_status(before), _status(present(()))))
+        return answer
+
+    @hookimpl(wrapper=True)
+    def forget_task(self, present: Present) -> Generator[None, bool, bool]:
+        """Do the same."""
+        before = present(["result"])
+        answer = yield
+        self.seen.append((_status(before), _status(present(None))))
+        return answer
+
+
+def _status(task: StoredTask | None) -> str | None:
+    return None if task is None else task.status
 
 
 # -- One storage ---------------------------------------------------------------------
@@ -45,10 +102,11 @@ def test_wrappers_go_around_any_storage() -> None:
 
 def test_other_hooks_of_another_storage_are_called() -> None:
     """A storage that is not selected may look on all the same."""
-    recording = Recording()
-    with using(recording) as own:
-        own.call("before_store", task=record())
-    assert {"task"} == recording.calls["before_store"]
+    storage = Signed("one")
+    with using(storage) as own:
+        task = record()
+        own.call("before_store", task=task)
+    assert "one" == task.worker
 
 
 def test_storage_that_is_not_there() -> None:
@@ -164,6 +222,24 @@ def test_observer_that_fails_is_logged_with_its_name(caplog: pytest.LogCaptureFi
     assert caplog.records[0].exc_info is not None
 
 
+def test_observer_that_fails_is_told_to_the_others() -> None:
+    """Who failed, where, and with what; the one that failed is told as well."""
+    error, witness = ValueError("no more"), Witness()
+    with using(Observer("tired", error), witness) as own:
+        observe(own)
+    assert [("tired", "after_store", error)] == witness.seen
+
+
+def test_witness_that_fails_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Not told in turn, which could go on for ever; the other witnesses are told."""
+    error, witness = ValueError("no more"), Witness()
+    with using(Observer("tired", error), Witness("weary", OSError("nor I")), witness) as own:
+        observe(own)
+    assert [("tired", "after_store", error)] == witness.seen
+    pairs = [("tired", "after_store"), ("weary", "observer_failed")]
+    assert pairs == [one.args for one in caplog.records]
+
+
 def test_observer_in_two_functions_is_called_once_in_each() -> None:
     """Not each function once for each."""
     observer = Twofold("twofold")
@@ -174,8 +250,23 @@ def test_observer_in_two_functions_is_called_once_in_each() -> None:
 
 def test_result_is_stored_although_an_observer_fails() -> None:
     """As Celery sees it."""
-    recording = Recording()
-    options = {"PLUGINS": [recording, Observer("tired", ValueError("no more"))]}
+    storage = Memory()
+    options = {"PLUGINS": [storage, Observer("tired", ValueError("no more"))]}
     with override_settings(DJANGO_CELERY_RESULTS=options):
         make_app().backend.mark_as_done("a task", 1)
-    assert ["a task"] == list(recording.tasks)
+    assert ["a task"] == list(storage.tasks)
+
+
+# -- What is there already -----------------------------------------------------------
+
+
+def test_wrappers_are_told_what_a_change_replaces() -> None:
+    """As it is at that moment, from the storage that is in use."""
+    memory, curious = Memory(), Curious()
+    memory.broken = False
+    with using(memory, curious, storage="memory") as own:
+        for status in ("STARTED", "SUCCESS"):
+            task = replace(stored(), status=status)
+            own.call("store_task", storage=memory, task=task)
+        own.call("forget_task", storage=memory, task_id="a task")
+    assert [(None, "STARTED"), ("STARTED", "SUCCESS"), ("SUCCESS", None)] == curious.seen

@@ -22,7 +22,7 @@ from tests.hook_plugins import (
     stored,
     using,
 )
-from tests.recording import Recording, make_app, record
+from tests.memory import Memory, make_app, record
 
 if TYPE_CHECKING:
     from django_celery_results.records import Contents, StoredTask
@@ -137,9 +137,9 @@ def test_error_of_decoding_has_the_plugins_name() -> None:
 
 def test_result_that_cannot_be_read_has_the_plugins_name() -> None:
     """The error that a caller of ``AsyncResult.get`` sees carries the note."""
-    recording = Recording()
-    options = {"PLUGINS": [recording, Codec("one", ValueError("odd"))]}
-    recording.tasks["a task"] = stored()
+    storage = Memory()
+    options = {"PLUGINS": [storage, Codec("one", ValueError("odd"))]}
+    storage.tasks["a task"] = stored()
     with override_settings(DJANGO_CELERY_RESULTS=options):
         result = make_app().AsyncResult("a task")
         with pytest.raises(ResultUnreadable, match="'a task' cannot be read: odd") as caught:

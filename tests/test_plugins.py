@@ -15,7 +15,7 @@ from django_celery_results import hookimpl, plugins
 from django_celery_results.discovery import PluginInfo
 from django_celery_results.exceptions import PluginError
 from django_celery_results.plugins import get_plugin_manager, hook_names, load_plugins
-from tests.recording import Recording
+from tests.memory import Memory
 from tests.signing import Signing, failure, installed, names, signatures
 
 BUILT_IN = ["codec", "django-cache", "django-db"]
@@ -205,8 +205,8 @@ def test_storages_are_the_schemes_of_urls() -> None:
             """Look on."""
             return (yield)
 
-    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Watching(), Recording()]}):
-        assert ["django-cache", "django-db", "recording"] == load_plugins().storages()
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Watching(), Memory()]}):
+        assert ["django-cache", "django-db", "memory"] == load_plugins().storages()
 
 
 def test_hook_names_are_those_of_the_contract() -> None:

@@ -139,7 +139,7 @@ def test_contribution_has_both_directions(
     kind: type, fields: dict[str, Any], function: str
 ) -> None:
     """What cannot be decoded must not be encoded."""
-    with pytest.raises(ValueError, match="encode and decode must be callables"):
+    with pytest.raises(ValueError, match="its functions must be callables"):
         kind(**{**fields, function: "no function"})
 
 

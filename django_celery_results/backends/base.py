@@ -27,11 +27,13 @@ from kombu.utils.encoding import bytes_to_str
 
 from ..conf import results_settings
 from ..contributions import require_serializer
-from ..exceptions import BackendMisconfigured, HookError, ResultUnreadable
+from ..exceptions import BackendMisconfigured, HookError, ResultUnavailable, ResultUnreadable
 from ..hooks import Hooks
+from ..readers import know_serializers, readers_of
 from ..records import (
     Coding,
     Contents,
+    GroupRecord,
     Retention,
     StorageLocation,
     StoredGroup,
@@ -96,6 +98,8 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         named = options.pop("serializer", None)
         #: The serializer that the URL or the caller names; ``None`` leaves it to Celery.
         self.named_serializer = serializer = serializer or named
+        accepted = app.conf.result_accept_content or app.conf.accept_content or ()
+        know_serializers(self.hooks.plugins, accepted)
         require_serializer(serializer or app.conf.result_serializer)
         super().__init__(app, serializer=serializer, url=url, **kwargs)
         self.codings = self._chosen_codings()
@@ -133,9 +137,11 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         for name in [*names, *results_settings.codings]:
             coding = contributions.coding(name)
             if coding is None:
+                self.hooks.plugins.load_readers()
                 raise BackendMisconfigured(
-                    f"Content coding {name!r} in DJANGO_CELERY_RESULTS['CODINGS'] is not "
-                    f"installed. Installed: {', '.join(sorted(contributions.codings))}."
+                    f"Content coding {name!r} in DJANGO_CELERY_RESULTS['CODINGS'] "
+                    f"{contributions.missing(name)}. "
+                    f"Installed: {', '.join(sorted(contributions.codings))}."
                 )
             chosen.append(coding)
         return chosen
@@ -196,6 +202,7 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
             meta=self._request_meta(request),
             args=args,
             kwargs=kwargs,
+            headers=getattr(request, "headers", None),
             date_done=datetime.now(self.app.timezone) if status in states.READY_STATES else None,
             **request_facts(request),
         )
@@ -316,12 +323,13 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
                 "decode",
                 contents=contents,
                 accept=self.accept,
-                codings=self.hooks.plugins.contributions.codings,
+                codings=readers_of(self.hooks.plugins, contents),
             )
             if not isinstance(values, Mapping):
                 raise HookError(f"the hook 'decode' has to give a mapping, not {values!r}")  # noqa: TRY301 - so that it names the record
         except Exception as error:
-            unreadable = ResultUnreadable(f"The stored result of {what} cannot be read: {error}")
+            kind = ResultUnavailable if isinstance(error, ResultUnavailable) else ResultUnreadable
+            unreadable = kind(f"The stored result of {what} cannot be read: {error}")
             # Which plugin it came out of; noted on Python 3.10 too.
             unreadable.__notes__ = list(getattr(error, "__notes__", ()))  # type: ignore[attr-defined]  # Python 3.11's
             raise unreadable from error
@@ -343,9 +351,14 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         group: StoredGroup | None = self._persist("load_group", group_id=group_id)
         if group is None:
             return None
-        saved = self._decode(f"group {group_id!r}", group.contents).get("result")
-        result = result_from_tuple(saved, app=self.app) if saved else None
+        saved = self._decode_group(group).result
+        result = result_from_tuple(cast("Any", saved), app=self.app) if saved else None
         return {"group_id": group_id, "result": result, "date_done": group.date_done}
+
+    def _decode_group(self, stored: StoredGroup) -> GroupRecord:
+        values = self._decode(f"group {stored.group_id!r}", stored.contents)
+        result = values.get("result") or ()
+        return GroupRecord(group_id=stored.group_id, result=result, date_done=stored.date_done)
 
     def _delete_group(self, group_id: str) -> None:
         self._require("forget_group", group_id=group_id)

@@ -259,6 +259,7 @@ def _replace(cache: BaseCache, key: str, value: Mapping[str, Any], timeout: floa
             present = cache.get(key)
         if _stays(present, value):
             return False
+        value = _with_known(present, value)
         if not set_surely(cache, key, value, timeout, partial(_is_written, value)):
             raise _not_kept(key)
     return True
@@ -271,6 +272,23 @@ def _drop(cache: BaseCache, key: str, value: Mapping[str, Any]) -> bool:
             return False
         cache.delete(key)
     return True
+
+
+def _with_known(present: Any, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return ``value`` with the name, the arguments and so on that ``present`` alone knows."""
+    if not isinstance(present, Mapping):
+        return value
+    known = {name: present[name] for name in KNOWN if present.get(name) is not None}
+    merged = {**known, **value}
+    # Contents that were encoded otherwise could not be told apart.
+    if value.keys() >= CODED and all(present.get(one) == value[one] for one in CODED_ALIKE):
+        fields = {name: one for name, one in value["contents"].items() if one is not None}
+        merged["contents"] = {**value["contents"], **_arguments(present["contents"]), **fields}
+    return merged
+
+
+def _arguments(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: fields.get(name) for name in ARGUMENTS}
 
 
 def _is_written(value: Mapping[str, Any], present: Any) -> bool:
@@ -298,9 +316,13 @@ def _not_kept(key: str) -> StorageError:
 
 FACTS = ("task_id", "status", "name", "worker", "periodic_task_name", "retries", "queue")
 MEMBERSHIP = ("group_id", "parent_id")
-VALUES = ("result", "traceback", "args", "kwargs")
+ARGUMENTS = ("args", "kwargs")
+VALUES = ("result", "traceback", *ARGUMENTS)
+#: What a later state that does not say it leaves as it was.
+KNOWN = ("name", "worker", "periodic_task_name", *ARGUMENTS)
 #: The keys that tell encoded contents from a meta of Celery's own.
 CODED = frozenset({"contents", "content_type", "content_encoding"})
+CODED_ALIKE = ("content_type", "content_encoding")
 #: The content type of what is no dict at all.
 UNKNOWN = "application/x-unknown"
 
@@ -317,7 +339,7 @@ def _to_meta(task: StoredTask) -> dict[str, Any]:
     if contents.content_type == PYTHON_CONTENT_TYPE:
         # What the task itself put into its meta must not hide its state.
         meta = {**(fields.pop("meta") or {}), **meta}
-        extended = {name: fields.pop(name) for name in ("args", "kwargs")}
+        extended = {name: fields.pop(name) for name in ARGUMENTS}
         meta |= {name: value for name, value in extended.items() if value is not None}
     return {**meta, **_contents_to_dict(contents, fields)}
 

@@ -67,10 +67,12 @@ class CacheChords:
         if chord is None:
             return None
         waiting = chord["size"] - self._count(key, part)
-        if waiting <= 0 or not self.counts:
-            waiting = self._missing(key, chord["results"])
-        if waiting or not self._claim(key, part.claimant):
+        if waiting > 0 and self.counts:
             return ChordProgress(group_id=part.group_id, waiting=waiting)
+        if self._is_missing(key, chord["results"]):
+            return ChordProgress(group_id=part.group_id, waiting=None)
+        if not self._claim(key, part.claimant):
+            return ChordProgress(group_id=part.group_id, waiting=0)
         if self.cache.get(key) is None:
             # Somebody else sent the body since we read the chord, and has let go of the claim.
             self.cache.delete(f"{key}.claim")
@@ -112,8 +114,8 @@ class CacheChords:
             return True
         return claimant is not None and bool(self.cache.get(f"{key}.claim") == claimant)
 
-    def _missing(self, key: str, results: Sequence[Any]) -> int:
-        """Return how many parts are known to be missing: 0 if none is.
+    def _is_missing(self, key: str, results: Sequence[Any]) -> bool:
+        """Return whether any part is missing.
 
         The last ones are looked at first, and the look ends where one is missing: the
         header's end is what returns last, so most looks are short.
@@ -122,9 +124,9 @@ class CacheChords:
         size = 1 if not self.counts else CHUNK
         for start, end in _chunks(len(part_keys), size):
             chunk = part_keys[start:end]
-            if missing := len(set(chunk)) - len(self.cache.get_many(chunk)):
-                return missing
-        return 0
+            if len(self.cache.get_many(chunk)) < len(set(chunk)):
+                return True
+        return False
 
     def _parts_with_contents(self, key: str, results: Sequence[Any]) -> list[ChordPart]:
         part_keys = [_part_key(key, task_id) for task_id in leaf_ids(results)]

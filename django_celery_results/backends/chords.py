@@ -146,7 +146,6 @@ class ChordMixin(Backend):
         try:
             values = self._join(progress)
         except ChordError as error:
-            logger.exception("Chord %s failed", group_id)
             self.chord_error_from_stack(body, error)
         except Exception as error:
             logger.exception("Chord %s cannot be joined", group_id)
@@ -165,8 +164,11 @@ class ChordMixin(Backend):
         """Return the header's values, nested as the header is; raise for the first failure."""
         metas = self._header_metas(progress)
         for task_id in leaf_ids(progress.results):
-            if metas[task_id]["status"] in states.PROPAGATE_STATES:
+            status = metas[task_id]["status"]
+            if status in states.PROPAGATE_STATES:
                 cause = metas[task_id]["result"]
+                # Not what it raised: Celery has logged that, where it is meant to be seen.
+                _log_failure(progress, task_id, f"ended as {status}")
                 raise _caused(f"Dependency {task_id} raised {cause!r}", cause)
         return _nested(progress.results, metas)
 
@@ -183,7 +185,7 @@ class ChordMixin(Backend):
                     metas[stored.task_id] = self._meta_or_error(stored)
             wanted = [task_id for task_id in wanted if task_id not in metas]
             if wanted:
-                _wait_for(wanted, pace)
+                _wait_for(progress, wanted, pace)
         return metas
 
     def _part_meta(self, part: ChordPart) -> dict[str, Any]:
@@ -267,10 +269,15 @@ class ChordMixin(Backend):
             )
 
 
-def _wait_for(missing: list[str], pace: Pace) -> None:
+def _log_failure(progress: ChordProgress, task_id: str, why: str) -> None:
+    logger.error("Chord %s failed: its task %s %s", progress.group_id, task_id, why)
+
+
+def _wait_for(progress: ChordProgress, missing: list[str], pace: Pace) -> None:
     try:
         pace.wait()
     except CeleryTimeoutError:
+        _log_failure(progress, missing[0], "has no result any more")
         raise ChordError(
             f"Dependency {missing[0]} has no result any more ({len(missing)} in all): "
             "it was forgotten, has expired, or never finished"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from celery.backends.base import Backend
 
 from ..conf import results_settings
-from ..records import Expiry, ExpiryBatch
+from ..records import Expiry, ExpiryBatch, StoredGroup
 
 if TYPE_CHECKING:
     from ..hooks import Hooks
-    from ..records import StoredTask, TaskRecord
+    from ..records import GroupRecord, StoredTask, TaskRecord
 
 __all__ = ["CleanupMixin"]
 
@@ -39,6 +39,8 @@ class CleanupMixin(Backend):
         def _repeat_batch(self, batch: Callable[[], Any]) -> Any: ...
 
         def _decode_task(self, stored: StoredTask) -> TaskRecord: ...
+
+        def _decode_group(self, stored: StoredGroup) -> GroupRecord: ...
 
     def cleanup(self) -> None:
         """Finish chords whose worker died, and delete what has expired.
@@ -83,4 +85,8 @@ class CleanupMixin(Backend):
         self.hooks.observe("after_expire", batch=self._readable(batch))
 
     def _readable(self, batch: ExpiryBatch) -> ExpiryBatch:
-        return replace(batch, read=self._decode_task)
+        return replace(batch, read=self._decode_stored)
+
+    def _decode_stored(self, stored: Any) -> Any:
+        decode = self._decode_group if isinstance(stored, StoredGroup) else self._decode_task
+        return decode(stored)

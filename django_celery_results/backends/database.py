@@ -131,9 +131,10 @@ class DatabaseStoragePlugin:
     def store_task(self, storage: DatabaseStorage, task: StoredTask) -> bool:
         """Write the row of the task, unless it says SUCCESS already."""
         require_id(storage.task_model, "task_id", task.task_id)
-        using = task.using or storage.alias
-        tasks = storage.tasks()
-        return tasks.write(task.task_id, task_columns(storage.task_model, task), using=using)
+        # Those who look on from here on may want to write beside the row.
+        task.using = task.using or storage.write_alias()
+        columns = task_columns(storage.task_model, task)
+        return storage.tasks().write(task.task_id, columns, using=task.using)
 
     @hookimpl(trylast=True)
     def load_tasks(

@@ -98,7 +98,13 @@ class RetryingMixin(Backend):
                     raise tries.given_up(hook, arguments, error) from error
                 wait = self._wait(tries.count)
                 tries.log(error, wait)
+                self._tell(hook, error, wait)
             self._sleep(wait)
+
+    def _tell(self, hook: str, error: Exception, wait: float) -> None:
+        """Let the observers know that ``hook`` will be called again."""
+        name = self.hooks.storage
+        self.hooks.observe("storage_retried", storage_name=name, hook=hook, error=error, wait=wait)
 
     def _wait(self, retry: int) -> float:
         """Return the seconds before that retry."""

@@ -28,8 +28,8 @@ FACTS = tuple(one.name for one in fields(TaskFacts))
 #: What is stored with ``result_extended`` only.
 EXTENDED_FACTS = frozenset({"name", "worker", "periodic_task_name", "retries", "queue", "stamps"})
 EXTENDED_VALUES = frozenset({"args", "kwargs"})
-#: The fields of a TaskRecord that are encoded.
-VALUES = tuple(one.name for one in fields(TaskRecord) if one.name not in FACTS)
+#: The fields of a TaskRecord that are encoded: all that are no facts, but for one that is not kept.
+VALUES = tuple(one.name for one in fields(TaskRecord) if one.name not in {*FACTS, "headers"})
 
 
 def request_facts(request: Context | None) -> dict[str, Any]:

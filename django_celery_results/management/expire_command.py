@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from .opening import add_database_argument, open_backend
-from .subcommands import Subcommand, print_table
+from .opening import add_database_argument, database_storage, open_backend
+from .progress import INTERRUPTED, progress
+from .subcommands import Subcommand, print_table, row_count
 
 if TYPE_CHECKING:
     from django.core.management.base import BaseCommand, CommandParser
 
-    from ..backends import ResultBackend
     from ..backends.database_expiry import DatabaseExpiry
     from ..records import Expiry, ExpiryBatch
 
@@ -28,11 +27,8 @@ __all__ = ["ExpireCommand", "parse_age"]
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 #: No result is older; a date so long ago is one on every database.
 LONGEST_AGE = timedelta(days=1000 * 365)
-#: What a shell gives a command that Ctrl-C ended (bash's manual: 128 and the signal's number).
-INTERRUPTED = 130
 
 NAMES = {"task": "tasks", "group": "groups", "chord": "rows of chords given up"}
-BAR_WIDTH = 30
 
 
 class ExpireCommand(Subcommand):
@@ -73,7 +69,7 @@ class ExpireCommand(Subcommand):
         )
         parser.add_argument(
             "--batch-size",
-            type=_parse_size,
+            type=row_count,
             metavar="ROWS",
             help="how many rows go in one transaction; by default EXPIRE_BATCH_SIZE",
         )
@@ -85,7 +81,7 @@ class ExpireCommand(Subcommand):
         from ..backends.database_expiry import DatabaseExpiry, TaskCriteria
 
         backend = open_backend(options["database"])
-        storage = _database_of(backend)
+        storage = database_storage(backend)
         age = options["older_than"]
         expires = (backend.expires or None) if age is None else age.total_seconds()
         kept: Counter[str] = Counter()
@@ -114,24 +110,6 @@ def parse_age(text: str) -> timedelta:
     return age
 
 
-def _parse_size(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows above zero")
-    return int(text)
-
-
-def _database_of(backend: ResultBackend) -> Any:
-    """Return the backend's storage; refuse one that would not know what the arguments mean."""
-    from ..backends.database import DatabaseStorage
-
-    if not isinstance(backend.storage, DatabaseStorage):
-        raise CommandError(
-            f"The results of this site go to {backend.as_uri()}, which this does not clean up. "
-            "If there are results in a database as well, name it with --database."
-        )
-    return backend.storage
-
-
 def _counting(expiry: Expiry, kept: Counter[str]) -> Expiry:
     """Return the expiry so that what plugins fail to take is counted."""
     ask = expiry.before
@@ -158,7 +136,7 @@ def _print_counts(command: BaseCommand, due: DatabaseExpiry) -> None:
 
 def _delete(command: BaseCommand, due: DatabaseExpiry, *, quiet: bool) -> None:
     deleted = Counter(task=0) if due.tasks_alone else Counter(task=0, group=0, chord=0)
-    with _progress(command, due, quiet=quiet) as show:
+    with progress(command, lambda: due.count().total(), quiet=quiet) as show:
         try:
             for kind, number in due.delete():
                 deleted[kind] += number
@@ -172,27 +150,3 @@ def _delete(command: BaseCommand, due: DatabaseExpiry, *, quiet: bool) -> None:
 
 def _sum_up(numbers: Counter[str]) -> str:
     return ", ".join(f"{number} {NAMES[kind]}" for kind, number in numbers.items())
-
-
-@contextmanager
-def _progress(
-    command: BaseCommand, due: DatabaseExpiry, *, quiet: bool
-) -> Iterator[Callable[[int], None]]:
-    """Give a function that shows how many rows are gone: on a terminal, and not to cron."""
-    if quiet or not command.stdout.isatty():
-        yield lambda _deleted: None
-        return
-    total = due.count().total()
-
-    def show(deleted: int) -> None:
-        # Others may store and delete meanwhile.
-        part = min(deleted / total, 1.0) if total else 1.0
-        bar = ("#" * round(part * BAR_WIDTH)).ljust(BAR_WIDTH)
-        command.stdout.write(f"\r[{bar}] {part:4.0%} {deleted} of {total}", ending="")
-        command.stdout.flush()
-
-    show(0)
-    try:
-        yield show
-    finally:
-        command.stdout.write("")

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
     from ..backends import ResultBackend
+    from ..backends.database import DatabaseStorage
 
-__all__ = ["add_database_argument", "open_backend"]
+__all__ = ["add_database_argument", "database_storage", "open_backend"]
 
 
 def add_database_argument(parser: CommandParser) -> None:
@@ -47,6 +48,18 @@ def open_backend(database: str | None) -> ResultBackend:
             "--database says which database to work on"
         )
     return backend
+
+
+def database_storage(backend: ResultBackend) -> DatabaseStorage:
+    """Return the backend's storage; raise ``CommandError`` where that is no database."""
+    from ..backends.database import DatabaseStorage
+
+    if not isinstance(backend.storage, DatabaseStorage):
+        raise CommandError(
+            f"The results of this site go to {backend.as_uri()}, which is no database of "
+            "Django's. If there are results in a database as well, name it with --database."
+        )
+    return backend.storage
 
 
 def _on_database(backend: Any, alias: str) -> ResultBackend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from django.core.management.base import BaseCommand, CommandParser
 
-__all__ = ["Subcommand", "print_table"]
+__all__ = ["Subcommand", "print_table", "row_count"]
 
 
 class Subcommand(ABC):
@@ -22,6 +23,11 @@ class Subcommand(ABC):
     name: ClassVar[str]
     #: One line for the list of actions.
     help: ClassVar[str]
+
+    @property
+    def description(self) -> str:
+        """What ``--help`` prints above the arguments."""
+        return self.__doc__ or ""
 
     @abstractmethod
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,3 +47,10 @@ def print_table(
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         command.stdout.write("  ".join(cells).rstrip())
+
+
+def row_count(text: str) -> int:
+    """Return the number of rows that an argument says; argparse shows the error of another."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows above zero")
+    return int(text)

@@ -19,8 +19,11 @@ FOREIGN_PACKAGES = ("celery.", "collections.", "datetime.", "django.", "kombu.",
 FOREIGN_NAMES = frozenset(
     {
         "Any",
+        "BaseCommand",
         "Callable",
         "Celery",
+        "CheckMessage",
+        "CommandParser",
         "Exception",
         "ImportError",
         "Iterable",
@@ -29,6 +32,7 @@ FOREIGN_NAMES = frozenset(
         "None",
         "Sequence",
         "ValueError",
+        "django_celery_results.options.T",
         "bool",
         "bytes",
         "datetime",
@@ -62,7 +66,9 @@ def find(env: BuildEnvironment, name: str) -> str | None:
     """Return the full path of the one documented object of ours that is called ``name``."""
     objects: dict[str, Any] = env.domaindata["py"]["objects"]
     last = name.rpartition(".")[2]
-    found = [one for one in objects if one.startswith(PACKAGE) and one.endswith(f".{last}")]
+    # Not the module that a class stands in, where it is documented as part of its package.
+    own = [one for one, entry in objects.items() if not entry.aliased and one.startswith(PACKAGE)]
+    found = [one for one in own if one.endswith(f".{last}")]
     return found[0] if len(found) == 1 else None
 
 

@@ -15,8 +15,7 @@ from django_celery_results.models import TaskResult
 
 if TYPE_CHECKING:
     from django_celery_results.records import ExpiryBatch, StoredTask, TaskRecord
-
-    from .conftest import MakeBackend
+    from django_celery_results.testing.fixtures import MakeBackend
 
 COMMITTED = pytest.mark.django_db(transaction=True)
 KEY = "celery-task-meta-t1"
@@ -53,8 +52,7 @@ class Recorder:
         if self.fails:
             raise ValueError("cannot take them")
         read = batch.read
-        tasks: Any = batch.records if batch.kind == "task" else ()
-        results = [read(one).result for one in tasks] if read else None
+        results = [read(one).result for one in batch.records] if read else None
         self.heard.append(("before", batch.kind, list(batch.ids), results))
 
     @hookimpl

@@ -1,16 +1,14 @@
-"""What the tests of the backends share: Celery apps, plugins that record, other processes."""
+"""What the tests of the backends share, besides the kit's fixtures: chords, caches of any kind."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from celery import Celery
 from celery.app.task import Context
 from django.core.cache import caches
 
-from django_celery_results.backends import ResultBackend
 from tests import settings
 
 from .common import Chord
@@ -18,51 +16,15 @@ from .common import Chord
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_django import Settings
+    from django_celery_results.testing.fixtures import MakeBackend
 
-__all__ = ["MakeBackend", "UsePlugins", "request_of"]
-
-
-class MakeBackend(Protocol):
-    """Makes a backend; keywords are Celery's settings."""
-
-    def __call__(self, url: str = "django-db", /, **conf: Any) -> Any:
-        """Return the backend."""
-
-
-class UsePlugins(Protocol):
-    """Puts plugins, and other keys, into ``DJANGO_CELERY_RESULTS``."""
-
-    def __call__(self, *plugins: object, **options: Any) -> None:
-        """Set them for the rest of the test."""
-
-
-def make_backend_of(url: str = "django-db", /, **conf: Any) -> ResultBackend:
-    """Return the backend of a new Celery app that is nobody's current one."""
-    app = Celery("tests", set_as_current=False)
-    app.conf.update(result_backend=url, broker_url="memory://", **conf)
-    backend: Any = app.backend
-    assert isinstance(backend, ResultBackend)
-    return backend
-
-
-@pytest.fixture
-def make_backend() -> MakeBackend:
-    """Makes the backend of a new app."""
-    return make_backend_of
+__all__ = ["delete_keys", "request_of"]
 
 
 @pytest.fixture
 def backend(make_backend: MakeBackend) -> Any:
     """A backend with Celery's usual settings."""
     return make_backend()
-
-
-@pytest.fixture
-def local(make_backend: MakeBackend) -> Any:
-    """A backend on the local-memory cache."""
-    caches["default"].clear()
-    return make_backend("django-cache")
 
 
 @pytest.fixture(params=["django-db", "django-cache"])
@@ -75,17 +37,6 @@ def chord(make_backend: MakeBackend, request: pytest.FixtureRequest) -> Chord:
         "result_chord_join_timeout": 0.05,
     }
     return Chord(make_backend(request.param, **conf))
-
-
-@pytest.fixture
-def use_plugins(request: pytest.FixtureRequest) -> UsePlugins:
-    """Sets plugins and options for the rest of the test."""
-    django_settings: Settings = request.getfixturevalue("settings")
-
-    def use(*plugins: object, **options: Any) -> None:
-        django_settings.DJANGO_CELERY_RESULTS = {"PLUGINS": list(plugins), **options}
-
-    return use
 
 
 CACHE_SERVICES = ("redis", "memcached")
@@ -104,14 +55,15 @@ def _emptied(alias: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv("RESULTS_CACHE_PREFIX", prefix)
         yield alias
         if alias == "redis":  # Memcached cannot list its keys, and forgets by itself.
-            _delete_keys(prefix)
+            delete_keys(prefix)
         return
     caches[alias].clear()
     yield alias
     caches[alias].clear()
 
 
-def _delete_keys(prefix: str) -> None:
+def delete_keys(prefix: str) -> None:
+    """Delete every key with ``prefix`` in it from Redis."""
     import redis
 
     with redis.Redis.from_url(settings.REDIS_URL) as server:

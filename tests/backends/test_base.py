@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from django_celery_results.records import TaskRecord
-
-    from .conftest import MakeBackend, UsePlugins
+    from django_celery_results.testing.fixtures import MakeBackend, Register
 
 pytestmark = pytest.mark.django_db
 
@@ -103,10 +102,10 @@ def test_other_names_are_not_there() -> None:
 
 
 def test_a_storage_of_the_settings_is_named_by_its_scheme(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """With the generic backend."""
-    use_plugins(MemoryStore())
+    registered(MemoryStore())
     url = "django-results+memory_store://here/there?speed=1&serializer=yaml"
     backend = make_backend(url, accept_content=["yaml"])
     backend.mark_as_done("t1", [1])
@@ -115,9 +114,9 @@ def test_a_storage_of_the_settings_is_named_by_its_scheme(
     assert ([1], "yaml") == (backend.get_result("t1"), backend.serializer)
 
 
-def test_the_bare_word_names_a_storage_too(use_plugins: UsePlugins) -> None:
+def test_the_bare_word_names_a_storage_too(registered: Register) -> None:
     """Where an entry point gives it the generic class."""
-    use_plugins(MemoryStore())
+    registered(MemoryStore())
     app = Celery("tests", set_as_current=False)
     app.conf.update(result_backend="memory_store")
     assert {"location"} == ResultBackend(app).storage.keys()
@@ -143,9 +142,9 @@ def test_as_uri_is_the_url(make_backend: MakeBackend, url: str, expected: str) -
     assert expected == make_backend(url).as_uri()
 
 
-def test_as_uri_hides_the_password(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+def test_as_uri_hides_the_password(make_backend: MakeBackend, registered: Register) -> None:
     """Unless it is asked for."""
-    use_plugins(MemoryStore())
+    registered(MemoryStore())
     backend = make_backend("django-results+memory_store://user:secret@host")
     assert "secret" not in backend.as_uri()
     assert "memory_store://user:secret@host" == backend.as_uri(include_password=True)
@@ -173,16 +172,16 @@ def test_a_wrong_serializer_lists_the_valid_ones(make_backend: MakeBackend, name
 
 
 def test_before_store_amends_what_is_stored(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """Redaction, say."""
-    use_plugins(amending(result="***", worker="w"))
+    registered(amending(result="***", worker="w"))
     make_backend(result_extended=True).mark_as_done("t1", "secret")
     assert ('"***"', "w") == (row().result, row().worker)
 
 
 def test_plugins_see_the_name_that_is_not_stored(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """A rule by the task's name works whatever result_extended says."""
 
@@ -191,7 +190,7 @@ def test_plugins_see_the_name_that_is_not_stored(
         def before_store(self, task: TaskRecord) -> None:
             task.result = f"of {task.name}{task.args}"
 
-    use_plugins(Naming)
+    registered(Naming)
     backend = make_backend("django-db", result_extended=False)
     backend.store_result("t1", 1, states.SUCCESS, request=request_of(task="add", argsrepr="(1,)"))
     row = TaskResult.objects.get(task_id="t1")
@@ -199,27 +198,27 @@ def test_plugins_see_the_name_that_is_not_stored(
 
 
 def test_before_store_may_not_change_the_id(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """Nobody would find the result."""
-    use_plugins(amending(task_id="other"))
+    registered(amending(task_id="other"))
     with pytest.raises(HookError, match="'t1' to 'other'"):
         make_backend().mark_as_done("t1", 1)
 
 
 def test_after_store_hears_what_was_written(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """And what stayed as it was."""
     recorder = Recorder()
-    use_plugins(recorder)
+    registered(recorder)
     backend = make_backend()
     backend.mark_as_done("t1", 1)
     backend.store_result("t1", 2, states.STARTED)
     assert [(1, states.SUCCESS, True), (2, states.STARTED, False)] == recorder.heard
 
 
-def test_encode_has_to_give_contents(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+def test_encode_has_to_give_contents(make_backend: MakeBackend, registered: Register) -> None:
     """A storage could do nothing with other things."""
 
     class Wrong:
@@ -229,7 +228,7 @@ def test_encode_has_to_give_contents(make_backend: MakeBackend, use_plugins: Use
         def encode(self, values: Mapping[str, Any]) -> Any:
             return dict(values)
 
-    use_plugins(Wrong())
+    registered(Wrong())
     with pytest.raises(HookError, match="has to give Contents"):
         make_backend().mark_as_done("t1", 1)
 
@@ -299,10 +298,10 @@ def test_eager_results_are_stored_when_celery_says_so(make_backend: MakeBackend)
 
 
 def test_stamps_and_unstored_facts_are_offered_to_storages(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """A storage may have room for them."""
-    use_plugins(MemoryStore())
+    registered(MemoryStore())
     backend = make_backend("django-results+memory_store://", result_extended=True)
     request = request_of(retries=3, group="g1", stamped_headers=["a"], stamps={"a": 1})
     backend.mark_as_done("t1", 1, request=request)
@@ -320,7 +319,7 @@ def test_contents_need_a_type() -> None:
 
 
 def test_a_decode_hook_has_to_give_a_mapping(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """Else the error names the hook and the record."""
 
@@ -329,7 +328,7 @@ def test_a_decode_hook_has_to_give_a_mapping(
         def decode(self) -> str:
             return "not a mapping"
 
-    use_plugins(Wrong)
+    registered(Wrong)
     backend = make_backend()
     backend.mark_as_done("t1", 1)
     with pytest.raises(ResultUnreadable, match=r"task 't1' .*'decode' has to give a mapping"):

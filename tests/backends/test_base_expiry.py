@@ -10,13 +10,14 @@ from celery import states
 from celery.app.defaults import NAMESPACES
 
 from django_celery_results import hookimpl
+from django_celery_results.exceptions import ResultUnavailable
 from django_celery_results.models import ChordCounter, GroupResult, TaskResult
 from django_celery_results.records import Retention
 
 from .common import Recorder, row
 
 if TYPE_CHECKING:
-    from .conftest import MakeBackend, UsePlugins
+    from django_celery_results.testing.fixtures import MakeBackend, Register
 
 pytestmark = pytest.mark.django_db
 
@@ -42,16 +43,16 @@ def expiry_of(task_id: str = "t1") -> float | None:
     return None if date is None else (date - datetime.now(timezone.utc)).total_seconds()
 
 
-def test_a_plugins_retention_is_stored(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+def test_a_plugins_retention_is_stored(make_backend: MakeBackend, registered: Register) -> None:
     """With the result."""
-    use_plugins(retaining(DAY))
+    registered(retaining(DAY))
     make_backend().mark_as_done("t1", 1)
     assert DAY == pytest.approx(expiry_of(), abs=60)
 
 
-def test_a_result_may_be_kept_for_ever(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+def test_a_result_may_be_kept_for_ever(make_backend: MakeBackend, registered: Register) -> None:
     """Whatever result_expires says."""
-    use_plugins(retaining(None))
+    registered(retaining(None))
     backend = make_backend(result_expires=60)
     backend.mark_as_done("t1", 1)
     TaskResult.objects.update(date_done=datetime.now(timezone.utc) - timedelta(days=4000))
@@ -60,19 +61,19 @@ def test_a_result_may_be_kept_for_ever(make_backend: MakeBackend, use_plugins: U
 
 
 def test_a_retention_of_zero_expires_at_once(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """At the next cleanup, though results never expire otherwise."""
-    use_plugins(retaining(0))
+    registered(retaining(0))
     backend = make_backend(result_expires=None)
     backend.mark_as_done("t1", 1)
     backend.cleanup()
     assert not TaskResult.objects.exists()
 
 
-def test_only_final_states_are_retained(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+def test_only_final_states_are_retained(make_backend: MakeBackend, registered: Register) -> None:
     """What is under way has its own limit."""
-    use_plugins(retaining(1))
+    registered(retaining(1))
     make_backend().mark_as_started("t1")
     assert None is expiry_of()
 
@@ -124,27 +125,27 @@ def test_results_may_never_expire(make_backend: MakeBackend, expires: float | No
     assert [1, 1, 0] == left()
 
 
-def test_plugins_hear_of_expiry(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+def test_plugins_hear_of_expiry(make_backend: MakeBackend, registered: Register) -> None:
     """Before and after, with the values."""
     recorder = Recorder()
-    use_plugins(recorder)
+    registered(recorder)
     expired_rows()
     make_backend(result_expires=DAY).cleanup()
     assert [
         ("before", "task", ["t1"], [5]),
         ("after", "task", ["t1"]),
-        ("before", "group", ["g1"], []),
+        ("before", "group", ["g1"], [()]),
         ("after", "group", ["g1"]),
     ] == recorder.heard
 
 
 def test_what_a_plugin_failed_to_take_is_kept(
-    make_backend: MakeBackend, use_plugins: UsePlugins, caplog: pytest.LogCaptureFixture
+    make_backend: MakeBackend, registered: Register, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Until the next cleanup."""
     recorder = Recorder()
     recorder.fails = True
-    use_plugins(recorder)
+    registered(recorder)
     expired_rows()
     backend = make_backend(result_expires=DAY)
     backend.cleanup()
@@ -161,11 +162,27 @@ def test_what_a_plugin_failed_to_take_is_kept(
 )
 def test_what_a_plugin_is_shown_fits_into_memory(
     make_backend: MakeBackend,
-    use_plugins: UsePlugins,
+    registered: Register,
     plugins: list[object],
     size: int,
     expected: int,
 ) -> None:
     """A thousand results at a time, or fewer if the settings say so."""
-    use_plugins(*plugins, EXPIRE_BATCH_SIZE=size)
+    registered(*plugins, EXPIRE_BATCH_SIZE=size)
     assert expected == make_backend().expiry(60).batch_size
+
+
+def test_what_may_be_read_later_is_told_from_the_rest(
+    make_backend: MakeBackend, registered: Register
+) -> None:
+    """By the class of the error, which names the task too."""
+
+    class Away:
+        @hookimpl
+        def decode(self) -> None:
+            raise ResultUnavailable("the vault is locked")
+
+    make_backend().mark_as_done("t1", 1)
+    registered(Away)
+    with pytest.raises(ResultUnavailable, match="task 't1' cannot be read: the vault is locked"):
+        make_backend().get_result("t1")

@@ -17,7 +17,7 @@ from .common import KEY
 from .conftest import request_of
 
 if TYPE_CHECKING:
-    from .conftest import MakeBackend, UsePlugins
+    from django_celery_results.testing.fixtures import MakeBackend, Register
 
 
 class Plain:
@@ -164,10 +164,10 @@ def test_extended_facts_come_back(make_backend: MakeBackend, results_cache: str)
 
 
 @pytest.mark.parametrize("name", ["contents", "content_type", "status", "result", "args"])
-def test_a_tasks_own_meta_confuses_nothing(local: Any, name: str) -> None:
+def test_a_tasks_own_meta_confuses_nothing(cache_backend: Any, name: str) -> None:
     """Whatever its keys are."""
-    local.mark_as_done("t1", 7, request=request_of(meta={name: "mine"}))
-    assert (states.SUCCESS, 7) == (local.get_state("t1"), local.get_result("t1"))
+    cache_backend.mark_as_done("t1", 7, request=request_of(meta={name: "mine"}))
+    assert (states.SUCCESS, 7) == (cache_backend.get_state("t1"), cache_backend.get_result("t1"))
 
 
 def test_stamps_come_back(make_backend: MakeBackend) -> None:
@@ -182,7 +182,7 @@ def test_stamps_come_back(make_backend: MakeBackend) -> None:
 # -- What stands in the cache --------------------------------------------------------
 
 
-def test_the_meta_of_2_6_is_read(local: Any) -> None:
+def test_the_meta_of_2_6_is_read(cache_backend: Any) -> None:
     """A dict in Celery's own words."""
     caches["default"].set(
         KEY,
@@ -198,7 +198,7 @@ def test_the_meta_of_2_6_is_read(local: Any) -> None:
             "own": 5,
         },
     )
-    meta = local.get_task_meta("t1")
+    meta = cache_backend.get_task_meta("t1")
     assert isinstance(meta["result"], CustomError)
     assert ("trace", "add", (1,), 5, datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone.utc)) == (
         meta["traceback"],
@@ -209,9 +209,9 @@ def test_the_meta_of_2_6_is_read(local: Any) -> None:
     )
 
 
-def test_2_6_reads_what_is_written(local: Any) -> None:
+def test_2_6_reads_what_is_written(cache_backend: Any) -> None:
     """Its keys are those of Celery."""
-    local.mark_as_done("t1", 1, request=request_of(meta={"own": 5}))
+    cache_backend.mark_as_done("t1", 1, request=request_of(meta={"own": 5}))
     stored = caches["default"].get(KEY)
     assert (states.SUCCESS, 1, [], 5) == (
         stored["status"],
@@ -223,27 +223,63 @@ def test_2_6_reads_what_is_written(local: Any) -> None:
 
 
 @pytest.mark.parametrize("stored", ["text", 5, b"bytes", ""])
-def test_what_is_no_result_is_named(local: Any, stored: Any) -> None:
+def test_what_is_no_result_is_named(cache_backend: Any, stored: Any) -> None:
     """On that key alone."""
     caches["default"].set(KEY, stored)
     with pytest.raises(ResultUnreadable, match="'t1'"):
-        local.get_task_meta("t1")
+        cache_backend.get_task_meta("t1")
 
 
-def test_what_is_no_result_spoils_no_other(local: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_result_spoils_no_other(
+    cache_backend: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """It is a failure with its error."""
     caches["default"].set(KEY, "text")
-    local.mark_as_done("t2", 2)
-    metas = dict(local.get_many(["t1", "t2"], timeout=5))
+    cache_backend.mark_as_done("t2", 2)
+    metas = dict(cache_backend.get_many(["t1", "t2"], timeout=5))
     assert (states.FAILURE, 2) == (metas["t1"]["status"], metas["t2"]["result"])
     assert "t1" in caplog.text
 
 
-def test_what_is_no_result_is_overwritten(local: Any) -> None:
+@pytest.mark.parametrize("url", ["django-cache", "django-cache://?serializer=json"])
+def test_what_was_known_is_kept(make_backend: MakeBackend, own_cache_keys: Any, url: str) -> None:
+    """A later state that says neither name nor arguments leaves those of the earlier one."""
+    own_cache_keys("default")
+    backend = make_backend(url, result_extended=True)
+    request = request_of(task="shop.pay", hostname="w", args=[1], kwargs={})
+    backend.store_result("t1", None, states.STARTED, request=request)
+    before = backend.get_task_meta("t1", cache=False)
+
+    backend.store_result("t1", 5, states.SUCCESS)
+
+    meta = backend.get_task_meta("t1", cache=False)
+    names = ("name", "worker", "args", "kwargs")
+    assert [before[name] for name in names] == [meta[name] for name in names]
+    assert ("shop.pay", "w", 5) == (meta["name"], meta["worker"], meta["result"])
+
+
+def test_arguments_that_were_encoded_otherwise_are_not_kept(
+    make_backend: MakeBackend, own_cache_keys: Any
+) -> None:
+    """Nothing would say how to read them; what is not encoded is kept."""
+    own_cache_keys("default")
+    request = request_of(task="shop.pay", args=[1])
+    conf = {"result_extended": True, "result_accept_content": ["json", "yaml"]}
+    first = make_backend("django-cache://?serializer=yaml", **conf)
+    first.store_result("t1", None, states.STARTED, request=request)
+    backend = make_backend("django-cache://?serializer=json", **conf)
+
+    backend.store_result("t1", 5, states.SUCCESS)
+
+    meta = backend.get_task_meta("t1", cache=False)
+    assert ("shop.pay", None, 5) == (meta["name"], meta["args"], meta["result"])
+
+
+def test_what_is_no_result_is_overwritten(cache_backend: Any) -> None:
     """It was nobody's SUCCESS."""
     caches["default"].set(KEY, "text")
-    local.mark_as_done("t1", 1)
-    assert 1 == local.get_result("t1")
+    cache_backend.mark_as_done("t1", 1)
+    assert 1 == cache_backend.get_result("t1")
 
 
 # -- Serializers and codings ---------------------------------------------------------
@@ -273,10 +309,10 @@ def test_groups_are_encoded_too(make_backend: MakeBackend) -> None:
 
 
 def test_codings_store_text_that_can_be_read_back(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """By the serializer that Celery's settings name and accept."""
-    use_plugins(CODINGS=["gzip"])
+    registered(CODINGS=["gzip"])
     backend = make_backend("django-cache")
     backend.forget("t1")
     backend.mark_as_failure("t1", ValueError("secret"), traceback="secret")
@@ -286,7 +322,7 @@ def test_codings_store_text_that_can_be_read_back(
         stored["content_encoding"],
     )
     assert "secret" not in repr(stored)
-    use_plugins(CODINGS=[])
+    registered(CODINGS=[])
     assert "secret" == str(make_backend("django-cache").get_result("t1"))
 
 

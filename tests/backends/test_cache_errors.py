@@ -25,7 +25,7 @@ from .killing import kill
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .conftest import MakeBackend
+    from django_celery_results.testing.fixtures import MakeBackend
 
 
 @pytest.mark.service("memcached")
@@ -43,38 +43,38 @@ def test_a_result_that_memcached_cannot_hold_is_an_error(
 
 
 def test_a_cache_that_drops_what_it_is_given_is_an_error(
-    local: Any, monkeypatch: pytest.MonkeyPatch
+    cache_backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Memcached does through some of its clients."""
-    local.mark_as_started("t1")
+    cache_backend.mark_as_started("t1")
 
     def drop(key: str, *_: Any) -> None:
-        local.delete(key)
+        cache_backend.delete(key)
 
-    monkeypatch.setattr(local.cache_backend, "set", drop)
+    monkeypatch.setattr(cache_backend.cache_backend, "set", drop)
     with pytest.raises(StorageError, match="t1"):
-        local.mark_as_done("t1", 1)
+        cache_backend.mark_as_done("t1", 1)
 
 
 def test_other_errors_of_the_cache_stay_what_they_are(
-    local: Any, monkeypatch: pytest.MonkeyPatch
+    cache_backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is covered up."""
 
     def fail(*_: Any) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(local.cache_backend, "add", fail)
+    monkeypatch.setattr(cache_backend.cache_backend, "add", fail)
     with pytest.raises(RuntimeError, match="broken"):
-        local.mark_as_done("t1", 1)
+        cache_backend.mark_as_done("t1", 1)
 
 
 @pytest.mark.parametrize("refused", [0, 1])
 def test_a_result_that_went_meanwhile(
-    local: Any, monkeypatch: pytest.MonkeyPatch, refused: int
+    cache_backend: Any, monkeypatch: pytest.MonkeyPatch, refused: int
 ) -> None:
     """It had expired: whoever adds first has it, and SUCCESS stays."""
-    cache = local.cache_backend
+    cache = cache_backend.cache_backend
     add, key = cache.add, KEY
 
     def rivalled(name: str, value: Any, timeout: Any) -> Any:
@@ -131,9 +131,9 @@ def interrupted(cause: Exception) -> Exception:
         lambda: memcache_error("MemcacheError"),
     ],
 )
-def test_what_may_be_tried_again(local: Any, error: Callable[[], Exception]) -> None:
+def test_what_may_be_tried_again(cache_backend: Any, error: Callable[[], Exception]) -> None:
     """By the names of the errors."""
-    assert local.exception_safe_to_retry(error())
+    assert cache_backend.exception_safe_to_retry(error())
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,9 @@ def test_what_may_be_tried_again(local: Any, error: Callable[[], Exception]) -> 
         lambda: OperationalError("made up: no connection raised it"),
     ],
 )
-def test_what_is_permanent(local: Any, error: Callable[[], Exception]) -> None:
+def test_what_is_permanent(cache_backend: Any, error: Callable[[], Exception]) -> None:
     """A refused password stays refused."""
-    assert not local.exception_safe_to_retry(error())
+    assert not cache_backend.exception_safe_to_retry(error())
 
 
 @pytest.mark.django_db(transaction=True)

@@ -16,7 +16,7 @@ from django_celery_results.records import Retention, TaskRecord
 from .common import pickled
 
 if TYPE_CHECKING:
-    from .conftest import MakeBackend, UsePlugins
+    from django_celery_results.testing.fixtures import MakeBackend, Register
 
 
 # -- Expiry --------------------------------------------------------------------------
@@ -36,13 +36,13 @@ class Keeps:
 @pytest.mark.parametrize(("seconds", "there"), [(0, False), (0.5, True), (60, True), (None, True)])
 def test_a_retention_is_a_time_out(
     make_backend: MakeBackend,
-    use_plugins: UsePlugins,
+    registered: Register,
     results_cache: str,
     seconds: float | None,
     there: bool,
 ) -> None:
     """Zero is none at all, half a second is not nothing."""
-    use_plugins(Keeps())
+    registered(Keeps())
     backend = make_backend(f"django-cache://{results_cache}")
     backend.mark_as_started("t1")
     backend.mark_as_done("t1", seconds)
@@ -50,13 +50,13 @@ def test_a_retention_is_a_time_out(
 
 
 def test_a_retention_of_zero_takes_no_success_away(
-    make_backend: MakeBackend, use_plugins: UsePlugins, results_cache: str
+    make_backend: MakeBackend, registered: Register, results_cache: str
 ) -> None:
     """A late state that would expire at once is refused like any other."""
     backend = make_backend(f"django-cache://{results_cache}")
     backend.store_result("t1", 1, states.SUCCESS)
     backend.store_result("t2", 1, states.STARTED)
-    use_plugins(Keeps())
+    registered(Keeps())
     late = make_backend(f"django-cache://{results_cache}")
     for task_id in ("t1", "t2"):
         late.store_result(task_id, 0, states.FAILURE)

@@ -96,11 +96,11 @@ def test_a_part_that_comes_while_the_chord_is_finished_claims_nothing(
     chords.start(ChordRecord(group_id="g", size=1, results=[[["a", None], None]]))
     part = ChordPart(group_id="g", task_id="a", status="SUCCESS")
 
-    def missing(*_arguments: Any) -> int:
+    def is_missing(*_arguments: Any) -> bool:
         chords.finish("g")
-        return 0
+        return False
 
-    monkeypatch.setattr(chords, "_missing", missing)
+    monkeypatch.setattr(chords, "_is_missing", is_missing)
     assert chords.part_returned(part) is None
     assert chords.cache.get("chord-g.claim") is None
 

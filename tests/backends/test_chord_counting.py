@@ -22,7 +22,7 @@ from .conftest import request_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .conftest import MakeBackend
+    from django_celery_results.testing.fixtures import MakeBackend
 
 pytestmark = COMMITTED
 

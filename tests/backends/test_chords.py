@@ -178,6 +178,16 @@ def test_a_failed_chord_is_forgotten(chord: Chord) -> None:
     assert None is caches["default"].get("chord-unlock-c1")
 
 
+def test_log_names_the_task_that_failed_and_not_what_it_raised(
+    chord: Chord, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That may be a secret, of which the results are kept encrypted."""
+    chord.start("a")
+    chord.failed("a", ValueError("secret"))
+    assert "Chord c1 failed: its task a ended as FAILURE" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_a_body_that_cannot_be_sent_fails(chord: Chord, monkeypatch: pytest.MonkeyPatch) -> None:
     """The broker is away, say."""
 

@@ -16,7 +16,7 @@ from django_celery_results.records import ChordPart
 from .common import Chord
 
 if TYPE_CHECKING:
-    from .conftest import MakeBackend, UsePlugins
+    from django_celery_results.testing.fixtures import MakeBackend, Register
 
 pytestmark = pytest.mark.django_db
 
@@ -209,9 +209,9 @@ def test_a_body_that_is_not_known_is_reported_once_its_chord_has_ended(
     assert [[1, 2]] == chord.sent
 
 
-def test_bodies_are_coded_like_results(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+def test_bodies_are_coded_like_results(make_backend: MakeBackend, registered: Register) -> None:
     """An encrypting plugin covers their arguments."""
-    use_plugins(CODINGS=["zlib"])
+    registered(CODINGS=["zlib"])
     coded = Chord(make_backend())
     coded.start("a")
     assert "utf-8, application/x-gzip" == ChordCounter.objects.get().content_encoding

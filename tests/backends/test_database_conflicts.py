@@ -22,7 +22,7 @@ from .killing import SERVER, elsewhere, end, notes_of, number_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .conftest import MakeBackend
+    from django_celery_results.testing.fixtures import MakeBackend
 
 POSTGRESQL = pytest.mark.skipif(test_settings.DATABASE != "postgresql", reason="PostgreSQL's own")
 #: Seconds between two looks at what the server does: MariaDB's tells only every 0.1 seconds.

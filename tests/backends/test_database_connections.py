@@ -23,7 +23,7 @@ from .conftest import request_of
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-    from .conftest import MakeBackend
+    from django_celery_results.testing.fixtures import MakeBackend
 
 BOTH = pytest.mark.django_db(databases=["default", "secondary"])
 

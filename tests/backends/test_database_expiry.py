@@ -15,8 +15,7 @@ from .killing import SERVER, kill
 
 if TYPE_CHECKING:
     from django_celery_results.records import ExpiryBatch
-
-    from .conftest import MakeBackend, UsePlugins
+    from django_celery_results.testing.fixtures import MakeBackend, Register
 
 
 class Saboteur:
@@ -42,11 +41,11 @@ class Saboteur:
 @COMMITTED
 @SERVER
 def test_a_batch_that_the_database_failed_is_made_again(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """Shown before again, gone once; the batches before it are not begun anew."""
     saboteur = Saboteur()
-    use_plugins(saboteur, EXPIRE_BATCH_SIZE=2)
+    registered(saboteur, EXPIRE_BATCH_SIZE=2)
     make(5)
     make_backend(result_expires=60).cleanup()
     batches = [["t0", "t1"], ["t2", "t3"], ["t4"]]

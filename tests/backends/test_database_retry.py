@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from .conftest import MakeBackend
+    from django_celery_results.testing.fixtures import MakeBackend
 
 POSTGRESQL = pytest.mark.skipif(test_settings.DATABASE != "postgresql", reason="PostgreSQL's own")
 BOTH = pytest.mark.django_db(transaction=True, databases=["default", "secondary"])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_django import DjangoAssertNumQueries
 
-    from .conftest import MakeBackend, UsePlugins
+    from django_celery_results.testing.fixtures import MakeBackend, Register
 
 pytestmark = pytest.mark.django_db
 
@@ -178,9 +178,9 @@ def test_unstorable_text_in_a_result_comes_back(make_backend: MakeBackend, seria
 # -- Codings -------------------------------------------------------------------------
 
 
-def test_codings_reach_every_column(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+def test_codings_reach_every_column(make_backend: MakeBackend, registered: Register) -> None:
     """Nothing is left to be read in the row."""
-    use_plugins(CODINGS=["gzip"])
+    registered(CODINGS=["gzip"])
     backend = make_backend(result_extended=True)
     request = request_of(argsrepr="secret", kwargsrepr="secret", meta={"k": "secret"})
     backend.mark_as_failure("t1", ValueError("secret"), traceback="secret", request=request)
@@ -192,22 +192,22 @@ def test_codings_reach_every_column(make_backend: MakeBackend, use_plugins: UseP
 
 @pytest.mark.parametrize("serializer", ["json", "pickle"])
 def test_coded_rows_stay_readable_when_codings_are_switched_off(
-    make_backend: MakeBackend, use_plugins: UsePlugins, serializer: str
+    make_backend: MakeBackend, registered: Register, serializer: str
 ) -> None:
     """The row says all that is needed."""
-    use_plugins(CODINGS=["gzip", "bzip2"])
+    registered(CODINGS=["gzip", "bzip2"])
     conf = {"result_serializer": serializer, "result_accept_content": [serializer]}
     make_backend(**conf).mark_as_failure("t1", ValueError("x"), traceback="trace")
-    use_plugins(CODINGS=[])
+    registered(CODINGS=[])
     meta = make_backend(**conf).get_task_meta("t1")
     assert ("x", "trace") == (str(meta["result"]), meta["traceback"])
 
 
 def test_a_coding_that_is_not_installed_is_a_misconfiguration(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """Listing those that are."""
-    use_plugins(CODINGS=["rot13"])
+    registered(CODINGS=["rot13"])
     with pytest.raises(BackendMisconfigured, match=r"'rot13'.*application/x-gzip"):
         make_backend()
 
@@ -215,9 +215,9 @@ def test_a_coding_that_is_not_installed_is_a_misconfiguration(
 @pytest.mark.skipif(
     not hasattr(Backend, "prepare_compression"), reason="result_compression came with Celery 5.7"
 )
-def test_result_compression_is_a_coding(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+def test_result_compression_is_a_coding(make_backend: MakeBackend, registered: Register) -> None:
     """Applied before those of CODINGS."""
-    use_plugins(CODINGS=["identity"])
+    registered(CODINGS=["identity"])
     backend = make_backend(result_compression="gzip")
     backend.mark_as_done("t1", "text")
     assert "utf-8, application/x-gzip, identity" == row().content_encoding
@@ -225,16 +225,16 @@ def test_result_compression_is_a_coding(make_backend: MakeBackend, use_plugins: 
 
 
 def test_arguments_kept_from_another_encoding_lose_no_result(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
-    """They are read as they stand."""
+    """They are read without the codings that they do not have."""
     make_backend(result_extended=True).store_result(
         "t1", None, states.STARTED, request=request_of(argsrepr="(1,)")
     )
-    use_plugins(CODINGS=["gzip"])
+    registered(CODINGS=["gzip"])
     make_backend().mark_as_done("t1", 7)
     meta = make_backend().get_task_meta("t1")
-    assert (7, '"(1,)"') == (meta["result"], meta["args"])
+    assert (7, "(1,)") == (meta["result"], meta["args"])
 
 
 @pytest.mark.parametrize("missing", [None, ""])

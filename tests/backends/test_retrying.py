@@ -18,7 +18,7 @@ from .conftest import request_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .conftest import MakeBackend, UsePlugins
+    from django_celery_results.testing.fixtures import MakeBackend, Register
 
 
 class Flaky:
@@ -118,14 +118,14 @@ class Flaky:
 
 def flaky(
     make_backend: MakeBackend,
-    use_plugins: UsePlugins,
+    registered: Register,
     failures: int,
     error: type[Exception] = ConnectionError,
     **conf: Any,
 ) -> Any:
     """Return a backend on a storage that fails so many times, and the storage."""
     storage = Flaky(failures, error)
-    use_plugins(storage)
+    registered(storage)
     conf = {"result_backend_max_retries": 2, **conf}
     backend = make_backend(
         "django-results+flaky://", result_backend_base_sleep_between_retries_ms=1, **conf
@@ -135,29 +135,29 @@ def flaky(
 
 @pytest.mark.parametrize(("failures", "calls"), [(0, 1), (1, 2), (2, 3)])
 def test_what_failed_is_tried_again(
-    make_backend: MakeBackend, use_plugins: UsePlugins, failures: int, calls: int
+    make_backend: MakeBackend, registered: Register, failures: int, calls: int
 ) -> None:
     """As often as result_backend_max_retries says, without being asked to."""
-    backend, storage = flaky(make_backend, use_plugins, failures)
+    backend, storage = flaky(make_backend, registered, failures)
     assert [] == backend._load(["t1"])
     assert calls == storage.calls
 
 
 def test_an_error_that_cannot_pass_is_raised_at_once(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """As it is."""
-    backend, storage = flaky(make_backend, use_plugins, 9, error=ValueError)
+    backend, storage = flaky(make_backend, registered, 9, error=ValueError)
     with pytest.raises(ValueError, match="lost 1"):
         backend.get_task_meta("t1")
     assert 1 == storage.calls
 
 
 def test_nothing_is_tried_again_where_that_is_switched_off(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """By result_backend_always_retry."""
-    backend, storage = flaky(make_backend, use_plugins, 9, result_backend_always_retry=False)
+    backend, storage = flaky(make_backend, registered, 9, result_backend_always_retry=False)
     with pytest.raises(ConnectionError, match="lost 1"):
         backend.get_task_meta("t1")
     assert 1 == storage.calls
@@ -183,31 +183,29 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("hook", OPERATIONS)
 def test_every_operation_is_tried_again(
-    make_backend: MakeBackend, use_plugins: UsePlugins, hook: str
+    make_backend: MakeBackend, registered: Register, hook: str
 ) -> None:
     """Until it passes."""
-    backend, storage = flaky(make_backend, use_plugins, 2)
+    backend, storage = flaky(make_backend, registered, 2)
     OPERATIONS[hook](backend)
     assert 3 == storage.called.count(hook)
 
 
 @pytest.mark.parametrize("hook", OPERATIONS)
 def test_no_operation_is_tried_again_by_two_loops(
-    make_backend: MakeBackend, use_plugins: UsePlugins, hook: str
+    make_backend: MakeBackend, registered: Register, hook: str
 ) -> None:
     """Three tries are three, not nine; what is raised is Celery's, from the storage's own."""
-    backend, storage = flaky(make_backend, use_plugins, 99)
+    backend, storage = flaky(make_backend, registered, 99)
     with pytest.raises(BackendError, match=r"failed 3 times in .* with ConnectionError") as caught:
         OPERATIONS[hook](backend)
     assert 3 == storage.called.count(hook)
     assert "lost 3" == str(caught.value.__cause__)
 
 
-def test_the_bridge_repeats_no_other_hook(
-    make_backend: MakeBackend, use_plugins: UsePlugins
-) -> None:
+def test_the_bridge_repeats_no_other_hook(make_backend: MakeBackend, registered: Register) -> None:
     """A plugin is asked once for each result."""
-    backend, storage = flaky(make_backend, use_plugins, 2)
+    backend, storage = flaky(make_backend, registered, 2)
     backend.store_result("t1", 1, states.SUCCESS)
     assert 1 == storage.called.count("before_store")
 
@@ -221,23 +219,21 @@ def test_the_bridge_repeats_no_other_hook(
 )
 def test_celerys_errors_say_which_task_it_was(
     make_backend: MakeBackend,
-    use_plugins: UsePlugins,
+    registered: Register,
     hook: str,
     kind: type[Exception],
     attributes: dict[str, str],
 ) -> None:
     """Those that Celery's own backends raise when the tries are used up."""
-    backend, _ = flaky(make_backend, use_plugins, 99)
+    backend, _ = flaky(make_backend, registered, 99)
     with pytest.raises(kind) as caught:
         OPERATIONS[hook](backend)
     assert attributes == {name: getattr(caught.value, name) for name in attributes}
 
 
-def test_celerys_limit_for_one_call_holds(
-    make_backend: MakeBackend, use_plugins: UsePlugins
-) -> None:
+def test_celerys_limit_for_one_call_holds(make_backend: MakeBackend, registered: Register) -> None:
     """Celery 5.7's worker does not wait long for the state of a task that it has lost."""
-    backend, storage = flaky(make_backend, use_plugins, 99)
+    backend, storage = flaky(make_backend, registered, 99)
     with pytest.raises(BackendGetMetaError):
         backend._ensure_retryable(
             backend._get_task_meta_for,
@@ -253,10 +249,10 @@ def test_celerys_limit_for_one_call_holds(
 
 
 def test_each_retry_is_logged_once(
-    make_backend: MakeBackend, use_plugins: UsePlugins, caplog: pytest.LogCaptureFixture
+    make_backend: MakeBackend, registered: Register, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What failed, where, and how often so far; at the end that there will be no more."""
-    backend, _ = flaky(make_backend, use_plugins, 99)
+    backend, _ = flaky(make_backend, registered, 99)
     with pytest.raises(BackendError):
         backend.get_task_meta("t1")
     where = "(in the hook 'load_tasks' of the django-celery-results plugin 'flaky')"
@@ -353,10 +349,10 @@ def test_the_usual_waits_are_half_a_minute_on_average(backend: Any) -> None:
 
 
 def test_a_storage_that_does_not_say_is_not_asked_again(
-    make_backend: MakeBackend, use_plugins: UsePlugins
+    make_backend: MakeBackend, registered: Register
 ) -> None:
     """No answer is no."""
-    backend, _ = flaky(make_backend, use_plugins, 0)
+    backend, _ = flaky(make_backend, registered, 0)
     assert not backend.exception_safe_to_retry(ValueError())
 
 
@@ -369,9 +365,9 @@ class Generous(Flaky):
         return isinstance(error, Exception)
 
 
-def test_an_answer_of_our_own_is_final(make_backend: MakeBackend, use_plugins: UsePlugins) -> None:
+def test_an_answer_of_our_own_is_final(make_backend: MakeBackend, registered: Register) -> None:
     """An unreadable row stays unreadable: a storage is asked about its own errors alone."""
-    use_plugins(Generous(0))
+    registered(Generous(0))
     backend = make_backend("django-results+flaky://")
     errors = [ResultUnreadable("corrupt"), HookError("no answer"), BackendError("used up")]
     errors += [StorageError("no lock")]

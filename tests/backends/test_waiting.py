@@ -13,7 +13,7 @@ from celery.result import GroupResult
 from django_celery_results.backends.waiting import Pace
 
 if TYPE_CHECKING:
-    from .conftest import MakeBackend
+    from django_celery_results.testing.fixtures import MakeBackend
 
 pytestmark = pytest.mark.django_db
 

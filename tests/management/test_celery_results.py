@@ -12,10 +12,12 @@ from django.test import override_settings
 
 from django_celery_results import hookimpl
 from django_celery_results.plugins import hook_names
+from django_celery_results.records import Command
 from tests.settings import sqlite
 from tests.site import Site
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -27,6 +29,29 @@ class Tagging:
     @hookimpl
     def before_store(self, task: Any) -> None:
         """Tag the task."""
+
+
+def declare(parser: Any) -> None:
+    """Declare whom to greet."""
+    parser.add_argument("--whom", default="you")
+
+
+class Greeting:
+    """A plugin with two commands: one with arguments and words of its own, one without."""
+
+    django_celery_results_name = "greeting"
+
+    @hookimpl
+    def contribute_commands(self) -> Iterator[Command]:
+        """Offer them."""
+
+        def run(command: Any, options: Mapping[str, Any]) -> None:
+            command.stdout.write(f"hello {options.get('whom')}")
+
+        yield Command(name="wave", help="wave a hand", run=run)
+        yield Command(
+            name="greet", help="say hello", run=run, add_arguments=declare, description="Greets."
+        )
 
 
 def output(*arguments: str) -> str:
@@ -106,3 +131,31 @@ def test_what_fails_to_load_is_shown_from_a_shell_too(tmp_path: Path) -> None:
     site = Site(tmp_path, sqlite("shown"))
     site.configure("DJANGO_CELERY_RESULTS = {'PLUGINS': ['no.such.plugin']}")
     assert "no.such.plugin: failed" in site.manage("celery_results", "plugins", "--all")
+
+
+# -- Commands of plugins -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(["greet", "--whom", "them"], "hello them\n"), (["wave"], "hello None\n")],
+)
+def test_command_of_a_plugin_is_run(arguments: list[str], expected: str) -> None:
+    """With its own arguments, if it has any."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Greeting]}):
+        assert expected == output(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("action", "words"), [([], "say hello"), (["greet"], "Greets."), (["wave"], "wave a hand")]
+)
+def test_help_has_the_commands_of_plugins(
+    action: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the list of actions, and above the arguments of each."""
+    with (
+        override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Greeting]}),
+        pytest.raises(SystemExit),
+    ):
+        output(*action, "--help")
+    assert words in capsys.readouterr().out

@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand
 
+from ...plugins import load_plugins
 from ..chords_command import ChordsCommand
 from ..expire_command import ExpireCommand
 from ..hooks_command import HooksCommand
 from ..plugins_command import PluginsCommand
+from ..startplugin_command import StartPluginCommand
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from django.core.management.base import CommandParser
 
+    from ...records import Command as PluginCommand
     from ..subcommands import Subcommand
 
 SUBCOMMANDS: tuple[Subcommand, ...] = (
@@ -21,6 +26,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     HooksCommand(),
     ChordsCommand(),
     ExpireCommand(),
+    StartPluginCommand(),
 )
 
 
@@ -34,13 +40,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the actions, each with its own arguments."""
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        for subcommand in SUBCOMMANDS:
+        for subcommand in _subcommands():
             own = actions.add_parser(
-                subcommand.name, help=subcommand.help, description=subcommand.__doc__
+                subcommand.name,
+                help=subcommand.help,
+                description=subcommand.description or subcommand.help,
             )
             own.set_defaults(subcommand=subcommand)
-            subcommand.add_arguments(own)
+            if subcommand.add_arguments is not None:
+                subcommand.add_arguments(own)
 
-    def handle(self, *args: Any, subcommand: Subcommand, **options: Any) -> None:
+    def handle(self, *args: Any, subcommand: Subcommand | PluginCommand, **options: Any) -> None:
         """Run the action."""
         subcommand.run(self, options)
+
+
+def _subcommands() -> Iterator[Subcommand | PluginCommand]:
+    """Yield the built-in actions, and then those of plugins by name."""
+    yield from SUBCOMMANDS
+    contributed = load_plugins().contributions.commands
+    yield from (contributed[name] for name in sorted(contributed))

@@ -6,12 +6,19 @@ from django_celery_results import hookimpl
 from django_celery_results.records import Serializer
 
 
+def encode(value):
+    """Return the value's repr; raise ``ValueError`` if that could not be read again."""
+    text = repr(value)
+    literal_eval(text)
+    return text
+
+
 @hookimpl
 def contribute_serializers():
     """Offer the serializer ``literal``."""
     yield Serializer(
         name="literal",
-        encode=repr,
+        encode=encode,
         decode=literal_eval,
         content_type="text/x-python-literal",
     )

@@ -13,6 +13,7 @@ from django_celery_results.records import Contents, StoredTask
 #: The name is the scheme of its URLs.
 django_celery_results_name = "notebook"
 
+FIELDS = ("result", "traceback", "meta", "args", "kwargs")
 TABLE = """
     CREATE TABLE IF NOT EXISTS task (
         task_id TEXT PRIMARY KEY, status TEXT, name TEXT, date_done TEXT,
@@ -25,7 +26,7 @@ UPSERT = """
     INSERT INTO task VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (task_id) DO UPDATE SET
         status = excluded.status, name = coalesce(excluded.name, name),
-        date_done = excluded.date_done, fields = excluded.fields,
+        date_done = excluded.date_done, fields = json_patch(fields, excluded.fields),
         content_type = excluded.content_type, content_encoding = excluded.content_encoding
     WHERE status <> 'SUCCESS' AND excluded.status <> 'PENDING'
 """
@@ -62,12 +63,17 @@ def open_storage(location):
 def store_task(storage, task):
     """Write the task; SQLite has it on disk when this returns."""
     contents = task.contents
+    fields = dict(contents.fields)
+    # A state that brings no arguments leaves those of an earlier one.
+    for name in ("args", "kwargs"):
+        if fields.get(name) is None:
+            fields.pop(name, None)
     row = (
         task.task_id,
         task.status,
         task.name,
         task.date_done and task.date_done.isoformat(),
-        json.dumps(dict(contents.fields)),
+        json.dumps(fields),
         contents.content_type,
         contents.content_encoding,
     )
@@ -79,7 +85,7 @@ def store_task(storage, task):
 def load_tasks(storage, task_ids):
     """Read the tasks; ids that are not there are left out."""
     one_of = ", ".join("?" * len(task_ids))
-    rows, _ = storage.execute(f"SELECT * FROM task WHERE task_id IN ({one_of})", list(task_ids))  # noqa: S608 - nothing but question marks is put in
+    rows, _ = storage.execute(f"SELECT * FROM task WHERE task_id IN ({one_of})", list(task_ids))
     return [_task(*row) for row in rows]
 
 
@@ -103,7 +109,7 @@ def _task(task_id, status, name, date_done, fields, content_type, content_encodi
         name=name,
         date_done=date_done and datetime.fromisoformat(date_done),
         contents=Contents(
-            fields=json.loads(fields),
+            fields={**dict.fromkeys(FIELDS), **json.loads(fields)},
             content_type=content_type,
             content_encoding=content_encoding,
         ),

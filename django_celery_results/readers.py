@@ -1,0 +1,38 @@
+"""What a stored record is read with: also a disabled plugin's, when a record needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from .codec import PYTHON_CONTENT_TYPE, split_encoding
+from .contributions import is_serializer
+
+if TYPE_CHECKING:
+    from .plugins import LoadedPlugins
+    from .records import Coding, Contents
+
+__all__ = ["know_serializers", "readers_of"]
+
+
+def readers_of(plugins: LoadedPlugins, contents: Contents) -> Mapping[str, Coding]:
+    """Return the codings by name, and see to it that what ``contents`` need is among them.
+
+    What no active plugin has is looked for in the disabled ones.
+    """
+    readers = plugins.contributions.readers
+    content_type = contents.content_type
+    if plugins.dormant:
+        known = content_type == PYTHON_CONTENT_TYPE or is_serializer(content_type)
+        if not known or set(split_encoding(contents.content_encoding)[1]) - set(readers):
+            plugins.load_readers()
+    return readers
+
+
+def know_serializers(plugins: LoadedPlugins, accepted: Iterable[str]) -> None:
+    """Make those serializers known to Kombu that only disabled plugins have.
+
+    Celery refuses to start with a name in ``result_accept_content`` that Kombu does not know.
+    """
+    if plugins.dormant and not all(map(is_serializer, accepted)):
+        plugins.load_readers()

@@ -1,0 +1,168 @@
+"""The suite for content codings."""
+
+from __future__ import annotations
+
+import random
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from celery import states
+
+from ..exceptions import ResultUnreadable
+from .suites import CodecConformance
+
+if TYPE_CHECKING:
+    from ..records import Coding
+    from .fixtures import MakeBackend, Register
+
+__all__ = ["PAYLOADS", "CodingConformance"]
+
+MEGABYTE = 1024 * 1024
+
+#: What a coding has to give back as it was.
+PAYLOADS: Sequence[bytes] = (
+    b"",
+    b"\x00",
+    b"text",
+    "ä 結果 🎉".encode(),
+    bytes(range(256)),
+    b"a" * MEGABYTE,
+    random.Random(1).randbytes(MEGABYTE),  # noqa: S311 - the same in every run
+)
+#: Another coding, which everybody has, for the chains.
+ANOTHER = "application/x-gzip"
+
+
+class CodingConformance(CodecConformance):
+    """What has to be true of every content coding.
+
+    Subclass it and say which::
+
+        class TestDeflate(CodingConformance):
+            plugin = "myplugins.deflate_coding"
+            name = "deflate"
+            declined = 10  # bytes, of which it says that they are not worth the while
+    """
+
+    #: The coding's name, as ``CODINGS`` lists it.
+    name: ClassVar[str]
+    #: A number of bytes that the coding wants; so many and more are coded below.
+    wanted: ClassVar[int] = 100_000
+    #: One that it declines; ``None`` where it takes everything.
+    declined: ClassVar[int | None] = None
+    #: Whether it can tell content that was changed or of which the end is missing.
+    detects_corruption: ClassVar[bool] = True
+
+    @property
+    def coding(self) -> Coding:
+        """The coding itself."""
+        return self.codings[self.name]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of a record, enough of them that the coding wants it."""
+        return {
+            "result": {"text": "ä 🎉", "filler": "ab" * (self.wanted // 2 + 1)},
+            "traceback": "Traceback: ü\u2028",
+            "meta": {"children": []},
+            "args": "(1, 2)",
+            "kwargs": None,
+        }
+
+    def test_coding_is_installed(self) -> None:
+        """``CODINGS`` can list it."""
+        assert self.name in self.codings
+
+    @pytest.mark.parametrize("number", range(len(PAYLOADS)))
+    def test_bytes_come_back(self, number: int) -> None:
+        """None, any and many."""
+        coded = self.coding.encode(PAYLOADS[number])
+
+        assert isinstance(coded, bytes)
+        assert PAYLOADS[number] == self.coding.decode(coded)
+
+    def test_threads_do_not_meet(self) -> None:
+        """A worker may have many, and one coding serves them all."""
+        texts = [bytes([number]) * 10_000 for number in range(200)]
+        with ThreadPoolExecutor(8) as pool:
+            returned = list(pool.map(self.coding.decode, pool.map(self.coding.encode, texts)))
+
+        assert texts == returned
+
+    @pytest.mark.parametrize("serializer", ["json", "pickle"])
+    def test_values_come_back(self, serializer: str) -> None:
+        """All of a record, of a serializer that gives text and of one that gives bytes."""
+        encoded = self.encode(self.values, serializer, (self.name,))
+
+        assert self.values == self.decode(encoded)
+
+    def test_contents_name_the_coding(self) -> None:
+        """So that they can be read without any setting."""
+        encoded = self.encode(self.values, "json", (self.name,))
+
+        assert f"utf-8, {self.name}" == encoded.content_encoding
+
+    def test_nothing_stays_nothing(self) -> None:
+        """``None`` is not coded."""
+        assert self.encode(self.values, "json", (self.name,)).fields["kwargs"] is None
+
+    @pytest.mark.parametrize("first", [True, False])
+    def test_values_come_back_through_a_chain(self, first: bool) -> None:
+        """The coding before another one, and after it."""
+        chain = (self.name, ANOTHER) if first else (ANOTHER, self.name)
+        encoded = self.encode(self.values, "json", chain)
+
+        assert ", ".join(["utf-8", *chain]) == encoded.content_encoding
+        assert self.values == self.decode(encoded)
+
+    def test_what_it_declines_is_not_coded(self) -> None:
+        """The record goes without, and does not name the coding."""
+        if self.declined is None:
+            pytest.skip("it declines nothing")
+        text = "x" * (self.declined - len('""'))
+        encoded = self.encode({"result": text}, "json", (self.name,))
+
+        assert ("utf-8", f'"{text}"') == (encoded.content_encoding, encoded.fields["result"])
+
+    def test_corrupt_content_is_an_error(self) -> None:
+        """Never another value."""
+        if not self.detects_corruption:
+            pytest.skip("it cannot tell")
+        value = {"result": self.values["result"]}
+        encoded = self.encode(value, "json", (self.name,))
+        payload = b64decode(encoded.fields["result"])
+        unnoticed = [name for name, one in _corrupted(payload) if self._reads_other(encoded, one)]
+
+        assert [] == unnoticed
+
+    def _reads_other(self, encoded: Any, payload: bytes) -> bool:
+        """Return whether a changed payload is read, and as another value than was stored."""
+        corrupt = replace(encoded, fields={"result": b64encode(payload).decode()})
+        read: Mapping[str, Any] = self.values
+        with suppress(ResultUnreadable):
+            read = self.decode(corrupt)
+        return bool(self.values["result"] != read["result"])
+
+    @pytest.mark.django_db
+    def test_backend_keeps_a_result(self, make_backend: MakeBackend, registered: Register) -> None:
+        """Through Celery; and still, once the coding is switched off again."""
+        registered(self.plugin, **{**self.options, "CODINGS": [self.name]})
+        make_backend().store_result("task", self.values["result"], states.SUCCESS)
+        registered(self.plugin, **{**self.options, "CODINGS": []})
+
+        assert self.values["result"] == make_backend().get_result("task")
+
+
+def _corrupted(payload: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield ``payload`` with one byte changed, in several places, and with its end missing."""
+    for part in range(16):
+        place = part * (len(payload) - 1) // 15
+        changed = bytes([payload[place] ^ 0x10])
+        yield f"byte {place} changed", payload[:place] + changed + payload[place + 1 :]
+    for length in (0, 1, len(payload) // 2, len(payload) - 1):
+        yield f"cut to {length} bytes", payload[:length]

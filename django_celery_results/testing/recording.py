@@ -1,0 +1,60 @@
+"""A plugin that notes down every call of every hook, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from .. import hookimpl, hookspecs
+from ..plugins import hook_names
+
+__all__ = ["HookCall", "RecordingPlugin"]
+
+
+@dataclass(frozen=True)
+class HookCall:
+    """One call of a hook."""
+
+    hook: str
+    #: The arguments by name: the very objects, which a plugin that was called later may
+    #: have changed.
+    arguments: Mapping[str, Any]
+
+
+class RecordingPlugin:
+    """Stands around every hook as a wrapper, notes each call and hands it on.
+
+    Being a wrapper it is no storage and no serializer, and what the others answer or
+    raise goes through as it is.
+    """
+
+    def __init__(self, name: str = "recording-plugin") -> None:
+        self.django_celery_results_name = name
+        #: The calls, in order.
+        self.calls: list[HookCall] = []
+        for hook in hook_names():
+            setattr(self, hook, hookimpl(wrapper=True)(self._recorder(hook)))
+
+    def _recorder(self, hook: str) -> Callable[..., Any]:
+        specification = getattr(hookspecs, hook)
+        code = specification.__code__
+        names = code.co_varnames[: code.co_argcount]
+
+        # pluggy finds the names of the arguments in what is wrapped.
+        @wraps(specification)
+        def record(*arguments: Any) -> Generator[None, Any, Any]:
+            self.calls.append(HookCall(hook, dict(zip(names, arguments, strict=True))))
+            return (yield)
+
+        return record
+
+    @property
+    def hooks(self) -> list[str]:
+        """The names of the hooks that were called, in order, each as often as it was."""
+        return [call.hook for call in self.calls]
+
+    def of(self, hook: str) -> list[Mapping[str, Any]]:
+        """Return the arguments of each call of ``hook``."""
+        return [call.arguments for call in self.calls if call.hook == hook]

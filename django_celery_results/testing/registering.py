@@ -1,0 +1,68 @@
+"""Plugins for the time of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from django.test import override_settings
+
+from ..discovery import discover, import_plugin
+from ..plugins import get_plugin_manager
+
+if TYPE_CHECKING:
+    import pluggy
+
+    from ..discovery import Candidate
+
+__all__ = ["registered_plugins"]
+
+
+@contextmanager
+def registered_plugins(*plugins: object, **options: Any) -> Iterator[pluggy.PluginManager]:
+    """Have ``plugins`` and the built-in ones registered, and no others, within the block.
+
+    A plugin is what ``PLUGINS`` takes (a module, an instance, a class, a dotted path), or
+    the name of one that is installed. ``options`` are further keys of
+    ``DJANGO_CELERY_RESULTS``, which has nothing else in it meanwhile.
+
+    Gives the plugin manager. Raises :class:`~django_celery_results.exceptions.PluginError`
+    when a plugin does not load.
+    """
+    installed = _installed()
+    found = [_found(plugin, installed) for plugin in plugins]
+    wanted = [one for one in installed.values() if one.info.built_in or one.plugin in found]
+    # A plugin that is given and not installed may have the name of one that is.
+    names = {one.info.name for one in wanted} | {_name(plugin) for plugin in found}
+    settings: dict[str, Any] = {
+        "PLUGINS": [one for one in found if one not in [other.plugin for other in wanted]],
+        "DISABLED_PLUGINS": sorted(installed.keys() - names),
+    }
+    for key, value in options.items():
+        settings[key] = [*settings.get(key, ()), *value] if key in settings else value
+    with override_settings(DJANGO_CELERY_RESULTS=settings):
+        yield get_plugin_manager()
+
+
+def find_plugin(plugin: object) -> object:
+    """Return the plugin that ``plugin`` names, or is; a class is not instantiated."""
+    return _found(plugin, _installed())
+
+
+def _installed() -> dict[str, Candidate]:
+    with override_settings(DJANGO_CELERY_RESULTS={}):
+        return {one.info.name: one for one in discover() if one.info.origin == "entry point"}
+
+
+def _found(plugin: object, installed: Mapping[str, Candidate]) -> object:
+    """Return the plugin itself; a path that leads nowhere stays, for the error that names it."""
+    if isinstance(plugin, str) and plugin in installed:
+        return installed[plugin].plugin
+    with suppress(ImportError, AttributeError):
+        return import_plugin(plugin)
+    return plugin
+
+
+def _name(plugin: object) -> object:
+    return getattr(plugin, "django_celery_results_name", None)

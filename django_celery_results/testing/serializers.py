@@ -1,0 +1,211 @@
+"""The suite for serializers."""
+
+from __future__ import annotations
+
+import uuid
+from base64 import b64decode
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from celery import states
+from django.utils.functional import lazystr
+from kombu.exceptions import EncodeError
+from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
+
+from ..contributions import require_serializer
+from ..exceptions import ResultUnreadable
+from .suites import CodecConformance
+
+if TYPE_CHECKING:
+    from .fixtures import MakeBackend
+
+__all__ = ["CELERY_VALUES", "PLAIN_VALUES", "SerializerConformance"]
+
+#: What every serializer is expected to give back as it was.
+PLAIN_VALUES: Sequence[Any] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    2**53,
+    0.1,
+    "",
+    "text",
+    "ä 結果 🎉",
+    "line\nbreak and \u2028",
+    [],
+    {},
+    [1, [2, [3, None]]],
+    {"key": {"nested": [1.5, "two"]}, "": ""},
+    ["x" * 1000] * 10,
+)
+
+#: What Celery's JSON serializer takes besides; not all of it comes back as it was.
+CELERY_VALUES: Sequence[Any] = (
+    datetime(2026, 2, 28, 12, 30, 1, 123456),  # noqa: DTZ001 - naive ones are among them
+    datetime(2026, 2, 28, 12, 30, tzinfo=timezone.utc),
+    datetime(2026, 2, 28, 12, 30, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+    date(2026, 2, 28),
+    time(23, 59, 59, 5),
+    Decimal("1.10"),
+    Decimal("-0.00000001"),
+    uuid.UUID("12345678-1234-5678-1234-567812345678"),
+    b"",
+    b"text",
+    bytes(range(256)),
+    (1, 2),
+    lazystr("translated later"),
+    {"deep": [{"a": (b"\xff", Decimal(1))}]},
+)
+
+
+class SerializerConformance(CodecConformance):
+    """What has to be true of every serializer.
+
+    Subclass it and say which::
+
+        class TestLiteral(SerializerConformance):
+            plugin = "myplugins.literal_serializer"
+            name = "literal"
+            values = (*PLAIN_VALUES, {1, 2}, b"bytes")
+    """
+
+    #: The serializer's name, as ``result_serializer`` selects it.
+    name: ClassVar[str]
+    #: Values that come back equal and of the same type.
+    values: ClassVar[Sequence[Any]] = PLAIN_VALUES
+    #: Whether what Celery's JSON serializer takes comes back just as from that one.
+    like_celery_json: ClassVar[bool] = False
+    #: Values that it cannot keep, and therefore has to refuse.
+    refused: ClassVar[Sequence[Any]] = (object(), [object()])
+    #: Whether it can tell content of which the end is missing.
+    detects_corruption: ClassVar[bool] = True
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make a test for each of the values."""
+        celery_values = CELERY_VALUES if self.like_celery_json else ()
+        lists = {"value": self.values, "celery_value": celery_values, "refusable": self.refused}
+        for name, values in lists.items():
+            if name in metafunc.fixturenames:
+                metafunc.parametrize(name, values, ids=[f"{name}{i}" for i in range(len(values))])
+
+    def payload(self, value: Any) -> tuple[str, str, str | bytes]:
+        """Return what Kombu makes of ``value``: content type, encoding and payload."""
+        made: tuple[str, str, str | bytes] = registry.dumps(value, serializer=self.name)
+        return made
+
+    def test_serializer_is_installed(self) -> None:
+        """``result_serializer`` can select it."""
+        require_serializer(self.name)
+
+    def test_value_comes_back(self, value: Any) -> None:
+        """Equal, and of the same type."""
+        returned = self.returned(value, serializer=self.name)
+
+        assert (type(value), value) == (type(returned), returned)
+
+    def test_none_is_a_value(self) -> None:
+        """A task that returns ``None`` has a result."""
+        encoded = self.encode({"result": None}, serializer=self.name)
+
+        assert encoded.fields["result"] is not None
+        assert self.decode(encoded) == {"result": None}
+
+    def test_values_are_left_as_they_are(self) -> None:
+        """They belong to the task."""
+        before = deepcopy(self.values)
+        for value in self.values:
+            self.encode({"result": value}, serializer=self.name)
+
+        assert before == self.values
+
+    def test_all_values_of_a_record_come_back(self) -> None:
+        """Each by itself, with nothing in it where there is nothing."""
+        values = {"result": [1], "meta": {"a": "b"}, "args": None, "kwargs": "{}", "traceback": "T"}
+
+        assert values == self.decode(self.encode(values, serializer=self.name))
+
+    def test_celery_value_comes_back_as_from_json(self, celery_value: Any) -> None:
+        """Whatever Celery's own makes of it."""
+        expected = self.returned(celery_value, serializer="json")
+        returned = self.returned(celery_value, serializer=self.name)
+
+        assert (type(expected), expected) == (type(returned), returned)
+
+    def test_contents_have_the_content_type(self) -> None:
+        """The one by which Kombu finds the serializer again."""
+        encoded = self.encode({"result": 1}, serializer=self.name)
+
+        assert self.name == registry.type_to_name[encoded.content_type]
+
+    def test_payload_is_as_declared(self) -> None:
+        """Bytes where the serializer says ``binary``, text where it names a character set."""
+        made = [self.payload(value) for value in self.values]
+
+        declared = [bytes if encoding == "binary" else str for _, encoding, _ in made]
+        assert declared == [type(payload) for _, _, payload in made]
+
+    def test_contents_name_the_encoding(self) -> None:
+        """The serializer's own comes first in the list."""
+        encoded = self.encode({"result": 1}, serializer=self.name)
+
+        assert self.payload(1)[1] == encoded.content_encoding.split(",")[0]
+
+    def test_values_come_back_through_a_coding(self) -> None:
+        """The decoder is given what the encoder made, text or bytes."""
+        how = {"serializer": self.name, "codings": ("identity",)}
+
+        assert list(self.values) == [self.returned(value, **how) for value in self.values]
+
+    def test_content_that_is_not_accepted_is_not_read(self) -> None:
+        """``result_accept_content`` has the last word."""
+        encoded = self.encode({"result": 1}, serializer=self.name)
+        accept = frozenset({"application/x-another"})
+
+        with pytest.raises(ResultUnreadable, match="is not accepted"):
+            self.hook.decode(contents=encoded, accept=accept, codings=self.codings)
+
+    def test_what_cannot_be_kept_is_refused(self, refusable: Any) -> None:
+        """When it is stored, with a reason; not when somebody wants to read it."""
+        with pytest.raises(EncodeError) as refusal:
+            self.encode({"result": refusable}, serializer=self.name)
+
+        assert str(refusal.value).strip() != ""
+
+    def test_corrupt_content_is_an_error(self) -> None:
+        """Never another value."""
+        if not self.detects_corruption:
+            pytest.skip("it cannot tell")
+        encoded = self.encode({"result": ["one", "two", "three"]}, serializer=self.name)
+        text = encoded.fields["result"]
+        cut = text[: len(text) // 8 * 4]  # base64 comes in fours
+        assert b64decode(cut) if encoded.content_encoding == "binary" else cut
+
+        with pytest.raises(ResultUnreadable, match="result is corrupt"):
+            self.decode(replace(encoded, fields={"result": cut}))
+
+    @pytest.mark.django_db
+    def test_backend_keeps_a_result(self, make_backend: MakeBackend) -> None:
+        """Through Celery, with the serializer selected and accepted."""
+        backend = self._backend(make_backend)
+        backend.store_result("good", {"a": [1, None]}, states.SUCCESS)
+
+        assert {"a": [1, None]} == backend.get_task_meta("good", cache=False)["result"]
+
+    @pytest.mark.django_db
+    def test_backend_keeps_a_failure(self, make_backend: MakeBackend) -> None:
+        """The exception comes back as one."""
+        backend = self._backend(make_backend)
+        backend.store_result("bad", LookupError("gone"), states.FAILURE, traceback="Trace")
+
+        meta = backend.get_task_meta("bad", cache=False)
+        assert ("LookupError('gone')", "Trace") == (repr(meta["result"]), meta["traceback"])
+
+    def _backend(self, make_backend: MakeBackend) -> Any:
+        return make_backend(result_serializer=self.name, result_accept_content=[self.name])

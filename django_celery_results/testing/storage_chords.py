@@ -1,0 +1,284 @@
+"""The suite for storages: chords, counted by distinct parts and claimed once."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import states
+from celery.app.task import Context
+
+from ..records import ChordProgress, ChordRecord, Contents, UnfinishedChord
+from .storage_suite import (
+    StorageSuite,
+    chord_of,
+    part_of,
+    results_of,
+)
+
+if TYPE_CHECKING:
+    from .fixtures import Register
+
+__all__ = ["StorageOfChords"]
+
+#: Seconds after which a claim lapses where that is waited for: a cache counts whole ones.
+CLAIM_TIMEOUT = 1
+
+IDS = ("one", "two", "three")
+BODY = Contents(
+    fields={"body": '{"task": "body"}'},
+    content_type="application/json",
+    content_encoding="utf-8",
+)
+
+
+class StorageOfChords(StorageSuite):
+    """Chords are counted, where the storage does that."""
+
+    def start(self, *task_ids: str, **how: Any) -> bool:
+        """Start the chord; return the storage's answer."""
+        new: bool = self.call("start_chord", chord=chord_of("chord", *task_ids, **how))
+        return new
+
+    def returned(self, task_id: str, **facts: Any) -> ChordProgress | None:
+        """Let a part return."""
+        progress: ChordProgress | None = self.call(
+            "chord_part_returned", part=part_of("chord", task_id, **facts)
+        )
+        return progress
+
+    def claims(self, *task_ids: str) -> list[bool]:
+        """Let parts return; return which of them was given the claim."""
+        return [bool(progress and progress.claimed) for progress in map(self.returned, task_ids)]
+
+    def resize(self, size: int | None, *added: str) -> bool:
+        """Correct the size, or add parts; return the storage's answer."""
+        changed: bool = self.call(
+            "resize_chord", group_id="chord", size=size, added=results_of(*added)
+        )
+        return changed
+
+    # -- Counting ----------------------------------------------------------------------
+
+    def test_last_part_gets_the_claim(self) -> None:
+        """With the header's results, in order."""
+        self.start(*IDS)
+
+        assert [False, False] == self.claims("two", "one")
+        progress = self.returned("three")
+        assert progress is not None
+        assert ("chord", 0, True) == (progress.group_id, progress.waiting, progress.claimed)
+        assert results_of(*IDS) == _as_lists(progress.results)
+        assert not progress.reclaimed
+
+    def test_part_counts_once(self) -> None:
+        """However often it is delivered."""
+        self.start(*IDS)
+
+        assert [False] * 5 == self.claims("one", "one", "one", "two", "one")
+        assert [True] == self.claims("three")
+
+    def test_failed_part_counts(self) -> None:
+        """The body is owed an error then."""
+        self.start("one", "two")
+        self.returned("one", status=states.FAILURE)
+
+        assert [True] == self.claims("two")
+
+    def test_what_is_still_to_come_is_told_if_it_is_known(self) -> None:
+        """``None`` is for: some, and counting them costs too much."""
+        self.start(*IDS)
+
+        for number, task_id in ((2, "one"), (1, "two")):
+            progress = self.returned(task_id)
+            assert progress is not None
+            assert progress.waiting in {number, None}
+
+    def test_started_chord_stays_as_it_is(self) -> None:
+        """Starting it again changes neither its size nor what has returned."""
+        assert self.start("one", "two") is True
+        self.returned("one")
+
+        assert self.start(*IDS) is False
+        assert [True] == self.claims("two")
+
+    def test_chords_are_apart(self) -> None:
+        """A part of one says nothing about another."""
+        self.start("one")
+        self.call("start_chord", chord=chord_of("other", "one"))
+
+        assert [True] == self.claims("one")
+        part = part_of("other", "one")
+        assert self.call("chord_part_returned", part=part).claimed
+
+    def test_unknown_chord_has_no_progress(self) -> None:
+        """It is finished, or was never started."""
+        assert self.returned("one") is None
+
+    def test_nested_results_come_back_as_they_were(self) -> None:
+        """A group among the header's results has children."""
+        nested = [[["g", None], results_of("one", "two")], *results_of("three")]
+        chord = ChordRecord(group_id="chord", size=3, results=nested)
+        self.call("start_chord", chord=chord)
+
+        progress = [self.returned(task_id) for task_id in IDS][-1]
+        assert progress is not None
+        assert nested == _as_lists(progress.results)
+
+    def test_parts_that_bring_their_result_give_it_to_the_claim(self) -> None:
+        """A task that keeps none has it nowhere else."""
+        self.start("one", "two")
+        contents = Contents(
+            fields={"result": "5"}, content_type="application/json", content_encoding="utf-8"
+        )
+        self.returned("one", contents=contents, group_index=0)
+        progress = self.returned("two")
+
+        assert progress is not None
+        assert [("one", contents)] == [(part.task_id, part.contents) for part in progress.parts]
+
+    # -- The claim ---------------------------------------------------------------------
+
+    def test_claim_is_given_once(self) -> None:
+        """A part that returns again, to another worker, does not send the body."""
+        self.start("one", "two")
+        self.claims("one")
+        self.returned("two", claimant="first")
+
+        progress = self.returned("two", claimant="second")
+        assert progress is not None
+        assert (0, False) == (progress.waiting, progress.claimed)
+
+    def test_claim_is_given_again_to_who_asks_again(self) -> None:
+        """The connection may be lost when the answer is under way."""
+        self.start("one")
+        progress = [self.returned("one", claimant="me") for _ in range(2)]
+
+        assert [True, True] == [one is not None and one.claimed for one in progress]
+
+    def test_claim_lapses(self, registered: Register) -> None:
+        """Its worker may have died: a part that returns later is given it."""
+        registered(self.plugin, **{**self.options, "CHORD_CLAIM_TIMEOUT": CLAIM_TIMEOUT})
+        self.backend = self.another()
+        self.start("one")
+        self.returned("one", claimant="first")
+        time.sleep(CLAIM_TIMEOUT + 0.2)
+
+        progress = self.returned("one", claimant="second")
+        assert progress is not None
+        assert (True, True) == (progress.claimed, progress.reclaimed)
+        assert results_of("one") == _as_lists(progress.results)
+
+    def test_finished_chord_is_gone(self) -> None:
+        """Whatever is delivered again; and only once."""
+        self.start("one")
+        self.claims("one")
+
+        answers = [self.call("finish_chord", group_id="chord") for _ in range(2)]
+        assert ([True, False], None) == (answers, self.returned("one"))
+
+    def test_finished_chord_may_be_started_again(self) -> None:
+        """None of what returned to the first one counts for the second."""
+        self.start("one", "two")
+        self.claims("one", "two")
+        self.call("finish_chord", group_id="chord")
+
+        assert self.start("one", "two") is True
+        assert [False, True] == self.claims("one", "two")
+
+    # -- Another size ------------------------------------------------------------------
+
+    @pytest.mark.parametrize(("size", "ids"), [(2, IDS[:2]), (4, (*IDS, "four"))])
+    def test_size_is_corrected(self, size: int, ids: tuple[str, ...]) -> None:
+        """The header turned out shorter or longer."""
+        chord = ChordRecord(group_id="chord", size=3, results=results_of(*ids))
+        self.call("start_chord", chord=chord)
+
+        assert self.resize(size) is True
+        assert [False] * (size - 1) + [True] == self.claims(*ids)
+
+    def test_size_that_is_right_changes_nothing(self) -> None:
+        """Nor does that of an unknown chord."""
+        self.start("one", "two")
+
+        assert (False, [False, True]) == (self.resize(2), self.claims("one", "two"))
+        self.call("finish_chord", group_id="chord")
+        assert self.resize(2) is False
+
+    def test_parts_are_added(self) -> None:
+        """Behind the others, each making the chord one longer."""
+        self.start("one")
+
+        assert self.resize(None, "two", "three") is True
+        assert [False, False] == self.claims("one", "two")
+        progress = self.returned("three")
+        assert progress is not None
+        assert (True, results_of(*IDS)) == (progress.claimed, _as_lists(progress.results))
+
+    # -- Chords under way --------------------------------------------------------------
+
+    def listed(self) -> list[UnfinishedChord]:
+        """Return what the storage lists; skip the test where it cannot."""
+        found = self.call("unfinished_chords")
+        assert self.lists_chords is (found is not None)
+        self.require(self.lists_chords, "it cannot list its chords")
+        return list(found)
+
+    def test_unfinished_chord_is_listed(self) -> None:
+        """With all that is needed to finish it."""
+        self.start(*IDS, body=BODY)
+        self.claims("two", "two")
+
+        (chord,) = self.listed()
+        expected = ("chord", ["two"], 2, BODY)
+        assert expected == (chord.group_id, list(chord.counted), chord.waiting, chord.body)
+        assert (results_of(*IDS), None) == (_as_lists(chord.results), chord.date_claimed)
+        assert chord.date_created is not None
+
+    def test_claimed_chord_is_listed_with_its_claim(self) -> None:
+        """Nothing is waited for but whoever has it; a body that is not known is none."""
+        self.start("one")
+        self.claims("one")
+
+        (chord,) = self.listed()
+        assert (0, None) == (chord.waiting, chord.body)
+        assert chord.date_claimed is not None
+
+    def test_finished_chord_is_not_listed(self) -> None:
+        """Nor is one that was never started."""
+        self.start("one")
+        self.call("finish_chord", group_id="chord")
+
+        assert [] == self.listed()
+
+    # -- Through Celery ----------------------------------------------------------------
+
+    @pytest.mark.parametrize("keeps_results", [True, False])
+    def test_celery_sends_the_body_once(self, keeps_results: bool) -> None:
+        """With the header's values, whether its tasks keep them or not."""
+        self.require_chords()
+        backend = self.another(task_always_eager=True, task_store_eager_result=True)
+        sent: list[Any] = []
+
+        @backend.app.task(name="body", shared=False)  # type: ignore[untyped-decorator]  # an app of Any
+        def send(values: Any) -> None:
+            sent.append(values)
+
+        body = send.s()
+        members = [backend.app.AsyncResult(task_id) for task_id in ("one", "two")]
+        backend.apply_chord(("chord", members), body)
+        backend.set_chord_size("chord", 2)
+        for task_id in ("one", "two", "one", "two"):
+            request = Context(
+                id=task_id, group="chord", chord=body, ignore_result=not keeps_results
+            )
+            backend.mark_as_done(task_id, task_id * 2, request, store_result=keeps_results)
+
+        assert [["oneone", "twotwo"]] == sent
+
+
+def _as_lists(results: Any) -> Any:
+    """Return tuples as lists: a storage may give either."""
+    return json.loads(json.dumps(results))

@@ -1,0 +1,177 @@
+"""The suite for storages: several workers at the same thing at once."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from contextlib import closing
+from typing import Any
+
+import pytest
+from celery import states
+
+from ..records import Expiry, ExpiryBatch
+from .at_once import Processes, Site, Threads, Workers
+from .storage_suite import StorageSuite, chord_of, part_of, results_of, task_of
+
+__all__ = ["StorageInRaces"]
+
+WORKERS = 3
+ROUNDS = 15
+
+TASK_IDS = [f"t{number}" for number in range(ROUNDS)]
+STATES = (states.PENDING, states.STARTED, "PROGRESS", states.RETRY, states.FAILURE, states.SUCCESS)
+
+
+def _call(backend: Any, hook: str, **arguments: Any) -> Any:
+    return backend._persist(hook, **arguments)  # noqa: SLF001 - the way of every call
+
+
+def store_everything(backend: Any, number: int) -> list[str]:
+    """Store each task in every state; return those whose success is this worker's."""
+    order = random.Random(number)  # noqa: S311 - an order, not a secret
+    won = []
+    for task_id in TASK_IDS:
+        for status in order.sample(STATES, len(STATES)):
+            written = _call(backend, "store_task", task=task_of(task_id, status, number))
+            if written and status == states.SUCCESS:
+                won.append(task_id)
+    return won
+
+
+def start_chord(backend: Any, _number: int) -> bool:
+    """Start the chord that everybody starts."""
+    return bool(_call(backend, "start_chord", chord=chord_of("chord", *TASK_IDS)))
+
+
+def return_parts(backend: Any, number: int) -> int:
+    """Return every part of the chord, each twice; return how often the body was claimed."""
+    order = random.Random(number)  # noqa: S311 - as above
+    claims = 0
+    for task_id in order.sample([*TASK_IDS, *TASK_IDS], 2 * ROUNDS):
+        part = part_of("chord", task_id, claimant=f"{number}")
+        progress = _call(backend, "chord_part_returned", part=part)
+        # Its own claim is given to it again.
+        claims = max(claims, progress.claimed)
+    return claims
+
+
+def add_parts(backend: Any, number: int) -> list[str]:
+    """Make the chord longer by parts of this worker's own; return their ids."""
+    added = [f"{number}-{one}" for one in range(5)]
+    for task_id in added:
+        _call(backend, "resize_chord", group_id="longer", size=None, added=results_of(task_id))
+    return added
+
+
+def expire(backend: Any, _number: int) -> tuple[int, list[str]]:
+    """Let everything expire; return how much of it this worker deleted, and was told of."""
+    told: list[str] = []
+
+    def after(batch: ExpiryBatch) -> None:
+        told.extend(batch.ids)
+
+    expiry = Expiry(
+        expires=0,
+        batch_size=4,
+        before=lambda _batch: True,
+        after=after,
+        repeat=backend._repeat_batch,  # noqa: SLF001 - as above
+    )
+    return _call(backend, "expire_results", expiry=expiry), told
+
+
+class StorageInRaces(StorageSuite):
+    """What holds for one worker holds for several at once."""
+
+    @pytest.fixture
+    def site(self) -> Site:
+        """What another thread or process needs to use the storage."""
+        return Site.here(self.plugin, self.options, self.address)
+
+    def test_one_success_wins(self, site: Site) -> None:
+        """And is what is there afterwards, whoever else wrote meanwhile."""
+        with closing(Threads(site, WORKERS)) as workers:
+            self.check_one_success_wins(workers)
+
+    def test_one_start_of_a_chord_is_the_first(self, site: Site) -> None:
+        """The others leave it alone."""
+        self.require_chords()
+        with closing(Threads(site, WORKERS)) as workers:
+            self.check_one_start_is_the_first(workers)
+
+    def test_one_claim_is_given(self, site: Site) -> None:
+        """However many deliver however often."""
+        self.require_chords()
+        with closing(Threads(site, WORKERS)) as workers:
+            self.check_one_claim_is_given(workers)
+
+    def test_no_added_part_is_lost(self, site: Site) -> None:
+        """The chord waits for each of them."""
+        self.require_chords()
+        with closing(Threads(site, WORKERS)) as workers:
+            self.check_no_added_part_is_lost(workers)
+
+    def test_one_expiry_takes_each_result(self, site: Site) -> None:
+        """All go, each is counted and told of once."""
+        self.require(self.has_expiry and not self.expires_by_itself, "it expires nothing")
+        with closing(Threads(site, WORKERS)) as workers:
+            self.check_one_expiry_takes_each_result(workers)
+
+    def test_processes_are_like_threads(self, site: Site) -> None:
+        """All of the above; in one test, for they take long to start."""
+        self.require(self.is_shared, "processes do not share it")
+        with closing(Processes(site, WORKERS)) as workers:
+            self.check_one_success_wins(workers)
+            if self.has_chords:
+                self.check_one_start_is_the_first(workers)
+                self.check_one_claim_is_given(workers)
+                self.check_no_added_part_is_lost(workers)
+            if self.has_expiry and not self.expires_by_itself:
+                self.check_one_expiry_takes_each_result(workers)
+
+    # -- What is looked at ---------------------------------------------------------------
+
+    def check_one_success_wins(self, workers: Workers) -> None:
+        """Let all store the same tasks in every state."""
+        won = workers.call(store_everything)
+
+        winners = {task_id: number for number, ids in enumerate(won) for task_id in ids}
+        assert dict.fromkeys(TASK_IDS, 1) == Counter(one for ids in won for one in ids)
+        assert winners == {task_id: self.value(task_id) for task_id in TASK_IDS}
+
+    def check_one_start_is_the_first(self, workers: Workers) -> None:
+        """Let all start the same chord."""
+        answers = workers.call(start_chord)
+
+        assert [False] * (WORKERS - 1) + [True] == sorted(answers)
+
+    def check_one_claim_is_given(self, workers: Workers) -> None:
+        """Let all return the same parts."""
+        self.call("start_chord", chord=chord_of("chord", *TASK_IDS))
+        claims = workers.call(return_parts)
+
+        assert [0] * (WORKERS - 1) + [1] == sorted(claims)
+
+    def check_no_added_part_is_lost(self, workers: Workers) -> None:
+        """Let all make the same chord longer."""
+        self.call("start_chord", chord=chord_of("longer", "first"))
+        added = [one for ids in workers.call(add_parts) for one in ids]
+        claims = [
+            self.call("chord_part_returned", part=part_of("longer", task_id)).claimed
+            for task_id in ["first", *added]
+        ]
+
+        assert [False] * len(added) + [True] == claims
+
+    def check_one_expiry_takes_each_result(self, workers: Workers) -> None:
+        """Let all clean up."""
+        for task_id in TASK_IDS:
+            self.store(task_id)
+        time.sleep(0.01)
+        answers = workers.call(expire)
+
+        told = Counter(one for _, ids in answers for one in ids)
+        assert (ROUNDS, {}) == (sum(number for number, _ in answers), self.load(*TASK_IDS))
+        assert dict.fromkeys(TASK_IDS, 1) == told

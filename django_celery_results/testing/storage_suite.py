@@ -1,0 +1,142 @@
+"""What the parts of the suite for storages share: the storage, how it is called, records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from celery import states
+
+from ..records import ChordPart, ChordRecord, Contents, StoredGroup, StoredTask
+from .suites import PluginConformance
+
+if TYPE_CHECKING:
+    from .fixtures import MakeBackend
+
+__all__ = ["StorageSuite", "chord_of", "group_of", "part_of", "results_of", "task_of"]
+
+
+class StorageSuite(PluginConformance):
+    """A storage that is open, and what it says of itself."""
+
+    #: The result backend URL; ``{directory}`` in it is an empty directory of the test's own.
+    url: ClassVar[str]
+    #: Whether the storage keeps groups (``save_group`` and so on).
+    has_groups: ClassVar[bool] = True
+    #: Whether it counts chords (``start_chord`` and so on).
+    has_chords: ClassVar[bool] = True
+    #: Whether it can list them (``unfinished_chords``).
+    lists_chords: ClassVar[bool] = True
+    #: Whether results expire when somebody asks for it (``expire_results``).
+    has_expiry: ClassVar[bool] = True
+    #: Whether they expire by themselves, so that nobody can keep them; then nobody has to ask.
+    expires_by_itself: ClassVar[bool] = False
+    #: Whether several processes may use the storage at once.
+    is_shared: ClassVar[bool] = True
+    #: The facts of a task that it keeps, besides its id and state.
+    facts: ClassVar[Sequence[str]] = ("name", "worker", "periodic_task_name")
+
+    @pytest.fixture(autouse=True)
+    def _open(self, manager: object, make_backend: MakeBackend, tmp_path: Path) -> None:
+        assert manager is not None
+        self.address = self.url.format(directory=tmp_path)
+        self.make_backend = make_backend
+        self.backend = self.another()
+
+    def another(self, **conf: Any) -> Any:
+        """Return another backend on the same storage, as another worker would have it."""
+        return self.make_backend(self.address, **conf)
+
+    def call(self, hook: str, **arguments: Any) -> Any:
+        """Call a hook of the storage as its backend does: again, where it says that this helps.
+
+        Skips the test of a hook that the storage says it has not.
+        """
+        if hook.endswith("_group"):
+            self.require_groups()
+        elif "chord" in hook:
+            self.require_chords()
+        return self.backend._persist(hook, **arguments)  # noqa: SLF001 - the way of every call
+
+    def require(self, capability: bool, reason: str) -> None:
+        """Skip the test of what the storage says that it cannot do."""
+        if not capability:
+            pytest.skip(reason)
+
+    def require_groups(self) -> None:
+        """Skip the test of a storage that keeps no groups."""
+        self.require(self.has_groups, "it keeps no groups")
+
+    def require_chords(self) -> None:
+        """Skip the test of a storage that counts no chords."""
+        self.require(self.has_chords, "it counts no chords")
+
+    def store(self, task_id: str, status: str = states.SUCCESS, **how: Any) -> bool:
+        """Store a task; return the storage's answer."""
+        written: bool = self.call("store_task", task=task_of(task_id, status, **how))
+        return written
+
+    def load(self, *task_ids: str, contents: Sequence[str] | None = None) -> dict[str, StoredTask]:
+        """Return what a backend that has nothing in memory loads, by id."""
+        found: Sequence[StoredTask] = self.another()._require(  # noqa: SLF001 - as above
+            "load_tasks", task_ids=list(task_ids), primary=True, contents=contents
+        )
+        assert len(found) == len({task.task_id for task in found})
+        return {task.task_id: task for task in found}
+
+    def value(self, task_id: str) -> Any:
+        """Return the result that :func:`task_of` has put into a task."""
+        return json.loads(self.load(task_id)[task_id].contents.fields["result"])
+
+
+def contents_of(result: Any, **fields: str | None) -> Contents:
+    """Return encoded contents: ``result`` as JSON, ``fields`` as they are."""
+    nothing: dict[str, str | None] = dict.fromkeys(("traceback", "meta", "args", "kwargs"))
+    return Contents(
+        fields={"result": json.dumps(result), **nothing, **fields},
+        content_type="application/json",
+        content_encoding="utf-8",
+    )
+
+
+def task_of(
+    task_id: str,
+    status: str = states.SUCCESS,
+    result: Any = None,
+    fields: Mapping[str, str | None] | None = None,
+    **facts: Any,
+) -> StoredTask:
+    """Return a task as a storage is given it."""
+    done = datetime.now(timezone.utc) if status in states.READY_STATES else None
+    contents = contents_of(result, **(fields or {}))
+    return StoredTask(task_id=task_id, status=status, contents=contents, date_done=done, **facts)
+
+
+def group_of(group_id: str, *task_ids: str) -> StoredGroup:
+    """Return a group as a storage is given it."""
+    contents = Contents(
+        fields={"result": json.dumps(results_of(*task_ids))},
+        content_type="application/json",
+        content_encoding="utf-8",
+    )
+    return StoredGroup(group_id=group_id, contents=contents)
+
+
+def results_of(*task_ids: str) -> list[Any]:
+    """Return the tuples of results, as lists."""
+    return [[[task_id, None], None] for task_id in task_ids]
+
+
+def chord_of(group_id: str, *task_ids: str, body: Contents | None = None) -> ChordRecord:
+    """Return a chord of these header tasks."""
+    results = results_of(*task_ids)
+    return ChordRecord(group_id=group_id, size=len(task_ids), results=results, body=body)
+
+
+def part_of(group_id: str, task_id: str, **facts: Any) -> ChordPart:
+    """Return a header task that has finished."""
+    return ChordPart(**{"group_id": group_id, "task_id": task_id, "status": "SUCCESS", **facts})

@@ -1,0 +1,223 @@
+"""The suite for storages: tasks and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pytest
+from celery import states
+from celery.result import GroupResult
+
+from ..exceptions import BackendMisconfigured
+from .storage_suite import StorageSuite, group_of, task_of
+
+__all__ = ["StorageOfGroups", "StorageOfTasks"]
+
+UNFINISHED = ("PROGRESS", states.RECEIVED, states.STARTED, states.RETRY)
+#: What may follow what, without SUCCESS and PENDING.
+COURSE = (states.PENDING, states.STARTED, states.RETRY, states.STARTED, states.FAILURE)
+
+RESULTS: Sequence[Any] = (None, "", 0, "ä 結果 🎉", "quote's \" \\ % line\nend", ["x" * 1000] * 200)
+
+
+class StorageOfTasks(StorageSuite):
+    """Tasks are kept, and the right state of them."""
+
+    #: Ids that may be met, besides the usual UUIDs.
+    ids: ClassVar[Sequence[str]] = ("t" * 150, "ä-結果-🎉", "a b/c?d%e'f")
+    #: URLs that cannot be opened, and have to be refused with a reason.
+    bad_urls: ClassVar[Sequence[str]] = ()
+
+    def test_bad_urls_are_refused(self) -> None:
+        """When the backend is made, not when the first result is lost."""
+        for url in self.bad_urls:
+            with pytest.raises(BackendMisconfigured) as refusal:
+                self.make_backend(url)
+            assert str(refusal.value).strip()
+
+    @pytest.mark.parametrize("number", range(len(RESULTS)))
+    def test_contents_come_back_as_they_were(self, number: int) -> None:
+        """To whoever asks, with what is needed to decode them."""
+        fields = {"traceback": "Trace: ü", "meta": '{"children": []}'}
+        stored = task_of("task", result=RESULTS[number], fields=fields)
+        assert self.call("store_task", task=stored) is True
+
+        loaded = self.load("task")["task"]
+        assert (stored.status, stored.contents) == (loaded.status, loaded.contents)
+
+    def test_ids_may_look_like_anything(self) -> None:
+        """They are other people's."""
+        for task_id in self.ids:
+            self.store(task_id, result=task_id)
+
+        assert [*self.ids] == [self.value(task_id) for task_id in self.ids]
+
+    def test_names_may_be_long(self) -> None:
+        """A result is not lost for one that was to be cut."""
+        self.store("task", result=1, name="n" * 1000, worker="w" * 1000)
+
+        assert self.value("task") == 1
+
+    def test_facts_come_back(self) -> None:
+        """Those that the storage says it keeps."""
+        facts = {"name": "shop.pay", "worker": "celery@host", "periodic_task_name": "daily"}
+        facts = {name: value for name, value in facts.items() if name in self.facts}
+        self.store("task", **facts)
+
+        loaded = self.load("task")["task"]
+        assert facts == {name: getattr(loaded, name) for name in facts}
+
+    def test_end_of_a_task_is_dated(self) -> None:
+        """With a time zone, or in the site's own."""
+        self.store("task")
+
+        assert self.load("task")["task"].date_done is not None
+
+    def test_what_is_not_there_is_left_out(self) -> None:
+        """An unknown id is no error."""
+        self.store("there")
+
+        assert ["there"] == list(self.load("absent", "there"))
+
+    def test_many_ids_are_loaded_at_once(self) -> None:
+        """In any order, each once."""
+        for number in range(0, 1000, 50):
+            self.store(f"t{number}", result=number)
+
+        loaded = self.load(*(f"t{number}" for number in range(1000)))
+        assert {f"t{number}" for number in range(0, 1000, 50)} == loaded.keys()
+
+    @pytest.mark.parametrize("contents", [["result"], ["result", "meta"], []])
+    def test_contents_that_are_wanted_are_there(self, contents: list[str]) -> None:
+        """More of them is no error."""
+        self.store("task", result=1, fields={"meta": "{}", "traceback": "T"})
+
+        loaded = self.load("task", contents=contents)["task"]
+        assert set(contents) <= loaded.contents.fields.keys()
+        assert states.SUCCESS == loaded.status
+
+    # -- Which state stays ------------------------------------------------------------
+
+    def test_last_state_stays(self) -> None:
+        """As long as none of them is a success."""
+        for number, state in enumerate(COURSE):
+            assert self.store("task", state, result=number) is True
+            assert (state, number) == (self.load("task")["task"].status, self.value("task"))
+
+    def test_failure_is_overwritten(self) -> None:
+        """By a task that is run again."""
+        self.store("task", states.FAILURE)
+
+        assert self.store("task", states.STARTED) is True
+        assert self.store("task", states.SUCCESS, result=1) is True
+        assert (states.SUCCESS, 1) == (self.load("task")["task"].status, self.value("task"))
+
+    @pytest.mark.parametrize(
+        "late", [*UNFINISHED, states.FAILURE, states.REVOKED, states.PENDING, states.SUCCESS]
+    )
+    def test_success_is_final(self, late: str) -> None:
+        """Whatever comes late or twice."""
+        self.store("task", result="first")
+
+        assert self.store("task", late, result="late") is False
+        assert (states.SUCCESS, "first") == (self.load("task")["task"].status, self.value("task"))
+
+    @pytest.mark.parametrize("earlier", [*UNFINISHED, states.FAILURE, states.REVOKED])
+    def test_pending_overwrites_nothing(self, earlier: str) -> None:
+        """It says only that a task was sent, and may come after the worker's first word."""
+        self.store("task", earlier, result="known")
+
+        assert self.store("task", states.PENDING) is False
+        assert (earlier, "known") == (self.load("task")["task"].status, self.value("task"))
+
+    def test_what_was_known_is_not_blanked(self) -> None:
+        """A later state that says neither name nor arguments leaves those that there are."""
+        arguments = {"args": '"(1,)"', "kwargs": '"{}"'}
+        facts = {name: f"its {name}" for name in self.facts}
+        self.store("task", states.STARTED, fields=arguments, **facts)
+        self.store("task", states.SUCCESS, result=1)
+
+        loaded = self.load("task")["task"]
+        assert facts == {name: getattr(loaded, name) for name in facts}
+        assert arguments == {name: loaded.contents.fields[name] for name in arguments}
+
+    # -- Forgetting --------------------------------------------------------------------
+
+    def test_forgotten_task_is_gone(self) -> None:
+        """Once: the second time there is nothing to forget."""
+        self.store("task")
+        self.store("other")
+
+        assert (True, False) == (self.forget("task"), self.forget("task"))
+        assert ["other"] == list(self.load("task", "other"))
+
+    def test_forgotten_task_can_be_stored_again(self) -> None:
+        """As if there had been none."""
+        self.store("task", result="old")
+        self.forget("task")
+
+        assert self.store("task", states.STARTED, result="new") is True
+        assert self.value("task") == "new"
+
+    def forget(self, task_id: str) -> bool:
+        """Forget a task; return the storage's answer."""
+        answer: bool = self.call("forget_task", task_id=task_id)
+        return answer
+
+    # -- Errors --------------------------------------------------------------------
+
+    #: Errors that it says may pass if the same call is made again.
+    passing: ClassVar[Sequence[Exception]] = ()
+
+    def test_only_what_may_pass_is_tried_again(self) -> None:
+        """Not an error of the task or of a plugin."""
+        errors = [*self.passing, ValueError("of somebody else"), KeyError("as well")]
+
+        answers = [bool(self.call("can_retry", error=error)) for error in errors]
+        assert [True] * len(self.passing) + [False, False] == answers
+
+
+class StorageOfGroups(StorageSuite):
+    """Groups are kept, where the storage has them."""
+
+    def test_group_comes_back_as_it_was(self) -> None:
+        """With what is needed to decode it."""
+        group = group_of("group", "one", "two")
+        assert self.call("save_group", group=group) is True
+
+        loaded = self.another().hooks.call(
+            "load_group", storage=self.backend.storage, group_id="group"
+        )
+        assert ("group", group.contents) == (loaded.group_id, loaded.contents)
+
+    def test_group_that_is_saved_again_is_replaced(self) -> None:
+        """The last one counts, and the same again harms nothing."""
+        groups = [group_of("group", "one"), group_of("group", "two"), group_of("group", "two")]
+        for group in groups:
+            self.call("save_group", group=group)
+
+        assert groups[-1].contents == self.call("load_group", group_id="group").contents
+
+    def test_unknown_group_is_none(self) -> None:
+        """It was never saved, or has expired."""
+        assert self.call("load_group", group_id="group") is None
+
+    def test_forgotten_group_is_gone(self) -> None:
+        """And the results in it stay."""
+        self.store("one")
+        self.call("save_group", group=group_of("group", "one"))
+
+        answers = [self.call("forget_group", group_id="group") for _ in range(2)]
+        assert ([True, False], None) == (answers, self.call("load_group", group_id="group"))
+        assert ["one"] == list(self.load("one"))
+
+    def test_celery_saves_and_restores_a_group(self) -> None:
+        """With the results in it."""
+        self.require_groups()
+        app = self.backend.app
+        for task_id in ("one", "two"):
+            self.backend.store_result(task_id, task_id, states.SUCCESS)
+        GroupResult("group", [app.AsyncResult("one"), app.AsyncResult("two")], app=app).save()
+
+        assert ["one", "two"] == GroupResult.restore("group", app=app).get(timeout=5)

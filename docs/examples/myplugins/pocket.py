@@ -1,0 +1,40 @@
+"""A storage: results in a SQLite file, pickled as they come."""
+
+import pickle
+import sqlite3
+from contextlib import closing
+
+from django_celery_results import hookimpl
+
+django_celery_results_name = "pocket"
+UPSERT = """INSERT INTO task VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+    status = excluded.status, task = excluded.task
+    WHERE status <> 'SUCCESS' AND excluded.status <> 'PENDING' RETURNING id"""
+
+
+def execute(file, statement, *values):
+    with closing(sqlite3.connect(file, timeout=30)) as connection, connection:
+        return connection.execute(statement, values).fetchall()
+
+
+@hookimpl
+def open_storage(location):
+    file = f"/{location.path}"
+    execute(file, "CREATE TABLE IF NOT EXISTS task (id TEXT PRIMARY KEY, status TEXT, task BLOB)")
+    return file
+
+
+@hookimpl
+def store_task(storage, task):
+    return bool(execute(storage, UPSERT, task.task_id, task.status, pickle.dumps(task)))
+
+
+@hookimpl
+def load_tasks(storage, task_ids):
+    rows = [execute(storage, "SELECT task FROM task WHERE id = ?", one) for one in task_ids]
+    return [pickle.loads(task) for ((task,),) in filter(None, rows)]
+
+
+@hookimpl
+def forget_task(storage, task_id):
+    return bool(execute(storage, "DELETE FROM task WHERE id = ? RETURNING id", task_id))

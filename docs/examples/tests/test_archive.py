@@ -1,0 +1,19 @@
+"""The archive of what expires."""
+
+import time
+
+import pytest
+
+
+@pytest.mark.django_db
+def test_what_expired_is_in_the_file(registered, make_backend, tmp_path):
+    """One line for each task."""
+    registered("myplugins.archive:Archive", archive={"FILE": tmp_path / "archive"})
+    backend = make_backend(result_expires=0.001)
+    backend.store_result("task", [1, 2], "SUCCESS")
+    time.sleep(0.01)
+
+    backend.cleanup()
+
+    line = '{"id": "task", "status": "SUCCESS", "result": [1, 2]}\n'
+    assert (tmp_path / "archive").read_text() == line

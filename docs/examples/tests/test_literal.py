@@ -1,0 +1,12 @@
+"""The serializer of literals."""
+
+from django_celery_results.testing import SerializerConformance
+from django_celery_results.testing.serializers import PLAIN_VALUES
+
+
+class TestLiteral(SerializerConformance):
+    """All that is true of every serializer, and sets, tuples and bytes."""
+
+    plugin = "myplugins.literal_serializer"
+    name = "literal"
+    values = (*PLAIN_VALUES, {1, 2}, (1, (2,)), b"\x00", {1: {2: 3}})

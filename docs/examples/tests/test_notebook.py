@@ -1,0 +1,16 @@
+"""The storage in a SQLite file."""
+
+import sqlite3
+
+from django_celery_results.testing import StorageConformance
+
+
+class TestNotebook(StorageConformance):
+    """All that is true of every storage, but for what it says that it cannot do."""
+
+    plugin = "myplugins.notebook"
+    url = "django-results+notebook://{directory}/results.sqlite3"
+    bad_urls = ("django-results+notebook://", "django-results+notebook:///no/such/place")
+    facts = ("name",)
+    has_groups = has_chords = has_expiry = False
+    passing = (sqlite3.OperationalError("database is locked"),)

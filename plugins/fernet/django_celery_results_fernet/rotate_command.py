@@ -1,0 +1,199 @@
+"""``manage.py celery_results rotate``."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+from django.db.models import Q
+
+from django_celery_results.backends.database_contents import DatabaseContents
+from django_celery_results.codec import recode, split_encoding
+from django_celery_results.exceptions import ResultUnreadable
+from django_celery_results.management.opening import (
+    add_database_argument,
+    database_storage,
+    open_backend,
+)
+from django_celery_results.management.progress import INTERRUPTED, progress
+from django_celery_results.management.subcommands import print_table, row_count
+from django_celery_results.plugins import load_plugins
+from django_celery_results.readers import readers_of
+from django_celery_results.records import Coding, Contents
+
+from .keyring import Keyring, fingerprint_of
+
+if TYPE_CHECKING:
+    from django.core.management.base import BaseCommand, CommandParser
+
+    from django_celery_results.backends.database_contents import ContentRow
+
+__all__ = ["add_arguments", "run"]
+
+NAME = "fernet"
+#: Rows that are in memory at a time.
+BATCH_SIZE = 100
+#: What is named of those that could not be decrypted for the same reason.
+SHOWN = 10
+#: In the place of a fingerprint.
+PLAIN = "plain"
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, and write nothing"
+    )
+    parser.add_argument(
+        "--encrypt-plain", action="store_true", help="also encrypt what was never encrypted"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=row_count,
+        metavar="ROWS",
+        default=BATCH_SIZE,
+        help=f"how many rows are written in one transaction; by default {BATCH_SIZE}",
+    )
+    add_database_argument(parser)
+
+
+def run(command: BaseCommand, given: Mapping[str, Any], keys: Keyring) -> None:
+    """Rotate; raise ``CommandError`` if something could not be decrypted."""
+    backend = open_backend(given["database"])
+    storage = database_storage(backend)
+    wanted = Wanted(keys.prefix, encrypt_plain=given["encrypt_plain"])
+    contents = DatabaseContents(storage, wanted.condition, repeat=backend.expiry(None).repeat)
+    rotation = Rotation(keys, contents, wanted, dry_run=given["dry_run"])
+    quiet = given["verbosity"] == 0
+    with progress(command, contents.count, quiet=quiet) as show:
+        try:
+            for done in rotation.run(given["batch_size"]):
+                show(done)
+        except KeyboardInterrupt:
+            raise CommandError(
+                f"Interrupted; {rotation.summary()} Run it again to go on.", returncode=INTERRUPTED
+            ) from None
+    if not quiet:
+        if given["dry_run"]:
+            print_table(command, ("KIND", "KEY", "ROWS"), rotation.table())
+        command.stdout.write(rotation.summary())
+    if rotation.failures:
+        raise CommandError(rotation.report())
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows are looked at: all that may have something that is not under the newest key."""
+
+    prefix: str
+    encrypt_plain: bool
+
+    def condition(self, columns: Sequence[str]) -> Q:
+        """Return the same as a condition on rows."""
+        stale = reduce(or_, map(self._is_stale, columns))
+        encrypted = Q(content_encoding__contains=NAME)
+        return stale | ~encrypted if self.encrypt_plain else stale & encrypted
+
+    def _is_stale(self, column: str) -> Q:
+        there = Q(**{f"{column}__isnull": False})
+        return there & ~Q(**{f"{column}__startswith": self.prefix})
+
+    def includes(self, contents: Contents) -> bool:
+        """Return whether these contents are meant, by the codings that they name."""
+        return self.encrypt_plain or NAME in split_encoding(contents.content_encoding)[1]
+
+
+@dataclass
+class Rotation:
+    """One run of the command, and what came of it."""
+
+    keys: Keyring
+    contents: DatabaseContents
+    wanted: Wanted
+    dry_run: bool
+    #: Rows by kind and the key that they were under.
+    rotated: Counter[tuple[str, str]] = field(default_factory=Counter)
+    written: int = 0
+    #: Rows that could not be decrypted, by reason: how many, and the first of them.
+    failures: Counter[str] = field(default_factory=Counter)
+    first: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def run(self, batch_size: int) -> Iterator[int]:
+        """Rotate in batches; yield after each how many rows have been looked at."""
+        done = 0
+        for batch in self.contents.batches(batch_size):
+            changes = list(self._changes(batch))
+            if not self.dry_run:
+                self.written += self.contents.replace(changes)
+            done += len(batch)
+            yield done
+
+    def _changes(self, batch: Sequence[ContentRow]) -> Iterator[tuple[ContentRow, Contents]]:
+        for row in batch:
+            if not self.wanted.includes(row.contents):
+                continue
+            try:
+                contents, key = self.reencrypted(row.contents)
+            except ResultUnreadable as error:
+                self._note(row, str(error))
+                continue
+            if key != self.keys.newest:
+                self.rotated[row.kind, key] += 1
+                yield row, contents
+
+    def _note(self, row: ContentRow, reason: str) -> None:
+        self.failures[reason] += 1
+        if len(self.first[reason]) < SHOWN:
+            self.first[reason].append(str(row))
+
+    def reencrypted(self, contents: Contents) -> tuple[Contents, str]:
+        """Return the contents under the newest key, and the key that they were under.
+
+        The newest is that key if all of them were under it.
+        """
+        found: list[str] = []
+
+        def decrypt(stored: bytes) -> bytes:
+            content = self.keys.decrypt(stored)
+            found.append(fingerprint_of(stored))
+            return content
+
+        own = Coding(name=NAME, encode=self.keys.encrypt, decode=decrypt)
+        applied = split_encoding(contents.content_encoding)[1]
+        # What is inside of the encryption stays as it is, whether or not it could be undone.
+        kept = applied.index(NAME) if NAME in applied else len(applied)
+        codings = {**readers_of(load_plugins(), contents), NAME: own}
+        changed = recode(contents, kept, applied[kept:] or [NAME], codings)
+        there = sum(text is not None for text in contents.fields.values())
+        # A field that an earlier state left is not always coded as the row says.
+        found += [PLAIN] * (there - len(found))
+        return changed, next((key for key in found if key != self.keys.newest), self.keys.newest)
+
+    # -- What is said of it ----------------------------------------------------------
+
+    def table(self) -> list[tuple[str, str, str]]:
+        """Return the rows by kind and key."""
+        return sorted((kind, key, str(number)) for (kind, key), number in self.rotated.items())
+
+    def summary(self) -> str:
+        """Return what was done, in a line."""
+        found = self.rotated.total()
+        if self.dry_run:
+            return f"{found} rows would be encrypted anew. Nothing was written."
+        text = f"{self.written} rows were encrypted anew with the key {self.keys.newest}."
+        others = found - self.written
+        return text + (f" {others} were written or deleted by others meanwhile." if others else "")
+
+    def report(self) -> str:
+        """Return what could not be decrypted, and why."""
+        lines = [f"{self.failures.total()} rows could not be decrypted, and are as they were:"]
+        for reason, number in self.failures.most_common():
+            more = number - len(self.first[reason])
+            rows = ", ".join(self.first[reason]) + (f" and {more} more" if more else "")
+            lines.append(f"- {reason}: {rows}")
+        return "\n".join(lines)

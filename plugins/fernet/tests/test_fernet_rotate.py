@@ -1,0 +1,420 @@
+"""``manage.py celery_results rotate``: what it encrypts anew, and what it leaves as it is."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from celery import Celery
+from cryptography.fernet import Fernet
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from django_celery_results.backends.database_contents import DatabaseContents
+from django_celery_results.models import ChordCounter, ChordPart, GroupResult, TaskResult
+from django_celery_results_fernet import rotate_command
+from django_celery_results_fernet.keyring import fingerprint, fingerprint_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.configuring import Configure
+
+pytestmark = pytest.mark.django_db
+
+NEW, OLD, LOST = (Fernet.generate_key().decode() for _ in range(3))
+IDS = {key: fingerprint(key) for key in (NEW, OLD, LOST)}
+
+
+class Site(Protocol):
+    """Makes the site anew."""
+
+    def __call__(self, *keys: str, codings: Any = ("fernet",), url: str = "django-db") -> Any:
+        """Return its result backend, with these keys and codings."""
+
+
+@pytest.fixture
+def site(configure: Configure) -> Iterator[Site]:
+    """Makes the site's Celery app, and settings."""
+    from celery._state import get_current_app
+
+    before: Any = get_current_app()
+
+    def make(*keys: str, codings: Any = ("fernet",), url: str = "django-db") -> Any:
+        configure("fernet", "zstd", CODINGS=list(codings), fernet={"KEYS": list(keys)})
+        app = Celery("site", set_as_current=False)
+        app.conf.update(result_backend=url, result_extended=True)
+        app.set_current()
+        return app.backend
+
+    yield make
+    before.set_current()
+
+
+class Terminal(StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def rotate(*arguments: str, out: StringIO | None = None, **options: Any) -> str:
+    """Run the command; return what it printed."""
+    out = out or StringIO()
+    call_command("celery_results", "rotate", *arguments, stdout=out, no_color=True, **options)
+    return out.getvalue()
+
+
+def store(backend: Any, *ids: str, value: Any = "secret") -> None:
+    """Store the value under each id."""
+    for one in ids:
+        backend.store_result(one, value, "SUCCESS", "Traceback")
+
+
+def key_of(text: str) -> str:
+    """The fingerprint of the key of a stored text."""
+    return fingerprint_of(b64decode(text))
+
+
+def keys() -> dict[str, str]:
+    """The key of each task's result; the encoding of what is not encrypted."""
+    rows = TaskResult.objects.values_list("task_id", "result", "content_encoding").order_by("pk")
+    return {one: key_of(text) if "fernet" in coding else coding for one, text, coding in rows}
+
+
+# -- What is encrypted anew ----------------------------------------------------------
+
+
+def test_all_of_a_row_is_put_under_the_newest_key(site: Site) -> None:
+    """And read as before, without the older key."""
+    store(site(OLD), "t1", value={"a": 1})
+    site(NEW, OLD)
+    assert f"1 rows were encrypted anew with the key {IDS[NEW]}.\n" == rotate()
+    row = TaskResult.objects.get()
+    assert {IDS[NEW]} == {key_of(text) for text in (row.result, row.meta, row.traceback)}
+    meta = site(NEW).get_task_meta("t1")
+    assert ({"a": 1}, "Traceback") == (meta["result"], meta["traceback"])
+
+
+def test_groups_and_chords_are_too(site: Site) -> None:
+    """Their bodies, and the results of parts that keep no record of their own."""
+    backend = site(OLD)
+    backend.save_group("g", backend.app.GroupResult("g", [backend.app.AsyncResult("a")]))
+    backend.apply_chord(("c", []), {"task": "body"})
+    counter = ChordCounter.objects.get()
+    form = {"content_type": "application/json", "content_encoding": "utf-8, fernet"}
+    group = GroupResult.objects.get()
+    ChordPart.objects.create(counter=counter, task_id="p", result=group.result, **form)
+    site(NEW, OLD)
+    assert rotate().startswith("3 rows were")
+    texts = [
+        GroupResult.objects.get().result,
+        ChordCounter.objects.get().body,
+        ChordPart.objects.get().result,
+    ]
+    assert [IDS[NEW]] * 3 == [key_of(text or "") for text in texts]
+    assert [one.id for one in site(NEW).restore_group("g").results] == ["a"]
+
+
+def test_what_is_under_the_newest_key_stays_as_it_is(site: Site) -> None:
+    """To the letter; so a second run has nothing to do."""
+    store(site(NEW, OLD), "t1")
+    before = TaskResult.objects.values().get()
+    assert rotate().startswith("0 rows were")
+    assert before == TaskResult.objects.values().get()
+
+
+def test_compression_inside_stays(site: Site) -> None:
+    """Only what is outside of it is undone."""
+    store(site(OLD, codings=("zstd", "fernet")), "t1", value="words " * 10_000)
+    site(NEW, OLD)
+    rotate()
+    row = TaskResult.objects.get()
+    assert ("utf-8, zstd, fernet", True) == (row.content_encoding, len(row.result or "") < 1000)
+    assert "words " * 10_000 == site(NEW).get_result("t1")
+
+
+def test_coding_outside_is_put_back(site: Site) -> None:
+    """Whoever thought that it would compress; a second run finds that it is done."""
+    codings = ("fernet", "gzip")
+    store(site(OLD, codings=codings), "t1")
+    site(NEW, OLD, codings=codings)
+    assert rotate().startswith("1 rows were")
+    assert "utf-8, fernet, application/x-gzip" == TaskResult.objects.get().content_encoding
+    assert rotate().startswith("0 rows were")
+    assert "secret" == site(NEW).get_result("t1")
+
+
+def test_field_under_an_older_key_than_the_others_is_found(site: Site) -> None:
+    """Arguments that an earlier state left."""
+    store(site(OLD), "t1")
+    older = TaskResult.objects.get().result
+    store(site(NEW, OLD), "t2")
+    TaskResult.objects.filter(task_id="t2").update(task_args=older)
+    rotate()
+    assert "secret" == site(NEW).get_task_meta("t2")["args"]
+
+
+def test_field_that_is_not_encrypted_is_found(site: Site) -> None:
+    """Where an earlier state was stored without."""
+    store(site(NEW), "t1")
+    TaskResult.objects.update(task_args='"secret"')
+    assert rotate().startswith("1 rows were")
+    assert IDS[NEW] == key_of(TaskResult.objects.get().task_args or "")
+    assert "secret" == site(NEW).get_task_meta("t1")["args"]
+
+
+@pytest.mark.django_db(databases=["default", "secondary"])
+def test_another_database_may_be_named(site: Site) -> None:
+    """Also where the site's results go to a cache."""
+    store(site(OLD), "t1")
+    store(site(OLD, url="django-db://secondary"), "t2")
+    site(NEW, OLD, url="django-cache")
+    assert rotate("--database", "secondary").startswith("1 rows were")
+    assert IDS[NEW] == key_of(TaskResult.objects.using("secondary").get().result or "")
+    assert {"t1": IDS[OLD]} == keys()
+
+
+def test_batches_have_the_size_that_is_asked_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a transaction."""
+    store(site(OLD), *map(str, range(5)))
+    sizes = []
+    replace = DatabaseContents.replace
+
+    def noting(contents: Any, changes: Any) -> int:
+        sizes.append(len(changes))
+        return replace(contents, changes)
+
+    monkeypatch.setattr(DatabaseContents, "replace", noting)
+    site(NEW, OLD)
+    rotate("--batch-size", "2")
+    assert [2, 2, 1] == sizes
+    assert {IDS[NEW]} == set(keys().values())
+
+
+# -- What was never encrypted --------------------------------------------------------
+
+
+def test_plain_rows_stay_plain(site: Site) -> None:
+    """Unless they are asked for."""
+    store(site(codings=()), "t1")
+    site(NEW)
+    assert rotate().startswith("0 rows were")
+    assert {"t1": "utf-8"} == keys()
+
+
+def test_plain_rows_may_be_encrypted(site: Site) -> None:
+    """Beside the others; what they are compressed with stays."""
+    store(site(codings=()), "plain", value={"a": 1})
+    store(site(codings=("zstd",)), "zstd", value="words " * 999)
+    store(site(OLD), "old")
+    site(NEW, OLD)
+    assert rotate("--encrypt-plain").startswith("3 rows were")
+    assert dict.fromkeys(["plain", "zstd", "old"], IDS[NEW]) == keys()
+    backend = site(NEW)
+    assert ({"a": 1}, "words " * 999) == (backend.get_result("plain"), backend.get_result("zstd"))
+
+
+def test_rows_of_older_releases_may_be_encrypted(site: Site) -> None:
+    """Bare arguments, and a form that is not said."""
+    TaskResult.objects.create(
+        task_id="t1", status="SUCCESS", result="[1]", task_args="(1, 'two')", traceback="at line 1"
+    )
+    site(NEW)
+    rotate("--encrypt-plain")
+    meta = site(NEW).get_task_meta("t1")
+    assert ([1], "(1, 'two')", "at line 1") == (meta["result"], meta["args"], meta["traceback"])
+    assert "two" not in str(TaskResult.objects.values().get())
+
+
+def test_coding_that_is_only_called_alike_is_left_alone(site: Site) -> None:
+    """It is another plugin's."""
+    TaskResult.objects.create(task_id="t1", result="x", content_encoding="utf-8, fernet2")
+    site(NEW)
+    assert rotate().startswith("0 rows were")
+
+
+# -- What cannot be decrypted --------------------------------------------------------
+
+
+def test_missing_key_is_named_and_its_rows_stay(site: Site) -> None:
+    """All others are encrypted anew."""
+    store(site(LOST), *(f"lost{number:02}" for number in range(12)))
+    store(site(OLD), "t1")
+    before = dict(TaskResult.objects.values_list("task_id", "result"))
+    site(NEW, OLD)
+    out = StringIO()
+    with pytest.raises(CommandError) as raised:
+        rotate(out=out)
+    message = str(raised.value)
+    assert message.startswith("12 rows could not be decrypted, and are as they were:\n- the key")
+    assert f"{IDS[LOST]} is missing" in message
+    assert "task 'lost00', task 'lost01'" in message
+    assert message.endswith("task 'lost09' and 2 more")
+    assert "1 rows were encrypted anew" in out.getvalue()
+    after = dict(TaskResult.objects.values_list("task_id", "result"))
+    assert ["t1"] == [one for one in after if after[one] != before[one]]
+
+
+def test_corrupt_content_is_named_and_stays(site: Site) -> None:
+    """With what is wrong."""
+    store(site(OLD), "cut", "never")
+    cut = TaskResult.objects.get(task_id="cut").result or ""
+    TaskResult.objects.filter(task_id="cut").update(result=cut[:-16])
+    TaskResult.objects.filter(task_id="never").update(result=b64encode(b"x").decode())
+    site(NEW, OLD)
+    with pytest.raises(CommandError) as raised:
+        rotate()
+    assert f"{IDS[OLD]} had encrypted was changed or cut off: task 'cut'" in str(raised.value)
+    assert "has encrypted: task 'never'" in str(raised.value)
+    assert cut[:-16] == TaskResult.objects.get(task_id="cut").result
+
+
+@pytest.mark.parametrize(
+    ("site_keys", "url", "says"),
+    [((), "django-db", "no key to encrypt with"), ((NEW,), "django-cache", "no database")],
+)
+def test_sites_without_keys_or_rows_are_refused(
+    site: Site, site_keys: tuple[str, ...], url: str, says: str
+) -> None:
+    """With what to do."""
+    site(*site_keys, codings=(), url=url)
+    with pytest.raises(CommandError, match=says):
+        rotate()
+
+
+def test_wrong_keys_are_refused(site: Site) -> None:
+    """As everywhere, without showing them."""
+    site("x" * 9, codings=())
+    with pytest.raises(CommandError, match="it has to be a list of Fernet keys") as raised:
+        rotate()
+    assert "x" * 9 not in str(raised.value)
+
+
+# -- Beside others -------------------------------------------------------------------
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let somebody act between the reading of a batch and its writing."""
+    replace = DatabaseContents.replace
+
+    def acting(contents: Any, changes: Any) -> int:
+        act()
+        return replace(contents, changes)
+
+    monkeypatch.setattr(DatabaseContents, "replace", acting)
+
+
+def test_a_newer_write_is_never_overwritten(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so; what the worker stored is there."""
+    site(OLD).store_result("t1", None, "STARTED")
+    backend = site(NEW, OLD)
+    meanwhile(monkeypatch, lambda: backend.store_result("t1", "newer", "SUCCESS"))
+    printed = rotate()
+    assert "0 rows were" in printed
+    assert "1 were written or deleted by others meanwhile." in printed
+    assert "newer" == backend.get_result("t1")
+
+
+def write(backend: Any, number: int) -> None:
+    """Store a result as a worker's thread does."""
+    try:
+        backend.store_result(str(number), number, "SUCCESS")
+    finally:
+        connections.close_all()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_may_write_meanwhile(site: Site) -> None:
+    """At the end there is what they wrote, and all of it under the newest key."""
+    numbers = range(40)
+    backend = site(OLD)
+    for number in numbers:
+        backend.store_result(str(number), None, "STARTED")
+    backend = site(NEW, OLD)
+    with ThreadPoolExecutor(2) as pool:
+        writes = [pool.submit(write, backend, number) for number in numbers]
+        while not all(one.done() for one in writes):
+            rotate("--batch-size", "5", verbosity=0)
+    rotate()
+    assert [None] * len(numbers) == [one.result() for one in writes]
+    assert {str(number): IDS[NEW] for number in numbers} == keys()
+    assert list(numbers) == [backend.get_result(str(number)) for number in numbers]
+
+
+def test_an_interruption_leaves_whole_batches(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the next run goes on there."""
+    store(site(OLD), *map(str, range(5)))
+    site(NEW, OLD)
+    with monkeypatch.context() as patched:
+        left = [KeyboardInterrupt(), None]
+
+        def act() -> None:
+            error = left.pop()
+            if error is not None:
+                raise error
+
+        meanwhile(patched, act)
+        with pytest.raises(CommandError, match=r"Interrupted; 2 rows .* Run it again") as raised:
+            rotate("--batch-size", "2")
+    assert 130 == raised.value.returncode
+    assert [IDS[NEW]] * 2 + [IDS[OLD]] * 3 == list(keys().values())
+    assert rotate().startswith("3 rows were")
+    assert {IDS[NEW]} == set(keys().values())
+
+
+# -- What it says --------------------------------------------------------------------
+
+
+def test_a_dry_run_counts_and_writes_nothing(site: Site) -> None:
+    """By kind and key; it finds what could not be decrypted, too."""
+    store(site(codings=()), "plain")
+    store(site(OLD), "t1", "t2")
+    store(site(LOST), "lost")
+    store(site(NEW), "new")
+    before = list(TaskResult.objects.values())
+    site(NEW, OLD)
+    out = StringIO()
+    with pytest.raises(CommandError, match=r"(?s)1 rows could not .*task 'lost'"):
+        rotate("--dry-run", "--encrypt-plain", out=out)
+    expected = [
+        ["KIND", "KEY", "ROWS"],
+        *sorted([["task", IDS[OLD], "2"], ["task", "plain", "1"]]),
+        ["3", "rows", "would", "be", "encrypted", "anew.", "Nothing", "was", "written."],
+    ]
+    assert expected == [line.split() for line in out.getvalue().splitlines()]
+    assert before == list(TaskResult.objects.values())
+
+
+def test_a_terminal_shows_how_far_it_is(site: Site) -> None:
+    """In one line that is written over, and a last one."""
+    store(site(OLD), *map(str, range(4)))
+    site(NEW, OLD)
+    printed = rotate("--batch-size", "2", out=Terminal())
+    shown = [part.split("]")[1].split()[0] for part in printed.split("\r")[1:]]
+    assert ["0%", "50%", "100%"] == shown
+    assert printed.endswith(f"4 of 4\n4 rows were encrypted anew with the key {IDS[NEW]}.\n")
+
+
+def test_nothing_is_said_to_those_who_ask_for_quiet(site: Site) -> None:
+    """With --verbosity 0, on a terminal too."""
+    store(site(OLD), "t1")
+    site(NEW, OLD)
+    assert "" == rotate(out=Terminal(), verbosity=0)
+    assert {"t1": IDS[NEW]} == keys()
+
+
+def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """And names its options."""
+    with pytest.raises(SystemExit):
+        call_command("celery_results", "rotate", "--help")
+    printed = capsys.readouterr().out
+    wanted = ["--dry-run", "--encrypt-plain", "--batch-size", "--database"]
+    assert [] == [one for one in wanted if one not in printed]
+    assert str(rotate_command.BATCH_SIZE) in printed

@@ -1,0 +1,111 @@
+"""The setting ``KEYS`` of the plugin ``fernet``: where keys may come from, and what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from django_celery_results.checks import check_plugin_settings
+from django_celery_results_fernet.keyring import fingerprint
+from django_celery_results_fernet.plugin import options
+
+if TYPE_CHECKING:
+    from tests.configuring import Configure
+
+NEW, OLD = (Fernet.generate_key().decode() for _ in range(2))
+EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
+#: What this module is imported as below.
+HERE = "fernet_key_stores"
+
+
+def one_key() -> list[str]:
+    """A store of keys."""
+    return [NEW]
+
+
+def no_list() -> str:
+    """A store that is wrong."""
+    return NEW
+
+
+def broken() -> list[str]:
+    """A store that is out of order, and talks."""
+    raise OSError(NEW)
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, HERE, sys.modules[__name__])
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [[NEW], (NEW.encode(),), one_key, lambda: (NEW,), f"{HERE}.one_key"],
+    ids=["list", "bytes", "callable", "lambda", "path"],
+)
+def test_keys_may_come_from_a_callable(configure: Configure, keys: Any) -> None:
+    """Or its dotted path; strings and bytes will do."""
+    configure(CODINGS=["fernet"], fernet={"KEYS": keys})
+    assert [] == list(check_plugin_settings())
+    assert (fingerprint(NEW),) == options.keys.fingerprints
+
+
+def test_store_of_keys_is_asked_once(configure: Configure) -> None:
+    """It may be far away."""
+    asked = []
+
+    def keys() -> list[str]:
+        asked.append(1)
+        return [NEW]
+
+    configure(fernet={"KEYS": keys})
+    assert {fingerprint(NEW)} == {options.keys.newest for _ in range(3)}
+    assert [1] == asked
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        (NEW, "E001: is str, not a dict"),
+        ({"KEYS": NEW}, "E002: there is nothing under the dotted path"),
+        ({"KEYS": "nowhere.at_all"}, "E002: there is nothing under the dotted path"),
+        ({"KEYS": f"{HERE}.HERE"}, "E002: what is under the dotted path is none"),
+        ({"KEYS": f"{HERE}.no_list"}, "E002: it has to be a list of Fernet keys"),
+        ({"KEYS": broken}, "E002: it raised OSError"),
+        ({"KEYS": [NEW, NEW[:-5]]}, "E002: key 2 is not 32 bytes as urlsafe base64"),
+        ({"KEYS": [None]}, "E002: key 1 is not 32 bytes as urlsafe base64"),
+        ({"KEYS": [[NEW]]}, "E002: one is no string"),
+        ({"KEYS": [NEW, OLD, NEW]}, "E002: a key is there twice"),
+        ({"KEYS": {NEW}}, "E002: it has to be a list of Fernet keys"),
+        ({"KEYS": []}, "E003: there is no key"),
+        ({}, "E003: there is no key"),
+        ({"KEY": [NEW]}, "E003: there is no key"),
+    ],
+)
+def test_wrong_settings_are_reported(configure: Configure, written: Any, says: str) -> None:
+    """By `manage.py check`, and no key is ever shown."""
+    configure(CODINGS=["fernet"], fernet=written)
+    number, _, reason = says.partition(": ")
+    messages = {str(one.id).rpartition(".")[2]: str(one) for one in check_plugin_settings()}
+    assert reason in messages[number]
+    assert not any(NEW in message for message in messages.values())
+
+
+def test_no_key_is_needed_where_nothing_is_encrypted(configure: Configure) -> None:
+    """The plugin may be there for its old rows, or for none."""
+    configure()
+    assert [] == list(check_plugin_settings())
+
+
+def test_example_of_a_store_of_keys(monkeypatch: pytest.MonkeyPatch, configure: Configure) -> None:
+    """That of the documentation."""
+    monkeypatch.syspath_prepend(EXAMPLES / "mysite")
+    monkeypatch.setenv("RESULTS_KEYS", f"{NEW} {OLD}")
+    configure(CODINGS=["fernet"], fernet={"KEYS": import_module("results_keys").fernet_keys})
+    assert [] == list(check_plugin_settings())
+    assert (fingerprint(NEW), fingerprint(OLD)) == options.keys.fingerprints

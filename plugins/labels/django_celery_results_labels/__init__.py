@@ -1,0 +1,10 @@
+"""Labels on stored results (tenant, user, request id): a plugin of django-celery-results."""
+
+from __future__ import annotations
+
+from .querying import labelled
+from .sending import labels
+
+__all__ = ["__version__", "labelled", "labels"]
+
+__version__ = "1.0.0"

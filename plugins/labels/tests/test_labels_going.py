@@ -1,0 +1,63 @@
+"""Labels go with their results, however these go, and cost the deletion no reading."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from labels_rows import store
+
+from django_celery_results.models import TaskResult
+from django_celery_results_labels.models import Label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django_celery_results.testing.fixtures import MakeBackend
+
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def in_sql() -> None:
+    """Delete as an administrator would."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_celery_results_taskresult WHERE task_id = 't1'")
+
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "forgotten": lambda backend: backend.forget("t1"),
+    "expired by Celery's cleanup": lambda backend: backend.cleanup(),
+    "expired by the manager": lambda _: TaskResult.objects.delete_expired(timedelta(0)),
+    "deleted as an object": lambda _: TaskResult.objects.get(task_id="t1").delete(),
+    "deleted by a query": lambda _: TaskResult.objects.filter(task_id="t1").delete(),
+    "deleted in SQL": lambda _: in_sql(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_labels_go_with_the_result(make_backend: MakeBackend, way: str) -> None:
+    """Whoever takes it away, and those of others stay."""
+    store("t1", labels={"tenant": 3, "user": "x"})
+    TaskResult.objects.update(date_done="2020-01-01T00:00Z")
+    store("t2", labels={"tenant": 3})
+    TaskResult.objects.filter(task_id="t2").update(date_done="2999-01-01T00:00Z")
+    WAYS[way](make_backend("django-db", result_expires=60))
+    assert ["t2"] == list(TaskResult.objects.values_list("task_id", flat=True))
+    assert ["t2"] == list(Label.objects.values_list("task_id", flat=True))
+
+
+@pytest.mark.parametrize("way", ["forgotten", "expired by Celery's cleanup", "deleted by a query"])
+def test_deleting_reads_no_result(make_backend: MakeBackend, way: str) -> None:
+    """Nor does it name the table of the labels: Django still deletes without looking."""
+    store("t1", labels={"tenant": 3})
+    TaskResult.objects.update(date_done="2020-01-01T00:00Z")
+    backend = make_backend("django-db", result_expires=60)
+    with CaptureQueriesContext(connection) as captured:
+        WAYS[way](backend)
+    statements = [query["sql"] for query in captured.captured_queries]
+    assert [] == [one for one in statements if "labels_label" in one or "traceback" in one]
+    assert not TaskResult.objects.exists()

@@ -1,0 +1,43 @@
+"""Settings: what is wrong with them, and an app that is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test.utils import modify_settings
+
+from django_celery_results.checks import check_plugin_settings
+
+if TYPE_CHECKING:
+    from tests.configuring import Configure
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        ({"HEADERS": ["a"], "FUNCTION": "labels_functions.labels_of", "MAX_LABELS": 100}, []),
+        (["tenant"], ["E001"]),
+        ({"HEADERS": "request_id"}, ["E002"]),
+        ({"FUNCTION": "labels_functions.absent"}, ["E003"]),
+        ({"FUNCTION": "labels_functions.__doc__"}, ["E003"]),
+        ({"FUNCTION": 3}, ["E003"]),
+        ({"MAX_LABELS": 0}, ["E004"]),
+        ({"HEADRES": []}, ["W001"]),
+    ],
+)
+def test_wrong_settings_are_reported(configure: Configure, options: Any, ids: list[str]) -> None:
+    """By `manage.py check`, each under an id of its own."""
+    configure(labels=options)
+    expected = [f"django_celery_results_labels.{one}" for one in ids]
+    assert expected == [message.id for message in check_plugin_settings()]
+
+
+def test_missing_app_is_reported(configure: Configure) -> None:
+    """With both ways out."""
+    configure()
+    with modify_settings(INSTALLED_APPS={"remove": ["django_celery_results_labels"]}):
+        [message] = check_plugin_settings()
+    assert "django_celery_results_labels.E005" == message.id
+    assert "Add 'django_celery_results_labels' to INSTALLED_APPS" in str(message.hint)
+    assert "add 'labels' to DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']" in str(message.hint)

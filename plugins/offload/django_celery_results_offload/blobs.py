@@ -1,0 +1,149 @@
+"""The blobs: ``<prefix>/<backend>/<xx>/<task id>.<field>-<a name of its own>`` in a storage.
+
+No two writes share a blob, though they store the same: whoever gives up its own then
+never takes another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+from uuid import uuid4
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
+
+from django_celery_results.exceptions import ResultUnavailable, ResultUnreadable, StorageError
+
+from .options import options
+from .pointers import Pointer
+
+if TYPE_CHECKING:
+    from django.core.files.storage import Storage
+
+__all__ = ["delete", "fetch", "list_blobs", "save", "section_of", "task_of"]
+
+logger = logging.getLogger(__name__)
+
+#: Letters of a part of a path, at most; an id may have several parts.
+PART = 100
+#: That of the blob, the backend's, the prefix, and what the prefix is in.
+NEW_FOLDERS = 4
+
+
+# -- Writing -------------------------------------------------------------------------
+
+
+def section_of(storage: Any) -> str:
+    """Return the folder of a result backend: others may keep their blobs beside it."""
+    # Imported here: the plugin is loaded before the models are.
+    from django_celery_results.backends.cache import CacheStorage
+    from django_celery_results.backends.database import DatabaseStorage
+
+    if isinstance(storage, DatabaseStorage):
+        name = f"{storage.write_alias()}-{storage.task_model._meta.label_lower}"
+    elif isinstance(storage, CacheStorage):
+        name = f"{storage.alias}-cache"
+    else:
+        name = type(storage).__qualname__
+    return quote(name, safe="")
+
+
+def save(alias: str, section: str, task_id: str, field: str, content: bytes) -> Pointer:
+    """Write a blob, and return the pointer to it; raise whatever the storage raises."""
+    storage = storages[alias]
+    name = storage.save(_name(section, task_id, field), ContentFile(content))
+    if task_of(name) != task_id:
+        storage.delete(name)
+        raise StorageError(f"the storage {alias!r} gave the blob a name of its own: {name!r}")
+    if isinstance(storage, FileSystemStorage):
+        _sync(Path(storage.path(name)))
+    digest = hashlib.sha256(content).hexdigest()
+    return Pointer(storage=alias, name=name, size=len(content), sha256=digest)
+
+
+def _name(section: str, task_id: str, field: str) -> str:
+    """Return a new name for a blob, from which :func:`task_of` knows the task again."""
+    # One dot, or two, would be another folder.
+    safe = quote(task_id, safe="").replace(".", "%2E")
+    path = "/".join(safe[start : start + PART] for start in range(0, len(safe), PART))
+    # So that no folder of a disk has them all.
+    shelf = hashlib.sha256(task_id.encode()).hexdigest()[:2]
+    return f"{options.prefix}/{section}/{shelf}/{path}.{field}-{uuid4().hex}"
+
+
+def task_of(name: str) -> str:
+    """Return the id of the task whose blob has that name."""
+    *_, path = name.removeprefix(f"{options.prefix}/").split("/", 2)
+    return unquote(path.replace("/", "").partition(".")[0])
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file and its folder are on the disk: the row that points there will be."""
+    if os.name != "posix":  # pragma: no cover - elsewhere there is no such call for folders
+        return
+    for one in (path, *path.parents[:NEW_FOLDERS]):
+        descriptor = os.open(one, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def delete(pointers: Iterable[Pointer]) -> None:
+    """Delete blobs; one that cannot be deleted is logged, and found by the clean-up."""
+    for pointer in pointers:
+        try:
+            storages[pointer.storage].delete(pointer.name)
+        except Exception:
+            logger.exception(
+                "Blob %r in storage %r was not deleted; 'celery_results offload --clean' will",
+                pointer.name,
+                pointer.storage,
+            )
+
+
+# -- Reading -------------------------------------------------------------------------
+
+
+def fetch(pointer: Pointer) -> bytes:
+    """Return what is in a blob, if it is what was written.
+
+    Raises :class:`ResultUnavailable` while the storage is away, :class:`ResultUnreadable`
+    for what is missing or was changed.
+    """
+    what = f"blob {pointer.name!r} in the storage {pointer.storage!r}"
+    try:
+        with storages[pointer.storage].open(pointer.name) as file:
+            # One more, so as to see that it is longer, however much longer it is.
+            content = bytes(file.read(pointer.size + 1))
+    except InvalidStorageError as error:
+        raise ResultUnavailable(f"{what} cannot be read: {error}") from error
+    except FileNotFoundError as error:
+        raise ResultUnreadable(f"{what} is missing") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ResultUnavailable(f"{what} cannot be read now: {reason}") from error
+    if hashlib.sha256(content).hexdigest() != pointer.sha256:
+        raise ResultUnreadable(f"{what} is not what was written: its digest is another")
+    return content
+
+
+def list_blobs(section: str) -> Iterator[str]:
+    """Yield the names of all blobs of a result backend."""
+    yield from _list(storages[options.storage], f"{options.prefix}/{section}")
+
+
+def _list(storage: Storage, folder: str) -> Iterator[str]:
+    try:
+        folders, files = storage.listdir(folder)
+    except FileNotFoundError:
+        return
+    yield from (f"{folder}/{name}" for name in files)
+    for name in folders:
+        yield from _list(storage, f"{folder}/{name}")

@@ -1,0 +1,152 @@
+"""``celery_results offload``: blobs without a row, and rows without their blob."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.storage import InvalidStorageError, storages
+from django.core.management.base import CommandError
+from django.utils.timezone import is_naive, make_aware
+
+from django_celery_results.exceptions import BackendMisconfigured
+from django_celery_results.management.expire_command import parse_age
+from django_celery_results.management.opening import add_database_argument, open_backend
+from django_celery_results.management.subcommands import print_table
+from django_celery_results.records import Command
+
+from .blobs import delete, list_blobs, section_of, task_of
+from .options import options
+from .pointers import CODING, Pointer, pointers_of
+
+if TYPE_CHECKING:
+    from django.core.management.base import BaseCommand, CommandParser
+
+    from django_celery_results.backends import ResultBackend
+
+__all__ = ["command"]
+
+#: Tasks that are looked up at once.
+CHUNK = 500
+DAY = timedelta(days=1)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Declare the arguments."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--check", action="store_true", help="show what does not fit together")
+    what.add_argument("--clean", action="store_true", help="delete the blobs that have no row")
+    parser.add_argument(
+        "--older-than",
+        type=parse_age,
+        default=DAY,
+        metavar="AGE",
+        help="the age from which a blob without a row is one, such as 12h; by default 1d. "
+        "A younger one may be that of a row which is just being written",
+    )
+    add_database_argument(parser)
+
+
+def run(command: BaseCommand, arguments: Mapping[str, Any]) -> None:
+    """Show, or delete; raise ``CommandError`` where a row's blob is missing."""
+    backend = open_backend(arguments["database"])
+    try:
+        found = Search(backend, datetime.now(timezone.utc) - arguments["older_than"]).run()
+    except (BackendMisconfigured, InvalidStorageError) as error:
+        raise CommandError(str(error)) from error
+    except NotImplementedError as error:
+        raise CommandError(
+            f"The storage {options.storage!r} cannot list its files, or not say their age."
+        ) from error
+    blobs = [("without a row", task_of(name), name) for name in found.orphans]
+    rows = [("missing", task_id, one.name) for task_id, one in found.missing]
+    print_table(command, ("BLOB", "TASK", "NAME"), [*blobs, *rows])
+    if arguments["clean"]:
+        delete(
+            Pointer(storage=options.storage, name=name, size=0, sha256="") for name in found.orphans
+        )
+        command.stdout.write(f"Deleted {len(found.orphans)} blobs.")
+    if found.missing:
+        raise CommandError(f"{len(found.missing)} blobs are missing; their results cannot be read.")
+
+
+@dataclass
+class Search:
+    """What does not fit together, of one backend and the storage."""
+
+    backend: ResultBackend
+    #: Blobs that were written later are left alone.
+    until: datetime
+    orphans: list[str] = field(default_factory=list)
+    #: By the id of the task.
+    missing: list[tuple[str, Pointer]] = field(default_factory=list)
+
+    def run(self) -> Search:
+        """Look, first at the blobs, then at the rows: one that is deleted meanwhile has none."""
+        names = list_blobs(section_of(self.backend.storage))
+        blobs = {name for name in names if self._is_old(name)}
+        by_task: dict[str, set[str]] = {}
+        for name in sorted(blobs):
+            by_task.setdefault(task_of(name), set()).add(name)
+        for ids in _chunks(iter(by_task)):
+            used = {one.name for _, one in self._pointers(ids)}
+            for task_id in ids:
+                self.orphans += sorted(by_task[task_id] - used)
+        for ids in _chunks(self._rows(by_task)):
+            for task_id, pointer in self._pointers(ids):
+                if pointer.name not in blobs and self._is_missing(task_id, pointer):
+                    self.missing.append((task_id, pointer))
+        return self
+
+    def _is_old(self, name: str) -> bool:
+        try:
+            moment = storages[options.storage].get_modified_time(name)
+        except FileNotFoundError:
+            return False
+        return (make_aware(moment) if is_naive(moment) else moment) <= self.until
+
+    def _is_missing(self, task_id: str, pointer: Pointer) -> bool:
+        """Return whether the blob is not there, and the row still points to it."""
+        if storages[pointer.storage].exists(pointer.name):
+            return False
+        return (task_id, pointer) in list(self._pointers([task_id]))
+
+    def _pointers(self, ids: Sequence[str]) -> Iterator[tuple[str, Pointer]]:
+        found = self.backend.hooks.ask(
+            "load_tasks",
+            storage=self.backend.storage,
+            task_ids=list(ids),
+            primary=True,
+            contents=None,
+        )
+        for task in found:
+            for pointer in sorted(pointers_of(task), key=lambda one: one.name):
+                yield task.task_id, pointer
+
+    def _rows(self, known: Mapping[str, object]) -> Iterator[str]:
+        """Yield the ids of rows that have pointers; of a cache, those that have some blob."""
+        from django_celery_results.backends.database import DatabaseStorage
+
+        storage = self.backend.storage
+        if not isinstance(storage, DatabaseStorage):
+            yield from known
+            return
+        rows = storage.tasks().using(storage.write_alias()).order_by("pk")
+        coded = rows.filter(content_encoding__endswith=CODING)
+        yield from coded.values_list("task_id", flat=True).iterator(CHUNK)
+
+
+def _chunks(ids: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(islice(ids, CHUNK)):
+        yield chunk
+
+
+command = Command(
+    name="offload",
+    help="look for blobs without a row, and rows without their blob",
+    run=run,
+    add_arguments=add_arguments,
+)

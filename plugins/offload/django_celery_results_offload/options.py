@@ -1,0 +1,57 @@
+"""The settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from django.core.checks import Error
+
+from django_celery_results.conf import results_settings
+from django_celery_results.options import Option, PluginOptions, storage_alias, whole_number
+
+from .pointers import CODING
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
+
+__all__ = ["OffloadOptions", "options"]
+
+
+def folder(value: object) -> str:
+    """Read a relative path."""
+    if isinstance(value, str) and re.fullmatch(
+        r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", value, re.ASCII
+    ):
+        return value
+    raise ValueError("a path like 'celery-blobs' or 'results/blobs'")
+
+
+class OffloadOptions(PluginOptions):
+    """The settings under ``DJANGO_CELERY_RESULTS["offload"]``."""
+
+    plugin = "offload"
+    check_prefix = "django_celery_results_offload"
+
+    #: The storage. There is no default: Django's own is often open to the public.
+    storage: Option[str] = Option(storage_alias, check="E002")
+    #: Bytes that a row may keep; of more, the largest contents go elsewhere.
+    threshold: Option[int] = Option(whole_number(1024), default=100_000, check="E003")
+    #: The folder in the storage.
+    prefix: Option[str] = Option(folder, default="celery-blobs", check="E004")
+
+    def check(self) -> Iterator[CheckMessage]:
+        """Yield what is wrong with the settings; nothing has to be set where it is not in use."""
+        codings = results_settings.codings
+        if CODING in codings or self.plugin in results_settings.options:
+            yield from super().check()
+        if CODING in codings[:-1]:
+            yield Error(
+                f"{CODING!r} has to be the last of DJANGO_CELERY_RESULTS['CODINGS'], which are "
+                f"{', '.join(map(repr, codings))}: nothing is put elsewhere.",
+                id=f"{self.check_prefix}.E005",
+            )
+
+
+options = OffloadOptions()

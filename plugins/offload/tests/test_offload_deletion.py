@@ -1,0 +1,265 @@
+"""The plugin ``offload``: blobs go with their rows, whoever else writes at the same time."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery.result import GroupResult as CeleryGroup
+from django.core.cache import caches
+from django.core.files.storage import FileSystemStorage
+from django.db import OperationalError, connections, transaction
+from django.utils import timezone
+
+from django_celery_results import hookimpl
+from django_celery_results.exceptions import StorageError
+from django_celery_results.models import GroupResult, TaskResult
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_django import Settings
+
+    from django_celery_results.testing.fixtures import MakeBackend
+    from tests.configuring import Configure
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+URLS = ["django-db", "django-cache"]
+OPTIONS = {"STORAGE": "disk", "THRESHOLD": 2000}
+
+each_backend = pytest.mark.parametrize("url", URLS)
+
+
+@pytest.fixture(autouse=True)
+def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
+    """A storage on the disk, and the plugin switched on."""
+    disk = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(tmp_path)},
+    }
+    settings.STORAGES = {**settings.STORAGES, "disk": disk}
+    configure(CODINGS=["offload"], offload=OPTIONS)
+    caches["default"].clear()
+
+
+def blobs(folder: Path) -> int:
+    """How many there are."""
+    return sum(path.is_file() for path in folder.rglob("*"))
+
+
+def large(letter: str) -> str:
+    """A result that goes to a blob."""
+    return letter * 5000
+
+
+@each_backend
+def test_forgotten_result_takes_its_blob(
+    make_backend: MakeBackend, tmp_path: Path, url: str
+) -> None:
+    """And no other's."""
+    backend = make_backend(url)
+    for task_id in ("t1", "t2"):
+        backend.store_result(task_id, large("a"), "SUCCESS")
+    backend.forget("t1")
+    backend.forget("unknown")
+    assert (1, large("a")) == (blobs(tmp_path), backend.get_result("t2"))
+
+
+@each_backend
+@pytest.mark.parametrize(("later", "left"), [(large("b"), 1), ("small", 0)])
+def test_later_write_takes_the_blob_that_it_replaces(
+    make_backend: MakeBackend, tmp_path: Path, url: str, later: str, left: int
+) -> None:
+    """Large or small."""
+    backend = make_backend(url)
+    backend.store_result("t1", large("a"), "PROGRESS")
+    backend.store_result("t1", later, "SUCCESS")
+    assert (later, left) == (backend.get_result("t1"), blobs(tmp_path))
+
+
+@each_backend
+@pytest.mark.parametrize("late", [large("a"), large("b"), "small"])
+def test_refused_write_leaves_nothing_and_takes_nothing(
+    make_backend: MakeBackend, tmp_path: Path, url: str, late: str
+) -> None:
+    """SUCCESS is final, also for a late write of the same result."""
+    backend = make_backend(url)
+    backend.store_result("t1", large("a"), "SUCCESS")
+    backend.store_result("t1", late, "SUCCESS")
+    assert (large("a"), 1) == (backend.get_result("t1"), blobs(tmp_path))
+
+
+def test_expired_results_take_their_blobs(make_backend: MakeBackend, tmp_path: Path) -> None:
+    """Once they are gone; groups have none."""
+    backend = make_backend(result_expires=3600)
+    for task_id, result in [("old", large("a")), ("new", large("a")), ("small", "a")]:
+        backend.store_result(task_id, result, "SUCCESS")
+    CeleryGroup("g1", [], app=backend.app).save(backend=backend)
+    long_ago = timezone.now() - timedelta(days=1)
+    TaskResult.objects.exclude(task_id="new").update(date_done=long_ago)
+    GroupResult.objects.update(date_done=long_ago)
+    backend.cleanup()
+    assert (1, 0) == (blobs(tmp_path), GroupResult.objects.count())
+    assert large("a") == backend.get_result("new")
+
+
+def test_undone_transaction_takes_no_blob(make_backend: MakeBackend, tmp_path: Path) -> None:
+    """The row that is there again needs it."""
+    backend = make_backend()
+    backend.store_result("t1", large("a"), "PROGRESS")
+    with transaction.atomic():
+        backend.store_result("t1", "small", "PROGRESS")
+        backend.forget("t1")
+        transaction.set_rollback(True)
+    assert (large("a"), 1) == (backend.get_result("t1"), blobs(tmp_path))
+
+
+def test_blob_that_cannot_be_deleted_is_logged(
+    make_backend: MakeBackend,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The result is forgotten all the same."""
+
+    def broken(_self: Any, _name: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    backend = make_backend()
+    backend.store_result("t1", large("a"), "SUCCESS")
+    monkeypatch.setattr(FileSystemStorage, "delete", broken)
+    backend.forget("t1")
+    assert (False, 1) == (TaskResult.objects.exists(), blobs(tmp_path))
+    assert "was not deleted; 'celery_results offload --clean' will" in caplog.text
+
+
+# -- Writes that are tried again -----------------------------------------------------
+
+
+class Flaky:
+    """Fails writes with errors that pass: before they are made, or after."""
+
+    def __init__(self, *, after: bool = False, meanwhile: Any = None) -> None:
+        self.left = 1
+        self.after = after
+        #: Called between the two tries.
+        self.meanwhile = meanwhile or (lambda: None)
+
+    # Within the plugin's own wrapper.
+    @hookimpl(wrapper=True, trylast=True)
+    def store_task(self) -> Generator[None, bool | None, bool | None]:
+        """Fail once."""
+        if self.left and not self.after:
+            self.left -= 1
+            raise OperationalError("connection lost")
+        written = yield
+        if self.left:
+            self.left -= 1
+            self.meanwhile()
+            raise OperationalError("connection lost")
+        return written
+
+    @hookimpl(wrapper=True)
+    def can_retry(self, error: Exception) -> Generator[None, bool | None, bool | None]:
+        """Say that it passes."""
+        answer = yield
+        return answer or isinstance(error, OperationalError)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not written", "written"])
+def test_repeated_write_has_one_blob(
+    configure: Configure, make_backend: MakeBackend, tmp_path: Path, after: bool
+) -> None:
+    """Whether its first try was made or not, which nobody knows."""
+    configure(PLUGINS=[Flaky(after=after)], CODINGS=["offload"], offload=OPTIONS)
+    backend = make_backend()
+    backend.store_result("t1", large("a"), "SUCCESS")
+    assert (large("a"), 1) == (backend.get_result("t1"), blobs(tmp_path))
+
+
+def test_repeated_write_whose_blob_is_gone_is_an_error(
+    configure: Configure, make_backend: MakeBackend, tmp_path: Path
+) -> None:
+    """Another write has replaced it: what that wrote stays."""
+    another = make_backend()
+    flaky = Flaky(after=True, meanwhile=lambda: another.store_result("t1", "later", "PROGRESS"))
+    configure(PLUGINS=[flaky], CODINGS=["offload"], offload=OPTIONS)
+    with pytest.raises(StorageError, match="is gone: the result was stored, and replaced since"):
+        make_backend(result_backend_max_retries=1).store_result("t1", large("a"), "PROGRESS")
+    assert ("later", 0) == (another.get_result("t1"), blobs(tmp_path))
+
+
+def test_repeated_write_does_not_wait_for_the_storage(
+    configure: Configure, make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it cannot say whether the blob is there, it is."""
+
+    def broken(_self: Any, _name: str) -> bool:
+        raise OSError(5, "Input/output error")
+
+    def break_down() -> None:
+        monkeypatch.setattr(FileSystemStorage, "exists", broken)
+
+    flaky = Flaky(after=True, meanwhile=break_down)
+    configure(PLUGINS=[flaky], CODINGS=["offload"], offload=OPTIONS)
+    backend = make_backend()
+    backend.store_result("t1", large("a"), "SUCCESS")
+    assert large("a") == backend.get_result("t1")
+
+
+def test_stored_result_is_not_undone_for_what_is_left_over(
+    configure: Configure, make_backend: MakeBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the row cannot be read after the write, the blobs stay."""
+
+    class Blind:
+        reads = 0
+
+        @hookimpl(wrapper=True)
+        def load_tasks(self) -> Generator[None, Any, Any]:
+            found = yield
+            self.reads += 1
+            if self.reads > 2:
+                raise OperationalError("connection lost")
+            return found
+
+    make_backend().store_result("t1", large("a"), "PROGRESS")
+    configure(PLUGINS=[Blind()], CODINGS=["offload"], offload=OPTIONS)
+    make_backend().store_result("t1", "small", "SUCCESS")
+    assert "SUCCESS" == TaskResult.objects.get().status
+    assert "Blobs may be left over" in caplog.text
+
+
+# -- At the same time ----------------------------------------------------------------
+
+
+@each_backend
+@pytest.mark.parametrize("same", [True, False])
+def test_workers_that_write_one_task_leave_the_winners_blob(
+    make_backend: MakeBackend, tmp_path: Path, url: str, same: bool
+) -> None:
+    """A message that was delivered several times: the result can be read, and nothing else is."""
+    start = threading.Barrier(4)
+
+    def work(letter: str) -> None:
+        try:
+            backend = make_backend(url)
+            start.wait()
+            backend.store_result("t1", large("a" if same else letter), "SUCCESS")
+        finally:
+            connections.close_all()
+
+    for _ in range(5):
+        threads = [threading.Thread(target=work, args=[letter]) for letter in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        backend = make_backend(url)
+        result = backend.get_result("t1")
+        assert (5000, 1, 1) == (len(result), len(set(result)), blobs(tmp_path))
+        backend.forget("t1")

@@ -1,0 +1,346 @@
+"""The plugin ``offload``: what goes to a blob, what comes back, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+from base64 import b64decode, b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery.result import GroupResult as CeleryGroup
+from django.core.cache import caches
+from django.core.files.storage import FileSystemStorage
+
+from django_celery_results.exceptions import (
+    BackendMisconfigured,
+    ResultUnavailable,
+    ResultUnreadable,
+)
+from django_celery_results.models import TaskResult
+from django_celery_results.records import Coding, Contents, StoredTask
+from django_celery_results.testing import registered_plugins
+from django_celery_results_offload.outage import Outage, outage
+from django_celery_results_offload.pointers import Pointer
+from tests.backends.conftest import request_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_django import Settings
+
+    from django_celery_results.testing.fixtures import MakeBackend
+    from tests.configuring import Configure
+
+pytestmark = pytest.mark.django_db
+
+LARGE = {"words": ["ten thousand"] * 10_000}
+OPTIONS = {"STORAGE": "disk", "THRESHOLD": 2000}
+
+
+@pytest.fixture(autouse=True)
+def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
+    """A storage on the disk, and the plugin switched on."""
+    disk = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(tmp_path)},
+    }
+    settings.STORAGES = {**settings.STORAGES, "disk": disk}
+    configure(CODINGS=["offload"], offload=OPTIONS)
+    caches["default"].clear()
+    outage.silent_until = 0
+
+
+@pytest.fixture
+def backend(make_backend: MakeBackend) -> Any:
+    """A backend on the database."""
+    return make_backend()
+
+
+def files(folder: Path) -> list[Path]:
+    """The blobs."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def row_of(backend: Any, value: Any = LARGE, task_id: str = "t1", **how: Any) -> Any:
+    """Store ``value``, and return its row."""
+    backend.store_result(task_id, value, "SUCCESS", **how)
+    return TaskResult.objects.get(task_id=task_id)
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Let the disk break down."""
+
+    def broken(_self: Any, *arguments: Any, **keywords: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(FileSystemStorage, method, broken)
+
+
+# -- What goes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("serializer", ["json", "pickle", "msgpack"])
+@pytest.mark.parametrize("url", ["django-db", "django-cache://default?serializer={}"])
+def test_large_result_is_in_a_blob_and_comes_back(
+    make_backend: MakeBackend, tmp_path: Path, url: str, serializer: str
+) -> None:
+    """On both backends, whatever serializer wrote it."""
+    conf = {"result_serializer": serializer, "result_accept_content": [serializer]}
+    make_backend(url.format(serializer), **conf).store_result("t1", LARGE, "SUCCESS")
+    assert LARGE == make_backend(url.format(serializer), **conf).get_result("t1")
+    assert 1 == len(files(tmp_path))
+
+
+def test_row_is_small_and_blob_is_plain(backend: Any, tmp_path: Path) -> None:
+    """What the serializer gave, where the row points to."""
+    row = row_of(backend)
+    ((blob),) = files(tmp_path)
+    assert ("utf-8, offload", True) == (row.content_encoding, len(row.result) < 500)
+    assert LARGE == json.loads(blob.read_bytes())
+    assert blob.name.startswith("t1.result-")
+
+
+def test_small_result_stays_as_it_is(backend: Any, tmp_path: Path) -> None:
+    """In the row, as if the plugin were not there."""
+    row = row_of(backend, "x")
+    assert ('"x"', "utf-8", []) == (row.result, row.content_encoding, files(tmp_path))
+
+
+def test_largest_go_until_the_rest_is_small(make_backend: MakeBackend, tmp_path: Path) -> None:
+    """The threshold is what a row may keep."""
+    backend = make_backend(result_extended=True)
+    request = request_of("t1", argsrepr="a" * 1500, kwargsrepr="k" * 1000, task="some.task")
+    row_of(backend, "r" * 3000, request=request)
+    assert ["args", "result"] == sorted(path.name[3:].split("-")[0] for path in files(tmp_path))
+    meta = backend.get_task_meta("t1")
+    assert ("r" * 3000, "a" * 1500, "k" * 1000) == (meta["result"], meta["args"], meta["kwargs"])
+
+
+def test_all_of_a_record_may_go(backend: Any, tmp_path: Path) -> None:
+    """Where even the meta is large."""
+    row_of(backend, request=request_of("t1", meta={"log": "m" * 3000}))
+    assert ("m" * 3000, 2) == (backend.get_task_meta("t1")["log"], len(files(tmp_path)))
+
+
+def test_traceback_goes_and_comes_back(backend: Any, tmp_path: Path) -> None:
+    """It is text that no serializer sees."""
+    backend.store_result("t1", ValueError("no"), "FAILURE", traceback="ä" * 3000)
+    assert ("ä" * 3000, 1) == (backend.get_task_meta("t1")["traceback"], len(files(tmp_path)))
+
+
+def test_other_codings_come_first(make_backend: MakeBackend, tmp_path: Path) -> None:
+    """What goes to the blob is what they gave: here, nobody can read it there."""
+
+    def turned(content: bytes) -> bytes:
+        return bytes(byte ^ 0xFF for byte in content)
+
+    turn = Coding(name="turn", encode=turned, decode=turned)
+
+    with registered_plugins(
+        "offload", _contributing(turn), CODINGS=["turn", "offload"], offload=OPTIONS
+    ):
+        backend = make_backend()
+        row = row_of(backend)
+        (blob,) = files(tmp_path)
+        assert "utf-8, turn, offload" == row.content_encoding
+        assert LARGE == json.loads(turned(blob.read_bytes()))
+        assert LARGE == backend.get_result("t1")
+
+
+def _contributing(coding: Coding) -> Any:
+    from django_celery_results import hookimpl
+
+    class Contributing:
+        @hookimpl
+        def contribute_codings(self) -> Iterator[Coding]:
+            yield coding
+
+    return Contributing()
+
+
+@pytest.mark.parametrize(
+    "task_id", ["../../etc/passwd", "..", "a b/c%2F", "ü" * 60, "x" * 250, "a.result-1"]
+)
+def test_blob_of_any_task_id(backend: Any, tmp_path: Path, task_id: str) -> None:
+    """Under the prefix, and the id can be told from the name."""
+    from django_celery_results_offload.blobs import task_of
+
+    row_of(backend, task_id=task_id)
+    (blob,) = files(tmp_path)
+    name = blob.relative_to(tmp_path).as_posix()
+    assert (LARGE, task_id) == (backend.get_result(task_id), task_of(name))
+    assert name.startswith("celery-blobs/")
+
+
+def test_groups_stay_in_their_rows(backend: Any, tmp_path: Path) -> None:
+    """However many tasks they have."""
+    results = [backend.app.AsyncResult(f"task {number}") for number in range(200)]
+    CeleryGroup("g1", results, app=backend.app).save(backend=backend)
+    assert ([], 200) == (files(tmp_path), len(backend.restore_group("g1").results))
+
+
+def test_write_through_another_connection_stays_in_its_row(backend: Any, tmp_path: Path) -> None:
+    """Nobody could look there for what it replaces."""
+    backend._store_result("t1", LARGE, "SUCCESS", using="default")
+    assert (LARGE, []) == (backend.get_result("t1"), files(tmp_path))
+
+
+# -- What cannot be read -------------------------------------------------------------
+
+
+def test_changed_blob_is_an_error(backend: Any, tmp_path: Path) -> None:
+    """It names the task and the blob."""
+    row_of(backend)
+    (blob,) = files(tmp_path)
+    blob.write_bytes(blob.read_bytes().replace(b"ten", b"two", 1))
+    with pytest.raises(ResultUnreadable, match=r"'t1' .*t1\.result-\w+' .* its digest is another"):
+        backend.get_result("t1")
+
+
+@pytest.mark.parametrize("change", [lambda old: old[:-1], lambda old: old + b"x", lambda _: b""])
+def test_cut_or_longer_blob_is_an_error(backend: Any, tmp_path: Path, change: Any) -> None:
+    """Its digest is another."""
+    row_of(backend)
+    (blob,) = files(tmp_path)
+    blob.write_bytes(change(blob.read_bytes()))
+    with pytest.raises(ResultUnreadable, match="its digest is another"):
+        backend.get_result("t1")
+
+
+def test_missing_blob_is_an_error_of_that_task_alone(backend: Any, tmp_path: Path) -> None:
+    """And will not come back."""
+    row_of(backend)
+    row_of(backend, 5, "t2")
+    (blob,) = files(tmp_path)
+    blob.unlink()
+    with pytest.raises(ResultUnreadable, match=r"'t1' .*blob 'celery-blobs/.* is missing") as error:
+        backend.get_result("t1")
+    assert not isinstance(error.value, ResultUnavailable)
+    assert 5 == backend.get_task_metas(["t1", "t2"])["t2"]["result"]
+
+
+def test_reading_while_the_storage_is_away(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says that it is now, and names the task and the blob."""
+    row_of(backend)
+    with monkeypatch.context() as patch:
+        fail(patch, "_open")
+        expected = r"'t1' .*blob '.*' in the storage 'disk' cannot be read now: OSError"
+        with pytest.raises(ResultUnavailable, match=expected):
+            backend.get_result("t1")
+    assert LARGE == backend.get_result("t1")
+
+
+def test_storage_that_is_not_in_the_settings_any_more(backend: Any) -> None:
+    """The row says which it was."""
+    row = row_of(backend)
+    pointer = Pointer.from_bytes(b64decode(row.result))
+    assert pointer is not None
+    moved = Pointer(storage="old", name=pointer.name, size=pointer.size, sha256=pointer.sha256)
+    TaskResult.objects.update(result=b64encode(moved.to_bytes()).decode())
+    with pytest.raises(ResultUnavailable, match="Could not find config for 'old'"):
+        backend.get_result("t1")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b"",
+        b"\x02",
+        b"\x01",
+        b"\x01[]",
+        b"\x01{}",
+        b'\x01{"storage": 1, "name": 2, "size": 3, "sha256": 4}',
+    ],
+)
+def test_corrupt_pointer_is_an_error(backend: Any, stored: bytes) -> None:
+    """It points nowhere: the row can be replaced, and forgotten."""
+    row_of(backend)
+    TaskResult.objects.update(result=b64encode(stored).decode())
+    with pytest.raises(ResultUnreadable, match=r"'t1' .*result is corrupt: "):
+        backend.get_result("t1")
+    backend.forget("t1")
+    assert not TaskResult.objects.exists()
+
+
+# -- When the storage is away --------------------------------------------------------
+
+
+def test_content_stays_in_its_row_when_the_storage_is_away(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No result is lost for it, and it is said once."""
+    with monkeypatch.context() as patch:
+        fail(patch, "_save")
+        fail(patch, "_open")
+        for task_id in ("t1", "t2"):
+            row_of(backend, task_id=task_id)
+        assert LARGE == backend.get_result("t2")
+    logged = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+    expected = (
+        "The storage 'disk' fails, and contents stay in their rows (0 more since this was last "
+        "logged): OSError: [Errno 5] Input/output error"
+    )
+    assert [expected] == logged
+
+
+def test_outage_is_logged_again_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    """With how many results it was since."""
+    long = Outage()
+    for _ in range(3):
+        long.log("disk", OSError("away"))
+    long.silent_until = 0
+    long.log("disk", OSError("away"))
+    assert ["0", "2"] == [one.getMessage().split("(")[1][0] for one in caplog.records]
+
+
+def test_storage_that_changes_names_is_not_used(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its blobs could not be told from those that nobody needs."""
+    storage: Any = FileSystemStorage
+    save = storage._save
+    monkeypatch.setattr(storage, "_save", lambda self, _name, content: save(self, "x", content))
+    row_of(backend)
+    assert (LARGE, []) == (backend.get_result("t1"), files(tmp_path))
+    assert "gave the blob a name of its own: 'x'" in caplog.text
+
+
+# -- Settings and off ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own", [{"STORAGE": "s3"}, {}, {"STORAGE": "disk", "THRESHOLD": 5}])
+def test_wrong_setting_stores_nothing(
+    configure: Configure, make_backend: MakeBackend, own: dict[str, Any]
+) -> None:
+    """It is never passed over."""
+    configure(CODINGS=["offload"], offload=own)
+    with pytest.raises(BackendMisconfigured, match=r"DJANGO_CELERY_RESULTS\['offload'\]"):
+        make_backend().store_result("t1", LARGE, "SUCCESS")
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"DISABLED_PLUGINS": ["offload"]}], ids=["unused", "disabled"]
+)
+def test_old_rows_are_read_when_it_is_off(
+    backend: Any, configure: Configure, make_backend: MakeBackend, keys: dict[str, Any]
+) -> None:
+    """New ones stay where they are."""
+    row_of(backend)
+    configure(offload=OPTIONS, **keys)
+    own = make_backend()
+    assert LARGE == own.get_result("t1")
+    assert "utf-8" == row_of(own, LARGE, "t2").content_encoding
+
+
+def test_pointers_of_what_was_encoded_otherwise() -> None:
+    """Arguments that an earlier state left in the row point nowhere."""
+    from django_celery_results_offload.pointers import pointers_of
+
+    contents = Contents(
+        fields={"args": "(1,)", "kwargs": None},
+        content_type="application/json",
+        content_encoding="utf-8, offload",
+    )
+    assert set() == pointers_of(StoredTask(task_id="t1", status="SUCCESS", contents=contents))

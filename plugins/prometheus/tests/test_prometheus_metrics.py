@@ -1,0 +1,355 @@
+"""What is counted, on both backends, and that counting harms nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery.signals import worker_process_shutdown
+from prometheus_client import REGISTRY
+
+from django_celery_results import hookimpl
+from django_celery_results.models import TaskResult
+from django_celery_results.records import Contents
+from django_celery_results.testing import ObserverConformance
+from django_celery_results_prometheus import metrics, plugin
+from django_celery_results_prometheus.labels import state_label, task_label
+from tests.backends.conftest import request_of
+
+if TYPE_CHECKING:
+    from django_celery_results.testing.fixtures import MakeBackend
+    from tests.configuring import Configure
+
+pytestmark = pytest.mark.django_db
+
+Counted = Callable[..., float]
+
+
+class TestObservers(ObserverConformance):
+    """The plugin keeps the rules of observers."""
+
+    plugin = "prometheus"
+
+
+@pytest.fixture(autouse=True)
+def _no_labels_yet() -> Iterator[None]:
+    """Every test may fill the labels."""
+    task_label.forget()
+    state_label.forget()
+    yield
+    task_label.forget()
+    state_label.forget()
+
+
+def value(name: str, labels: dict[str, str]) -> float:
+    """What stands in the registry."""
+    return REGISTRY.get_sample_value(f"celery_results_{name}", labels) or 0
+
+
+@pytest.fixture
+def counted() -> Counted:
+    """Gives how much a counter has grown since the test began; asked first, it is that moment."""
+    before = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in REGISTRY.collect()
+        for sample in family.samples
+    }
+
+    def counted(name: str, **labels: str) -> float:
+        key = f"celery_results_{name}", tuple(sorted(labels.items()))
+        return value(name, labels) - before.get(key, 0)
+
+    return counted
+
+
+@pytest.fixture(params=["django-db", "django-cache://default?serializer=json"])
+def backend(request: pytest.FixtureRequest, make_backend: MakeBackend, own_cache_keys: Any) -> Any:
+    """Either of them, with the names of tasks kept."""
+    own_cache_keys("default")
+    return make_backend(request.param, result_extended=True)
+
+
+def store(backend: Any, result: Any = 1, state: str = "SUCCESS", **facts: Any) -> None:
+    """Store a result as a worker does."""
+    task_id = facts.pop("task_id", "t1")
+    request = request_of(task_id, **{"task": "shop.pay", **facts})
+    backend.store_result(task_id, result, state, request=request)
+
+
+# -- Stored and read -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["SUCCESS", "STARTED", "PROGRESS"])
+def test_result_that_is_stored_is_counted(backend: Any, counted: Counted, state: str) -> None:
+    """By its task and state."""
+    store(backend, state=state)
+    assert 1 == counted("stored_total", task="shop.pay", state=state)
+
+
+def test_late_state_is_not_counted(backend: Any, counted: Counted) -> None:
+    """Nothing was written."""
+    store(backend)
+    store(backend, state="STARTED")
+    assert 0 == counted("stored_total", task="shop.pay", state="STARTED")
+
+
+def test_task_is_known_also_where_its_name_is_not_stored(
+    make_backend: MakeBackend, counted: Counted
+) -> None:
+    """When it is stored; who reads it does not know it."""
+    own = make_backend()
+    store(own)
+    own.get_result("t1")
+    assert 1 == counted("stored_total", task="shop.pay", state="SUCCESS")
+    assert 1 == counted("read_total", task="unknown", state="SUCCESS")
+
+
+def test_result_that_is_read_is_counted(backend: Any, counted: Counted) -> None:
+    """Each time."""
+    store(backend)
+    assert [1, 1] == [backend.get_task_meta("t1", cache=False)["result"] for _ in range(2)]
+    assert 2 == counted("read_total", task="shop.pay", state="SUCCESS")
+
+
+def test_result_that_is_not_there_is_not_counted(backend: Any, counted: Counted) -> None:
+    """Nothing was read, though the time was taken."""
+    assert "PENDING" == backend.get_state("nobody")
+    assert 0 == counted("read_total", task="unknown", state="PENDING")
+    assert 1 == counted("storage_seconds_count", hook="load_tasks")
+
+
+def test_bytes_are_those_that_are_stored(make_backend: MakeBackend, counted: Counted) -> None:
+    """Of all columns that hold contents."""
+    own = make_backend(result_extended=True)
+    store(own, result="ä🎉")
+    own.get_result("t1")
+    row = TaskResult.objects.get()
+    columns = (row.result, row.traceback, row.meta, row.task_args, row.task_kwargs)
+    expected = sum(len((text or "").encode()) for text in columns)
+    sizes = [counted(f"{what}_bytes_total", task="shop.pay") for what in ("stored", "read")]
+    assert [expected, expected] == sizes
+
+
+@pytest.mark.parametrize(
+    ("content", "size"), [("ab", 2), ("ä🎉", 6), (b"abc", 3), (None, 0), ({"an": "object"}, 0)]
+)
+def test_size_is_that_of_utf_8(content: Any, size: int) -> None:
+    """Objects, which a cache keeps as they are, have none."""
+    contents = Contents(fields={"result": content}, content_type="a/b", content_encoding="utf-8")
+    assert size == plugin.size_of(contents)
+
+
+def test_time_of_storing_is_taken(backend: Any, counted: Counted) -> None:
+    """In seconds, of each call."""
+    store(backend)
+    assert 1 == counted("storage_seconds_count", hook="store_task")
+    assert 0 < counted("storage_seconds_sum", hook="store_task") < 5
+
+
+# -- Deleted -------------------------------------------------------------------------
+
+
+def test_forgotten_result_is_counted(backend: Any, counted: Counted) -> None:
+    """Once; what is not there is none."""
+    store(backend)
+    backend.forget("t1")
+    backend.forget("t1")
+    assert 1 == counted("deleted_total", reason="forgotten")
+
+
+def test_expired_results_are_counted(make_backend: MakeBackend, counted: Counted) -> None:
+    """As many as the storage says; a cache expires by itself and says nothing."""
+    own = make_backend(result_expires=0.001)
+    for number in range(3):
+        store(own, task_id=f"t{number}")
+    TaskResult.objects.update(date_done="2020-01-01T00:00Z")
+    own.cleanup()
+    assert (3, 0) == (counted("deleted_total", reason="expired"), TaskResult.objects.count())
+
+
+def test_expired_rows_are_not_read_to_be_counted(make_backend: MakeBackend) -> None:
+    """Nobody listens to batches: they are as large, and as cheap, as without the plugin."""
+    assert None is make_backend().expiry(1).before
+
+
+# -- Trouble -------------------------------------------------------------------------
+
+
+class Flaky:
+    """A storage that fails once, and an observer that always does."""
+
+    django_celery_results_name = "flaky"
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    @hookimpl
+    def open_storage(self) -> str:
+        """There is none."""
+        return "storage"
+
+    @hookimpl
+    def store_task(self) -> bool:
+        """Fail the first time."""
+        if not self.failed:
+            self.failed = True
+            raise ConnectionError("lost")
+        return True
+
+    @hookimpl
+    def load_tasks(self) -> None:
+        """Give no answer, which it should."""
+
+    @hookimpl
+    def forget_task(self) -> None:
+        """Give none either."""
+
+    @hookimpl
+    def expire_results(self) -> None:
+        """Nor here."""
+
+    @hookimpl
+    def can_retry(self, error: Exception) -> bool:
+        """Only a lost connection may be back."""
+        return isinstance(error, ConnectionError)
+
+    @hookimpl
+    def after_store(self) -> None:
+        """Fail."""
+        raise RuntimeError("tired")
+
+
+@pytest.fixture
+def flaky(configure: Configure, make_backend: MakeBackend) -> Any:
+    """A backend on it."""
+    configure(PLUGINS=[Flaky()])
+    url = "django-results+flaky://"
+    return make_backend(url, result_backend_base_sleep_between_retries_ms=1)
+
+
+def test_retry_is_counted(flaky: Any, counted: Counted) -> None:
+    """With the error that made it necessary, and the time of both calls."""
+    store(flaky)
+    assert 1 == counted("storage_retries_total", storage="flaky", hook="store_task")
+    assert 1 == counted("storage_errors_total", hook="store_task")
+    assert 2 == counted("storage_seconds_count", hook="store_task")
+
+
+def test_failure_of_an_observer_is_counted(flaky: Any, counted: Counted) -> None:
+    """By its plugin and hook."""
+    store(flaky)
+    assert 1 == counted("observer_failures_total", plugin="flaky", hook="after_store")
+
+
+def test_storage_that_gives_no_answer_is_left_to_the_core(flaky: Any, counted: Counted) -> None:
+    """Its errors are the same as without the plugin."""
+    with pytest.raises(Exception, match="No plugin answered the hook 'load_tasks'"):
+        flaky.get_result("t1")
+    with pytest.raises(Exception, match="No plugin answered the hook 'forget_task'"):
+        flaky.forget("t1")
+    flaky.cleanup()
+    assert [0, 0] == [counted("deleted_total", reason=one) for one in ("forgotten", "expired")]
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be counted, as on a disk that is full."""
+
+    def fail(*_labels: str) -> None:
+        raise OSError("no space left on device")
+
+    for metric in metrics.COUNTED:
+        monkeypatch.setattr(metric, "labels", fail)
+
+
+@pytest.mark.usefixtures("broken")
+def test_broken_counters_harm_no_result(backend: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It is stored, read, forgotten; the log says what is not counted."""
+    store(backend, result="whole")
+    assert "whole" == backend.get_result("t1")
+    backend.forget("t1")
+    backend.cleanup()
+    assert "PENDING" == backend.get_state("t1")
+    own = {(one.name, one.levelno) for one in caplog.records}
+    assert {(plugin.logger.name, logging.ERROR), ("django_celery_results.hooks", 40)} == own
+
+
+@pytest.mark.usefixtures("broken")
+def test_broken_counters_hide_no_error(flaky: Any) -> None:
+    """What the storage raises stays what it is."""
+    flaky.always_retry = False
+    with pytest.raises(ConnectionError, match="lost"):
+        store(flaky)
+
+
+# -- Labels --------------------------------------------------------------------------
+
+
+def test_tasks_beyond_the_limit_are_others(
+    backend: Any, configure: Configure, counted: Counted
+) -> None:
+    """Those that came first are told apart, and stay so."""
+    configure(prometheus={"MAX_TASKS": 2})
+    for number, name in enumerate(["one", "two", "three", "four", "one"]):
+        store(backend, task=name, task_id=f"t{number}")
+    names = ["one", "two", "three", "other"]
+    assert [2, 1, 0, 2] == [counted("stored_total", task=one, state="SUCCESS") for one in names]
+
+
+def test_states_beyond_the_limit_are_others(
+    backend: Any, configure: Configure, counted: Counted
+) -> None:
+    """Celery's own do not count."""
+    configure(prometheus={"MAX_STATES": 1})
+    for state in ("PENDING", "STARTED", "AT 1 %", "AT 2 %", "AT 3 %", "RETRY", "FAILURE"):
+        result = ValueError() if state in ("RETRY", "FAILURE") else None
+        store(backend, result, state, task="states")
+    stored = ["STARTED", "RETRY", "FAILURE", "AT 1 %", "AT 2 %", "other"]
+    seen = [counted("stored_total", task="states", state=one) for one in stored]
+    assert [1, 1, 1, 1, 0, 2] == seen
+
+
+@pytest.mark.parametrize("setting", ["MAX_TASKS", "MAX_STATES"])
+def test_wrong_setting_harms_no_result(backend: Any, configure: Configure, setting: str) -> None:
+    """It is not counted, that is all."""
+    configure(prometheus={setting: "many"})
+    store(backend, state="STRANGE")
+    store(backend)
+    assert 1 == backend.get_result("t1")
+
+
+# -- Processes -----------------------------------------------------------------------
+
+
+def test_gauges_of_a_process_that_ends_are_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the client's "live" kinds; its counters, and another process's gauges, stay."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    for name in ("gauge_liveall_123", "gauge_liveall_124", "counter_123", "gauge_max_123"):
+        (tmp_path / f"{name}.db").touch()
+    worker_process_shutdown.send(sender=None, pid=123, exitcode=0)
+    left = sorted(path.stem for path in tmp_path.iterdir())
+    assert ["counter_123", "gauge_liveall_124", "gauge_max_123"] == left
+
+
+def test_process_that_ends_without_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to take away."""
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    answers = worker_process_shutdown.send(sender=None, pid=123, exitcode=0)
+    assert (plugin.forget_process, None) in answers
+
+
+# -- Off -----------------------------------------------------------------------------
+
+
+def test_nothing_is_counted_when_it_is_off(
+    make_backend: MakeBackend, configure: Configure, counted: Counted
+) -> None:
+    """By the one setting."""
+    configure(DISABLED_PLUGINS=["prometheus"])
+    store(make_backend())
+    assert 0 == counted("stored_total", task="shop.pay", state="SUCCESS")

@@ -1,0 +1,65 @@
+"""Settings that are wrong are reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from django_celery_results.checks import check_plugin_settings
+
+if TYPE_CHECKING:
+    from tests.configuring import Configure
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (
+            {
+                "MAX_TASKS": 1,
+                "MAX_STATES": 0,
+                "TOKEN": "secret",
+                "PUBLIC": True,
+                "TIMEOUT": 1,
+                "COUNT_LIMIT": 1,
+                "GAUGES": False,
+                "DATABASE": "secondary",
+            },
+            [],
+        ),
+        ("everything", ["E001"]),
+        ({"MAX_TASKS": 0}, ["E002"]),
+        ({"MAX_STATES": -1}, ["E003"]),
+        ({"TOKEN": ""}, ["E004"]),
+        ({"PUBLIC": "yes"}, ["E005"]),
+        ({"TIMEOUT": 0}, ["E006"]),
+        ({"COUNT_LIMIT": 0.5}, ["E007"]),
+        ({"GAUGES": ["rows"]}, ["E008"]),
+        ({"DATABASE": "tertiary"}, ["E009"]),
+        ({"TOKENS": "secret"}, ["W001"]),
+    ],
+)
+def test_wrong_settings_are_reported(configure: Configure, options: Any, ids: list[str]) -> None:
+    """By `manage.py check`, each under an id of its own."""
+    configure(prometheus=options)
+    expected = [f"django_celery_results_prometheus.{one}" for one in ids]
+    assert expected == [message.id for message in check_plugin_settings()]
+
+
+@pytest.mark.parametrize(("name", "ids"), [("", []), ("missing", ["E010"])])
+def test_directory_that_is_not_there_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, ids: list[str]
+) -> None:
+    """Each process would log it with each result."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / name))
+    expected = [f"django_celery_results_prometheus.{one}" for one in ids]
+    assert expected == [message.id for message in check_plugin_settings()]
+
+
+def test_token_that_is_wrong_is_not_shown(configure: Configure) -> None:
+    """By `manage.py check`, whose output goes to logs."""
+    configure(prometheus={"TOKEN": ["geheim"]})
+    (message,) = check_plugin_settings()
+    assert "geheim" not in message.msg

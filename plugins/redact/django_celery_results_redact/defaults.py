@@ -1,0 +1,51 @@
+"""What is masked where the settings do not say otherwise.
+
+Nothing is imported here, so that a site's settings can import these and add to them.
+"""
+
+from __future__ import annotations
+
+__all__ = ["DEFAULT_KEYS", "DEFAULT_PATTERNS"]
+
+#: Names of what is secret. Only letters and digits count, so that ``*apikey*`` is also
+#: ``X-Api-Key`` and ``api_key``.
+DEFAULT_KEYS = (
+    "*password*",
+    "*passwd*",
+    "*passphrase*",
+    "pwd",
+    "*secret*",
+    "*token",
+    "*apikey*",
+    "*accesskey*",
+    "*privatekey*",
+    "*authorization",
+    "*credential*",
+    "cookie",
+    "cookies",
+    "setcookie",
+    "sessionid",
+    "*cardnumber*",
+    "cvc",
+    "cvv",
+)
+
+#: What a secret looks like, whatever it is called.
+DEFAULT_PATTERNS = (
+    # Headers, whose values go on to the end of the line.
+    r"(?:[Aa]uthorization|AUTHORIZATION)[\"']?\s*[:=]\s*[\"']?(?P<secret>[^\s\"'\\][^\r\n\"'\\]*)",
+    r"(?:[Cc]ookie|COOKIE)[\"']?:\s*[\"']?(?P<secret>[^\s\"'\\][^\r\n\"'\\]*)",
+    r"(?:[Bb]earer|BEARER|[Bb]asic|BASIC)\s+(?P<secret>[A-Za-z0-9._~+/-]{8,}=*)",
+    # The password in a URL.
+    r"://[^\s/:@]*:(?P<secret>[^\s/@]+)@",
+    # JSON Web Tokens (RFC 7519).
+    r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*",
+    # Keys that say whose they are: AWS, GitHub, GitLab, Google, Slack, Stripe and others.
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    r"\b(?:gh[pousr]|github_pat)_\w{20,}",
+    r"\bglpat-[\w-]{20,}",
+    r"\bAIza[\w-]{35}",
+    r"\bxox[abeprs]-[\w-]{10,}",
+    r"\b[rs]k[-_](?:live|test|ant|proj)[-_][\w-]{10,}",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+)

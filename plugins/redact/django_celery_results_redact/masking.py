@@ -1,0 +1,226 @@
+"""The masking of one record: what is secret in it, and the record without it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from celery import current_task, states
+
+from .rules import FIELDS, is_secret_key, options, task_rule
+from .sensitive import EVERY, Places, frame_secrets, secret_places, sensitive_names
+from .texts import Span, keyed_spans, parsed_spans, replaced
+from .values import changed, parts, scalars
+
+if TYPE_CHECKING:
+    from django_celery_results.records import TaskRecord
+
+__all__ = ["LEAST", "TaskMasking"]
+
+#: Characters that a secret has at least for it to be looked for in other places: a shorter
+#: one would be found in the middle of words.
+LEAST = 4
+#: What is no secret, whatever it is called.
+NO_SECRETS = frozenset({"None", "True", "False", "null", "true", "false"})
+
+#: ISO/IEC 7812: 13 to 19 digits, in groups or not. Cards begin with 2 to 6.
+CARD_NUMBER = re.compile(r"[2-6](?<![\w.-].)\d{3}(?:[ -]?\d){9,15}(?![\w-])")
+
+
+class TaskMasking:
+    """Masks one record, by the rules for its task and by what is secret in it."""
+
+    def __init__(self, task: TaskRecord) -> None:
+        self.task = task
+        self.mask = options.mask
+        rule = task_rule(task.name)
+        marked = sensitive_names(task.name)
+        self.whole = rule.fields | ({"args", "kwargs"} if EVERY in marked else set())
+        names = rule.names | marked
+        self.is_secret: Callable[[object], bool] = partial(
+            is_secret_key, patterns=tuple(options.keys), names=names
+        )
+        self.secret_places = secret_places(task.name, self.is_secret)
+        self.patterns = [re.compile(one) for one in options.patterns]
+        self.card_numbers = options.card_numbers
+        self.spans = {
+            field: self._find(field, text)
+            for field, text in (("args", task.args), ("kwargs", task.kwargs))
+            if isinstance(text, str)
+        }
+        self.known = _any_of(frozenset(self._secrets()))
+
+    def apply(self) -> None:
+        """Replace the record's values by masked ones."""
+        for field in FIELDS:
+            value = getattr(self.task, field)
+            if value is not None:
+                setattr(self.task, field, self._field(field, value))
+        if self.task.stamps:
+            self.task.stamps = self._value(self.task.stamps)
+
+    def _field(self, field: str, value: Any) -> Any:
+        try:
+            if field == "meta":
+                return self._meta(value)
+            if field in self.whole:
+                return self._without(value) if field == "result" else self.mask
+            if field in {"args", "kwargs"}:
+                return self._arguments(field, value)
+            return self._value(value)
+        except RecursionError:
+            return self.mask
+
+    def _meta(self, meta: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the meta; the children in it are ids, which everybody needs as they are."""
+        own = {key: one for key, one in meta.items() if key != "children"}
+        masked = dict.fromkeys(own, self.mask) if "meta" in self.whole else self._value(own)
+        return {**masked, **{key: one for key, one in meta.items() if key == "children"}}
+
+    def _without(self, result: Any) -> Any:
+        """Return what is left of a result that is masked as a whole: of a failure its class."""
+        if self.task.status not in states.EXCEPTION_STATES:
+            return self.mask
+        if isinstance(result, BaseException):
+            return changed(result, lambda key, _: (self.mask,) if key is None else self.mask)
+        return {**result, "exc_message": (self.mask,)} if isinstance(result, Mapping) else self.mask
+
+    # -- What is secret --------------------------------------------------------------
+
+    def _secrets(self) -> Iterable[str]:
+        """Return what is secret in this record, as it may be written in other places."""
+        found: set[str] = set()
+        for one in self._secret_values():
+            with suppress(RecursionError):
+                found.update(map(_as_text, scalars(one)))
+        long = {one for one in found if len(one) >= LEAST} - NO_SECRETS - {self.mask}
+        for one in long:
+            yield from (one, repr(one)[1:-1], json.dumps(one)[1:-1], one.replace("'", r"\'"))
+
+    def _secret_values(self) -> Iterable[Any]:
+        task = self.task
+        yield from frame_secrets()
+        for value in (task.kwargs, task.meta, task.result, task.stamps):
+            yield from self._keyed(value)
+        for args, kwargs in [(task.args, task.kwargs), self._own_arguments()]:
+            yield from self._keyed(kwargs)
+            yield from self._keyed(args)
+            if isinstance(args, (list, tuple)):
+                yield from (one for place, one in enumerate(args) if self.secret_places.has(place))
+            for field, one in (("args", args), ("kwargs", kwargs)):
+                if isinstance(one, str):
+                    yield from self._in_repr(field, one)
+                elif field in self.whole:
+                    yield one
+
+    def _own_arguments(self) -> tuple[Any, Any]:
+        """Return the arguments themselves, where the task is running here."""
+        request = getattr(current_task, "request", None)
+        if request is None or request.id != self.task.task_id:
+            return None, None
+        return request.args, request.kwargs
+
+    def _keyed(self, value: Any, depth: int = 50) -> Iterable[Any]:
+        for key, one in parts(value) if depth else ():
+            yield from [one] if self.is_secret(key) else self._keyed(one, depth - 1)
+
+    def _in_repr(self, field: str, text: str) -> Iterable[str]:
+        for start, stop in self.spans[field] or ():
+            for literal in re.findall(r"'(?:\\'|[^'])*'|\"[^\"]*\"|[\w.+-]+", text[start:stop]):
+                yield literal.strip("'\"").replace(r"\'", "'")
+
+    # -- Masking ---------------------------------------------------------------------
+
+    def _find(self, field: str, text: str) -> list[Span] | None:
+        places = self.secret_places if field == "args" else Places()
+        return parsed_spans(text, self.is_secret, places.has)
+
+    def _arguments(self, field: str, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._repr(field, value)
+        if field == "args" and isinstance(value, (list, tuple)):
+            value = [
+                self.mask if self.secret_places.has(place) and one is not None else one
+                for place, one in enumerate(value)
+            ]
+        return self._value(value)
+
+    def _repr(self, field: str, text: str) -> str:
+        spans: Iterable[Span] | None = self.spans[field]
+        if spans is None:
+            if field == "args" and self.secret_places:
+                return self.mask
+            spans = keyed_spans(text, self.is_secret, certain=True)
+        return self._text(replaced(text, spans, self.mask))
+
+    def _value(self, value: Any, key: object = None) -> Any:
+        """Return ``value`` without its secrets: the very same object where it has none."""
+        if value is None or self.is_secret(key):
+            return None if value is None else self.mask
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, bytes):
+            text = value.decode("utf-8", "surrogateescape")
+            masked = self._text(text)
+            return value if masked == text else masked.encode("utf-8", "surrogateescape")
+        if isinstance(value, (int, float, Decimal, UUID)):
+            return self._number(value)
+        masked = changed(value, lambda key, one: self._value(one, key))
+        if isinstance(value, Mapping) and any(map(self._is_known, value)):
+            return {self._value(key): one for key, one in masked.items()}
+        return masked
+
+    def _is_known(self, key: object) -> bool:
+        return isinstance(key, str) and self.known.search(key) is not None
+
+    def _number(self, value: Any) -> Any:
+        text = str(value)
+        is_known = self.known.fullmatch(text) is not None
+        is_card = self.card_numbers and isinstance(value, int) and _is_card(text)
+        return self.mask if is_known or is_card else value
+
+    def _text(self, text: str) -> str:
+        masked = self.known.sub(lambda _: self.mask, text)
+        for pattern in self.patterns:
+            masked = pattern.sub(self._matched, masked)
+        if self.card_numbers:
+            masked = CARD_NUMBER.sub(self._card, masked)
+        masked = replaced(masked, keyed_spans(masked, self.is_secret), self.mask)
+        return text if masked == text else masked
+
+    def _matched(self, match: re.Match[str]) -> str:
+        """Return a match of a pattern with the mask for its secret, or for all of it."""
+        if match.groupdict().get("secret") is None:
+            return self.mask
+        start, stop = (place - match.start() for place in match.span("secret"))
+        return match[0][:start] + self.mask + match[0][stop:]
+
+    def _card(self, match: re.Match[str]) -> str:
+        """Return a row of digits with the mask for the card's number that it begins with."""
+        text = match[0]
+        ends = [end for end in range(len(text), 0, -1) if not text[end : end + 1].isdigit()]
+        end = next((end for end in ends if _is_card(text[:end])), 0)
+        return self.mask + text[end:] if end else text
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _any_of(secrets: frozenset[str]) -> re.Pattern[str]:
+    longest_first = sorted(secrets, key=lambda one: (-len(one), one))
+    return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+
+
+def _is_card(text: str) -> bool:
+    """Return whether the digits are those of a card, by their check digit (Luhn)."""
+    digits = [int(one) for one in reversed(text) if one.isdigit()]
+    doubled = [sum(divmod(2 * one, 10)) for one in digits[1::2]]
+    is_one = CARD_NUMBER.fullmatch(text) is not None
+    return is_one and (sum(digits[::2]) + sum(doubled)) % 10 == 0

@@ -1,0 +1,260 @@
+"""What is masked of single tasks: by the setting ``TASKS``, and by Django's own decorators."""
+
+from __future__ import annotations
+
+import runpy
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import current_app, shared_task
+from celery.app.task import Context
+from django.test import RequestFactory
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from django_celery_results.models import TaskResult
+from django_celery_results.records import TaskRecord
+from django_celery_results_redact.masking import TaskMasking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django_celery_results.testing.fixtures import MakeBackend
+    from tests.configuring import Configure
+
+MASK = "********"
+
+
+def masked(name: str | None, status: str = "SUCCESS", **values: Any) -> TaskRecord:
+    """Return a record of a task of that name, masked."""
+    record = TaskRecord(task_id="t1", status=status, name=name, **values)
+    TaskMasking(record).apply()
+    return record
+
+
+# -- The setting ---------------------------------------------------------------------
+
+EVERYTHING: dict[str, Any] = {
+    "args": "(1,)",
+    "kwargs": "{}",
+    "result": {"a": 1},
+    "traceback": "lines",
+    "meta": {"children": [1], "b": 2},
+}
+
+
+def test_all_of_a_task_can_be_masked(configure: Configure) -> None:
+    """The children are what it keeps."""
+    configure(redact={"TASKS": {"accounts.*": "all"}})
+    record = masked("accounts.login", **EVERYTHING)
+    assert [MASK] * 4 == [record.args, record.kwargs, record.result, record.traceback]
+    assert {"children": [1], "b": MASK} == record.meta
+
+
+def test_other_tasks_are_as_they_were(configure: Configure) -> None:
+    """And so is one without a name."""
+    configure(redact={"TASKS": {"accounts.*": "all"}})
+    expected = list(EVERYTHING.values())
+    for name in ("other", None):
+        record = masked(name, **EVERYTHING)
+        assert expected == [getattr(record, field) for field in EVERYTHING]
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (
+            {"exc_type": "E", "exc_message": ["x"], "exc_module": "m"},
+            {"exc_type": "E", "exc_message": (MASK,), "exc_module": "m"},
+        ),
+        ("no failure of Celery's", MASK),
+    ],
+)
+def test_failure_keeps_its_class(configure: Configure, result: Any, expected: Any) -> None:
+    """So that it can still be raised."""
+    configure(redact={"TASKS": {"*": ["result"]}})
+    assert expected == masked("a", "FAILURE", result=result).result
+
+
+def test_exception_keeps_its_class(configure: Configure) -> None:
+    """As the serializer pickle stores it."""
+    configure(redact={"TASKS": {"*": ["result"]}})
+    error = KeyError("x", 1)
+    result = masked("a", "RETRY", result=error).result
+    assert (KeyError, (MASK,), ("x", 1)) == (type(result), result.args, error.args)
+
+
+def test_whole_arguments_are_masked_in_other_places(configure: Configure) -> None:
+    """What they were is known, if they are at hand."""
+    configure(redact={"TASKS": {"a": ["args"], "*": ["kwargs"]}})
+    record = masked("a", args=("hidden",), kwargs={"b": "covered"}, result="hidden covered open")
+    assert (MASK, MASK, f"{MASK} {MASK} open") == (record.args, record.kwargs, record.result)
+
+
+@shared_task(name="redact.pay")
+def pay(user: str, card: str, *more: str, note: str = "") -> None:
+    """A task with names for its arguments."""
+
+
+def test_argument_is_masked_by_its_name(configure: Configure) -> None:
+    """Wherever it is given."""
+    configure(redact={"TASKS": {"redact.*": ["card"]}})
+    by_place = masked("redact.pay", args="('bob', 'visa', 'x')", kwargs="{}", result=["a visa"])
+    by_name = masked("redact.pay", args="('bob',)", kwargs="{'card': 'visa', 'note': ''}")
+    assert ("('bob', '********', 'x')", [f"a {MASK}"]) == (by_place.args, by_place.result)
+    assert "{'card': '********', 'note': ''}" == by_name.kwargs
+
+
+def test_arguments_themselves_are_masked_by_name(configure: Configure) -> None:
+    """And so are all that one name stands for."""
+    configure(redact={"TASKS": {"redact.pay": ["user", "more"]}})
+    record = masked("redact.pay", args=["bobby", "visa", "x", None], result="bobby paid")
+    assert ([MASK, "visa", MASK, None], f"{MASK} paid") == (record.args, record.result)
+
+
+def test_argument_is_masked_with_all_that_is_in_it(configure: Configure) -> None:
+    """Also where something in it has a secret name of its own."""
+    configure(redact={"TASKS": {"redact.pay": ["card"]}})
+    record = masked("redact.pay", args="('bob', {'token': 'x', 'a': 1}, 2)")
+    assert "('bob', ********, 2)" == record.args
+
+
+def test_arguments_that_cannot_be_parsed_are_masked_all(configure: Configure) -> None:
+    """Nobody could tell which is which."""
+    configure(redact={"TASKS": {"redact.pay": ["card"]}})
+    assert MASK == masked("redact.pay", args="(<User: bob>, 'visa')").args
+
+
+# -- Django's sensitive_variables ----------------------------------------------------
+
+
+def logged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator of somebody else's, as a task may have."""
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@shared_task(name="redact.login", bind=True)
+@logged
+@sensitive_variables("word", "derived")
+def login(task: Any, user: str, word: str) -> str:
+    """A task that fails with what it was given, and with what it made of it."""
+    derived = word[::-1] + "!"
+    message = f"{user}: {word} {derived} {task.name}"
+    raise ValueError(message)
+
+
+@shared_task(name="redact.hidden")
+@sensitive_variables()
+def hidden(user: str) -> str:
+    """A task all of whose variables are sensitive."""
+    return f"seen: {user}"
+
+
+@sensitive_post_parameters("pass")
+def posted(request: Any) -> None:
+    """A view that fails with what was posted."""
+    message = f"{request.POST['user']}: {request.POST['pass']}"
+    raise ValueError(message)
+
+
+@sensitive_post_parameters()
+def posted_with_nothing_to_show(request: Any) -> None:
+    """As above, with everything sensitive."""
+    message = f"{request.POST['user']}: {request.POST['pass']}"
+    raise ValueError(message)
+
+
+@shared_task(name="redact.view")
+def view(is_all: bool) -> None:
+    """A task that calls a view with a form."""
+    request = RequestFactory().post("/", {"pass": "swordfish", "user": "robert"})
+    (posted_with_nothing_to_show if is_all else posted)(request)
+
+
+@pytest.fixture(autouse=True)
+def _tasks_are_known() -> None:
+    current_app.finalize()
+
+
+def test_sensitive_arguments_are_masked_before_the_task_ran() -> None:
+    """Django's wrapper has an attribute only then; the state STARTED is stored before."""
+    record = masked("redact.login", "STARTED", args="('bob', 'swordfish')", kwargs="{'word': 'x'}")
+    assert ("('bob', '********')", "{'word': '********'}") == (record.args, record.kwargs)
+
+
+def test_all_arguments_are_sensitive() -> None:
+    """Where the decorator has no names."""
+    record = masked("redact.hidden", args="('robert',)", kwargs="{}")
+    assert (MASK, MASK) == (record.args, record.kwargs)
+
+
+@pytest.fixture
+def run(make_backend: MakeBackend) -> Callable[..., TaskResult]:
+    """Runs a task at once, and gives its row."""
+    backend: Any = make_backend(
+        result_extended=True, task_always_eager=True, task_store_eager_result=True
+    )
+
+    def run(name: str, *args: Any) -> TaskResult:
+        result = backend.app.tasks[name].apply(args=args)
+        row: TaskResult = TaskResult.objects.get(task_id=result.id)
+        return row
+
+    return run
+
+
+def columns(row: TaskResult) -> str:
+    """Return all that is in a row."""
+    return repr([getattr(row, one.attname) for one in row._meta.concrete_fields])
+
+
+@pytest.mark.django_db
+def test_sensitive_values_are_in_no_column(run: Callable[..., TaskResult]) -> None:
+    """Neither the argument nor the variable; what is not sensitive is there."""
+    row = run("redact.login", "robert", "swordfish")
+    found = [one for one in ("robert", "swordfish", "hsifdrows") if one in columns(row)]
+    assert (["robert"], "FAILURE") == (found, row.status)
+    assert f"ValueError: robert: {MASK} {MASK} redact.login" in (row.traceback or "")
+
+
+@pytest.mark.django_db
+def test_result_of_a_task_with_everything_sensitive(run: Callable[..., TaskResult]) -> None:
+    """Its arguments are known, and masked there too."""
+    row = run("redact.hidden", "swordfish")
+    assert ["seen" in columns(row), "swordfish" in columns(row)] == [True, False]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("is_all", "expected"), [(False, ["robert"]), (True, [])])
+def test_sensitive_post_parameters_are_in_no_column(
+    run: Callable[..., TaskResult], is_all: bool, expected: list[str]
+) -> None:
+    """Where the request is at hand: in the frames of the traceback."""
+    row = run("redact.view", is_all)
+    assert expected == [one for one in ("robert", "swordfish") if one in columns(row)]
+
+
+@pytest.mark.django_db
+def test_task_that_is_not_known_is_no_error(make_backend: MakeBackend) -> None:
+    """The site that stores a result need not have the worker's tasks."""
+    backend = make_backend()
+    backend.store_result("t1", 5, "SUCCESS", request=Context({"task": "redact.unknown"}))
+    assert 5 == backend.get_result("t1")
+
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "docs/examples/mysite/sensitive_tasks.py"
+
+
+@pytest.mark.django_db
+def test_example_of_the_documentation_stores_no_secret(run: Callable[..., TaskResult]) -> None:
+    """Neither the argument nor what was made of it."""
+    unlock = runpy.run_path(str(EXAMPLE), run_name="sensitive_tasks")["unlock"]
+    row = run(unlock.name, "robert", "swordfish")
+    assert f"ValueError: no door opens with {MASK}" in (row.traceback or "")
+    assert "swordfish" not in columns(row)

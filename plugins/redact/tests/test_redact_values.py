@@ -1,0 +1,265 @@
+"""What is masked in values and in texts, by the rules that hold where nothing is set."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, UserList
+from copy import deepcopy
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import pytest
+
+from django_celery_results.records import TaskRecord
+from django_celery_results_redact.masking import TaskMasking
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from tests.configuring import Configure
+
+MASK = "********"
+CARD = "4111 1111 1111 1111"
+
+
+def masked(status: str = "SUCCESS", **values: Any) -> TaskRecord:
+    """Return a record with these values, masked."""
+    record = TaskRecord(task_id="t1", status=status, **values)
+    TaskMasking(record).apply()
+    return record
+
+
+class Login(NamedTuple):
+    """A tuple whose values have names."""
+
+    user: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """An object that cannot be changed."""
+
+    user: str
+    api_key: str
+    keys: list[Any] = field(default_factory=list)
+
+
+class Shop(msgspec.Struct, frozen=True):
+    """As above, by msgspec; its plugin stores such as plain data."""
+
+    name: str
+    token: str = ""
+
+
+class Failed(Exception):
+    """An exception that cannot be made of its arguments."""
+
+    def __init__(self, user: str, *, token: str) -> None:
+        super().__init__(f"{user} has no access")
+        self.token = token
+
+
+class Numbered(UserList[Any]):
+    """A sequence of a class of its own, which is left alone."""
+
+
+class Sum(tuple[Any, ...]):
+    """A tuple of a class that cannot be given its values."""
+
+    __slots__ = ()
+
+    def __new__(cls, left: Any, right: Any) -> Self:
+        """Make it of two things."""
+        return super().__new__(cls, (left, right))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"password": "x", "user": "bob"}, {"password": MASK, "user": "bob"}),
+        ({"X-Api-Key": "x", "clientSecret": 5}, {"X-Api-Key": MASK, "clientSecret": MASK}),
+        ({"password": None, "token": ""}, {"password": None, "token": MASK}),
+        ({b"password": b"x"}, {b"password": MASK}),
+        ({1: {"pwd": ["x"]}, "tokens": 7}, {1: {"pwd": MASK}, "tokens": 7}),
+        ([{"a": ({"cvc": 123},)}], [{"a": ({"cvc": MASK},)}]),
+        ([("Authorization", "Basic x"), ("a", "b")], [("Authorization", MASK), ("a", "b")]),
+        (OrderedDict(token="x", a=1), OrderedDict(token=MASK, a=1)),
+        (MappingProxyType({"token": "x", "a": 1}), {"token": MASK, "a": 1}),
+        ({CARD}, {MASK}),
+        (frozenset({CARD}), frozenset({MASK})),
+        (Login("bob", "x"), Login("bob", MASK)),
+        (Sum(CARD, 1), [MASK, 1]),
+        (Account("bob", "x", [CARD]), Account("bob", MASK, [MASK])),
+        (Shop("a", "x"), Shop("a", MASK)),
+        (Shop, Shop),
+        (4111111111111111, MASK),
+        ([4111111111111112, 1700000000000, True], [4111111111111112, 1700000000000, True]),
+        (b"password=abc \xff", b"password=" + MASK.encode() + b" \xff"),
+        (b"\xff", b"\xff"),
+    ],
+)
+def test_secret_in_a_value_is_masked(value: Any, expected: Any) -> None:
+    """Whatever it is in, and the rest is as it was, of the same types."""
+    result = masked(result=value).result
+    assert (repr(expected), type(expected)) == (repr(result), type(result))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("password=abc, user=bob", f"password={MASK}, user=bob"),
+        ("Password: it's", f"Password: {MASK}'s"),
+        ('{"token": "x y\\" z", "a": 1}', f'{{"token": "{MASK}", "a": 1}}'),
+        ('"{\\"token\\": \\"a b\\", \\"c\\": 1}"', f'"{{\\"token\\": \\"{MASK}\\", \\"c\\": 1}}"'),
+        ("login(user, password='abc', b=1)", f"login(user, password='{MASK}', b=1)"),
+        ("secret => ['a', 'b'] c", f"secret => {MASK} c"),
+        ("secret: 'never ends", f"secret: '{MASK}'"),
+        ("the password:", "the password:"),
+        ("if token == 5: check_token(token): x", "if token == 5: check_token(token): x"),
+        ("Authorization: Bearer abc\nHost: b", f"Authorization: {MASK}\nHost: b"),
+        ("set-cookie: a=b; c=d", f"set-cookie: {MASK}"),
+        ("curl -H 'Bearer abcdefgh1'", f"curl -H 'Bearer {MASK}'"),
+        ("postgres://bob:pa:ss@db/x", f"postgres://bob:{MASK}@db/x"),
+        ("a eyJhbGci.eyJzdWIi.c2ln b", f"a {MASK} b"),
+        ("AKIAIOSFODNN7EXAMPLE", MASK),
+        (f"ghp_{'a1' * 18}", MASK),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nx", f"{MASK}\nx"),
+        (f"card {CARD} 12/26", f"card {MASK} 12/26"),
+        ("card 3782-822463-10005.", f"card {MASK}."),
+        ("4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1", "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
+        ("4111111111111112 and 12-4111111111111111", "4111111111111112 and 12-4111111111111111"),
+        ("nothing to hide", "nothing to hide"),
+    ],
+)
+def test_secret_in_a_text_is_masked(text: str, expected: str) -> None:
+    """In a result, a traceback and the message of an exception alike."""
+    record = masked(result={"exc_message": (text,)}, traceback=text, meta={"note": text})
+    assert [expected] * 3 == [
+        record.result["exc_message"][0],
+        record.traceback,
+        (record.meta or {})["note"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{'password': 'a\\'b', 'n': 1}", "{'password': '********', 'n': 1}"),
+        ("{'é': 'ü', 'token': [1, {'a': 2}], 'c': 3}", "{'é': 'ü', 'token': ********, 'c': 3}"),
+        ("{'user': User(name='b', password='x')}", "{'user': User(name='b', password='********')}"),
+        ("{'h': [['Cookie', 'a'], ['b', 'c']]}", "{'h': [['Cookie', '********'], ['b', 'c']]}"),
+        ("{'password': None, **x}", "{'password': None, **x}"),
+        ("{'password': 'a\n\\b', 'c': '\\d'}", "{'password': '********', 'c': '\\d'}"),
+        # What cannot be parsed: where a value may not end where it seems to, neither does the mask.
+        ("{'u': <User: b>, 'pwd': 'x', 'c': 1}", "{'u': <User: b>, 'pwd': '********', 'c': 1}"),
+        ("{'u': <User: b>, 'pwd': ['x', 'y'], 'c': 1}", "{'u': <User: b>, 'pwd': ********"),
+        ("{'password': 'x\\', 'c': 'y'}", "{'password': '********'"),
+        ("{'c': 'y', 'password': 'x...", "{'c': 'y', 'password': '********'"),
+        ("{'a': '\ud800', 'pwd': 'x'}", "{'a': '\ud800', 'pwd': '********'}"),
+    ],
+)
+def test_secret_in_a_repr_is_masked(text: str, expected: str) -> None:
+    """Arguments mostly are reprs, cut off at times; what is around a secret stays as it was."""
+    assert expected == masked(kwargs=text).kwargs
+
+
+def test_arguments_themselves_are_masked() -> None:
+    """Messages of protocol 1, and tasks that are run at once, bring these."""
+    record = masked(args=[{"token": "x"}, 1], kwargs={"password": "y", "b": CARD})
+    assert ([{"token": MASK}, 1], {"password": MASK, "b": MASK}) == (record.args, record.kwargs)
+
+
+def test_secret_is_masked_wherever_else_it_stands() -> None:
+    """A name tells it in one place; in the others it has none."""
+    record = masked(
+        status="FAILURE",
+        kwargs="{'password': 'it\\'s me', 'pin_token': 98765}",
+        result={"exc_type": "E", "exc_message": ["no it's me", 98765, {"it's me": 98765.5}]},
+        traceback="raise E('no it\\'s me') \"it's me\"",
+    )
+    assert {"exc_type": "E", "exc_message": [f"no {MASK}", MASK, {MASK: 98765.5}]} == record.result
+    assert f"raise E('no {MASK}') \"{MASK}\"" == record.traceback
+
+
+def test_short_secret_is_masked_under_its_name_alone() -> None:
+    """It would be found in the middle of words."""
+    record = masked(kwargs="{'password': 'abc'}", result="abcdef")
+    assert ("{'password': '********'}", "abcdef") == (record.kwargs, record.result)
+
+
+def test_exception_is_copied() -> None:
+    """As the serializer pickle stores it; it is not initialized anew."""
+    error = Failed(CARD, token="abcdef")
+    copied = masked("FAILURE", result=error).result
+    expected = (Failed, (f"{MASK} has no access",), MASK)
+    assert expected == (type(copied), copied.args, copied.token)
+    assert ((f"{CARD} has no access",), "abcdef") == (error.args, error.token)
+
+
+def test_exception_without_secrets_is_the_same_one() -> None:
+    """Nothing is copied needlessly."""
+    error = ValueError("no")
+    assert masked("FAILURE", result=error).result is error
+
+
+def test_children_are_left_alone() -> None:
+    """They are ids."""
+    children = [[[CARD, None], None]]
+    record = masked(meta={"children": children, "card": CARD}, stamps={"token": "x", "a": 1})
+    assert {"children": children, "card": MASK} == record.meta
+    assert {"token": MASK, "a": 1} == record.stamps
+
+
+def test_value_of_the_task_is_left_as_it_was() -> None:
+    """It belongs to the task that is running."""
+    value = {"a": [{"password": "secret!", "b": Account("b", "x")}], "c": {CARD}}
+    before = deepcopy(value)
+    masked(result=value, kwargs=value, meta=value)
+    assert before == value
+
+
+def test_value_without_secrets_is_the_same_object() -> None:
+    """At any depth."""
+    value = {"a": [1, "b", {"c": Decimal(1), "d": None}], "e": Numbered([CARD])}
+    record = masked(result=value, args=(value,))
+    assert record.result is value
+
+
+def test_circle_is_masked_as_a_whole() -> None:
+    """A serializer such as pickle would take it."""
+    value: dict[str, Any] = {"token": "x"}
+    value["again"] = [value]
+    assert MASK == masked(result=value, kwargs={"secret": value}).result
+
+
+def test_mask_and_keys_can_be_set(configure: Configure) -> None:
+    """Instead of the usual ones."""
+    configure(redact={"MASK": "?", "KEYS": ["iban*"]})
+    value = {"iban_number": "x", "password": "y"}
+    assert {"iban_number": "?", "password": "y"} == masked(result=value).result
+
+
+def test_no_key_is_secret_if_none_is_set(configure: Configure) -> None:
+    """Not even the empty one."""
+    configure(redact={"KEYS": [], "PATTERNS": [], "CARD_NUMBERS": False})
+    value = {"password": "y", "": CARD}
+    assert value is masked(result=value).result
+
+
+def test_patterns_can_be_set(configure: Configure) -> None:
+    """A group says which part is masked."""
+    configure(redact={"PATTERNS": [r"ID-\d+", r"(?P<secret>\w+)@mail"]})
+    assert f"{MASK} of {MASK}@mail" == masked(result="ID-55 of bob@mail").result
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "piece", ["x", "a.", "a-", "eyJ-", "a ", "4", "4 ", "\\", "token", "token:", "token: ["]
+)
+def test_long_text_takes_no_time_of_its_square(piece: str) -> None:
+    """Whoever has a task return it; each of these would take hours."""
+    text = piece * 100_000
+    assert masked(result=f"{text}\npwd=x").result.startswith(piece[:5])

@@ -1,0 +1,7 @@
+"""How long each result is kept: a plugin of django-celery-results."""
+
+from __future__ import annotations
+
+__all__ = ["__version__"]
+
+__version__ = "1.0.0"

@@ -1,0 +1,208 @@
+"""The plugin ``retention``: which rule decides, what comes of it, and which rules are wrong."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery.app.task import Context
+from django.core.cache import caches
+from django.core.management import call_command
+from django.utils import timezone
+
+from django_celery_results.checks import check_plugin_settings
+from django_celery_results.exceptions import BackendMisconfigured
+from django_celery_results.models import TaskResult
+
+if TYPE_CHECKING:
+    from django_celery_results.testing.fixtures import MakeBackend
+    from tests.configuring import Configure
+
+pytestmark = pytest.mark.django_db
+
+RULES = [
+    {"TASK": "ping", "KEEP": 0},
+    {"STATE": "FAILURE", "KEEP": timedelta(days=30)},
+    {"TASK": "reports.*", "KEEP": timedelta(days=365)},
+    {"TASK": "audit.?", "STATE": ["SUCCESS", "REVOKED"], "KEEP": "forever"},
+]
+
+
+@pytest.fixture
+def rules(configure: Configure) -> None:
+    """A site with the rules above."""
+    configure(retention={"RULES": RULES})
+
+
+def store(backend: Any, name: str | None, state: str = "SUCCESS") -> None:
+    """Store a result of the task of that name."""
+    result = KeyError("x") if state == "FAILURE" else 1
+    backend.store_result("t1", result, state, request=Context(id="t1", task=name))
+
+
+# -- Which rule decides --------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("rules")
+@pytest.mark.parametrize(
+    ("name", "state", "days"),
+    [
+        ("ping", "SUCCESS", 0),
+        ("ping", "FAILURE", 0),
+        ("reports.yearly", "SUCCESS", 365),
+        ("reports.yearly", "FAILURE", 30),
+        ("shop.pay", "FAILURE", 30),
+        ("shop.pay", "SUCCESS", None),
+        ("Reports.yearly", "SUCCESS", None),
+        (None, "FAILURE", 30),
+        (None, "SUCCESS", None),
+    ],
+)
+def test_first_rule_that_matches_decides(
+    make_backend: MakeBackend, name: str | None, state: str, days: int | None
+) -> None:
+    """Whether or not the name is stored; where none matches, Celery's settings do."""
+    store(make_backend(), name, state)
+    expires = TaskResult.objects.get(task_id="t1").date_expires
+    assert days == (expires and round((expires - timezone.now()) / timedelta(days=1)))
+
+
+@pytest.mark.usefixtures("rules")
+def test_result_is_kept_for_ever(make_backend: MakeBackend) -> None:
+    """Cleanup passes it over, however short the usual time is."""
+    backend = make_backend(result_expires=1)
+    store(backend, "audit.1")
+    TaskResult.objects.update(date_done=timezone.now() - timedelta(days=999))
+    backend.cleanup()
+    assert "SUCCESS" == backend.get_state("t1")
+
+
+@pytest.mark.usefixtures("rules")
+@pytest.mark.parametrize(("name", "state"), [("ping", "PENDING"), ("reports.x", "SUCCESS")])
+@pytest.mark.parametrize("url", ["django-db", "django-cache"])
+def test_result_that_is_not_kept_is_gone_after_the_cleanup(
+    make_backend: MakeBackend, url: str, name: str, state: str
+) -> None:
+    """On both backends; others stay."""
+    caches["default"].clear()
+    store(make_backend(url), name)
+    backend = make_backend(url)
+    backend.cleanup()
+    assert state == backend.get_state("t1")
+
+
+# -- Explained -----------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("rules")
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "reports.yearly",
+            [
+                "STATE    RULE  KEPT",
+                "FAILURE  2     30 days, 0:00:00",
+                "REVOKED  3     365 days, 0:00:00",
+                "SUCCESS  3     365 days, 0:00:00",
+            ],
+        ),
+        (
+            "audit.1",
+            [
+                "STATE    RULE  KEPT",
+                "FAILURE  2     30 days, 0:00:00",
+                "REVOKED  4     for ever",
+                "SUCCESS  4     for ever",
+            ],
+        ),
+        (
+            "ping",
+            [
+                "STATE    RULE  KEPT",
+                "FAILURE  1     not kept",
+                "REVOKED  1     not kept",
+                "SUCCESS  1     not kept",
+            ],
+        ),
+        (
+            "shop.pay",
+            [
+                "STATE    RULE  KEPT",
+                "FAILURE  2     30 days, 0:00:00",
+                "REVOKED  -     as result_expires says",
+                "SUCCESS  -     as result_expires says",
+            ],
+        ),
+    ],
+)
+def test_command_explains_a_task(name: str, lines: list[str]) -> None:
+    """For each state, the rule that decides by its number, and what it says."""
+    out = StringIO()
+    call_command("celery_results", "retention", name, stdout=out)
+    assert lines == out.getvalue().splitlines()
+
+
+# -- Checked -------------------------------------------------------------------------
+
+
+def reported(configure: Configure, rules: Any) -> list[tuple[str, str]]:
+    """The ids and messages of what the checks find."""
+    configure(retention={"RULES": rules})
+    prefix = "django_celery_results_retention."
+    return [(str(one.id).removeprefix(prefix), one.msg) for one in check_plugin_settings()]
+
+
+def test_right_rules_are_no_error(configure: Configure) -> None:
+    """Nor are no rules."""
+    assert ([], []) == (reported(configure, RULES), reported(configure, []))
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"ping": 0}, "a list of rules."),
+        (["ping"], "in rule 1 a dict is wanted."),
+        ([{"TASK": "ping"}], "KEEP has to be 'forever', or a timedelta, or seconds, not below"),
+        ([{"KEEP": -1}], "in rule 1 KEEP has to be 'forever'"),
+        ([{"KEEP": 0, "TASK": 5}], "TASK has to be a task's name, in which * and ? may stand."),
+        ([RULES[0], {"KEEP": 0, "STATE": "STARTED"}], "in rule 2 STATE has to be one or several"),
+        ([{"KEEP": 0, "STATE": []}], "STATE has to be one or several of FAILURE, REVOKED, SUCC"),
+        ([{"KEEP": 0, "STATE": 5}], "STATE has to be one or several of FAILURE, REVOKED, SUCC"),
+        ([{"KEEP": 0, "TSAK": "ping"}], "'TSAK' is none of TASK, STATE, KEEP."),
+    ],
+)
+def test_wrong_rule_is_reported(configure: Configure, rules: Any, words: str) -> None:
+    """With its number and what it has to be."""
+    ((check_id, message),) = reported(configure, rules)
+    assert ("E002", True) == (check_id, words in message)
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        (
+            [{"KEEP": 60}, {"TASK": "ping", "KEEP": 0}],
+            "rule 2 (ping: not kept) is never asked, as rule 1 (*: 0:01:00) stands before it.",
+        ),
+        (
+            [{"TASK": "a", "KEEP": 60}, {"TASK": "a", "STATE": "FAILURE", "KEEP": "forever"}],
+            "rule 2 (a FAILURE: for ever) is never asked, as rule 1 (a: 0:01:00) stands before it.",
+        ),
+    ],
+)
+def test_rule_that_is_never_asked_is_reported(
+    configure: Configure, rules: Any, message: str
+) -> None:
+    """The general stands before the particular."""
+    expected = f"DJANGO_CELERY_RESULTS['retention']['RULES']: {message}"
+    assert [("W002", expected)] == reported(configure, rules)
+
+
+def test_wrong_rules_store_nothing(configure: Configure, make_backend: MakeBackend) -> None:
+    """A result is not kept for a time that nobody meant."""
+    configure(retention={"RULES": "all"})
+    with pytest.raises(BackendMisconfigured, match="is 'all'; it has to be a list of rules"):
+        store(make_backend(), "ping")

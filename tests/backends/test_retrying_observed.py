@@ -1,0 +1,92 @@
+"""What plugins are told of a storage that is tried again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import states
+from celery.exceptions import BackendError
+
+from django_celery_results import hookimpl
+
+from .test_retrying import OPERATIONS, Flaky
+
+if TYPE_CHECKING:
+    from django_celery_results.testing.fixtures import MakeBackend, Register
+
+
+class Onlooker:
+    """Notes each retry, and fails if it is to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.seen: list[tuple[str, str, str]] = []
+        self.waits: list[float] = []
+
+    @hookimpl
+    def storage_retried(self, storage_name: str, hook: str, error: Exception, wait: float) -> None:
+        """Note all that is told."""
+        self.seen.append((storage_name, hook, str(error)))
+        self.waits.append(wait)
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def onlooker() -> Onlooker:
+    """One that does not fail."""
+    return Onlooker()
+
+
+def watched(
+    make_backend: MakeBackend, registered: Register, onlooker: Onlooker, failures: int
+) -> Any:
+    """A backend on a storage that fails so many times, each hook of it."""
+    registered(Flaky(failures), onlooker)
+    return make_backend(
+        "django-results+flaky://",
+        result_backend_max_retries=2,
+        result_backend_base_sleep_between_retries_ms=1,
+    )
+
+
+@pytest.mark.parametrize("hook", OPERATIONS)
+def test_plugins_see_each_retry(
+    make_backend: MakeBackend, registered: Register, onlooker: Onlooker, hook: str
+) -> None:
+    """Which storage, which of its hooks, and with what it failed."""
+    OPERATIONS[hook](watched(make_backend, registered, onlooker, 2))
+    own = [seen for seen in onlooker.seen if seen[1] == hook]
+    assert [("flaky", hook, "lost 1"), ("flaky", hook, "lost 2")] == own
+
+
+def test_plugins_see_how_long_the_backend_waits(
+    make_backend: MakeBackend, registered: Register, onlooker: Onlooker, monkeypatch: Any
+) -> None:
+    """The seconds that it then sleeps."""
+    backend = watched(make_backend, registered, onlooker, 2)
+    slept: list[float] = []
+    monkeypatch.setattr(backend, "_sleep", slept.append)
+    backend.get_task_meta("t1")
+    assert slept == onlooker.waits
+
+
+def test_last_failure_is_no_retry(
+    make_backend: MakeBackend, registered: Register, onlooker: Onlooker
+) -> None:
+    """Two retries make three tries."""
+    backend = watched(make_backend, registered, onlooker, 99)
+    with pytest.raises(BackendError):
+        backend.get_task_meta("t1")
+    assert 2 == len(onlooker.seen)
+
+
+def test_onlooker_that_fails_harms_no_retry(
+    make_backend: MakeBackend, registered: Register
+) -> None:
+    """The result is stored."""
+    onlooker = Onlooker(ValueError("no more"))
+    backend = watched(make_backend, registered, onlooker, 1)
+    backend.store_result("t1", 1, states.SUCCESS)
+    assert 1 == len(onlooker.seen)

@@ -1,0 +1,167 @@
+"""``manage.py celery_results startplugin``: what it writes works, and overwrites nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from django_celery_results.management.startplugin_command import USAGE
+from tests.test_packaging import copy_sources
+from tests.test_thirdparty import pip
+
+KINDS = sorted(USAGE)
+
+
+def start(*arguments: str) -> str:
+    """Run the command; return what it printed."""
+    output = StringIO()
+    call_command("celery_results", "startplugin", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def written(directory: Path) -> set[str]:
+    """Return the names of the files."""
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)) for path in files}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_distribution_is_written(tmp_path: Path, kind: str) -> None:
+    """All that it takes, and nothing of the templates' own."""
+    start("my-own", str(tmp_path / "new"), f"--kind={kind}")
+
+    package = "django_celery_results_my_own"
+    assert {
+        "CHANGELOG.md",
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        f"{package}/__init__.py",
+        f"{package}/plugin.py",
+        f"{package}/py.typed",
+        "tests/conftest.py",
+        f"tests/test_{package}.py",
+    } == written(tmp_path / "new")
+    texts = [path.read_text() for path in (tmp_path / "new").rglob("*.*") if path.is_file()]
+    assert [] == [text for text in texts if "PACKAGE" in text or "NAME" in text]
+
+
+def test_usual_directory_has_the_name_of_the_distribution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the current one; the output says what to do next."""
+    monkeypatch.chdir(tmp_path)
+
+    said = start("mine")
+
+    assert (tmp_path / "django-celery-results-mine" / "pyproject.toml").is_file()
+    assert "Wrote the tweak 'mine' to django-celery-results-mine. To try it:" in said
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    """Neither a file nor what is in a directory."""
+    (tmp_path / "kept").write_text("kept")
+
+    for place in (tmp_path, tmp_path / "kept"):
+        with pytest.raises(CommandError, match="exists already, and is not an empty directory"):
+            start("mine", str(place))
+    assert {"kept"} == written(tmp_path)
+
+
+def test_empty_directory_is_filled(tmp_path: Path) -> None:
+    """It may have been made before."""
+    start("mine", str(tmp_path))
+
+    assert "README.md" in written(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Mine", "my_own", "-mine", "my--own", "9lives", "mine-", "../mine", "m" * 41]
+)
+def test_bad_name_is_refused(tmp_path: Path, name: str) -> None:
+    """With one that would do."""
+    with pytest.raises(CommandError, match="is no name for a plugin; use lower-case letters"):
+        start("--kind=tweak", "--", name, str(tmp_path / "new"))
+    assert set() == written(tmp_path)
+
+
+def test_name_that_is_taken_is_refused(tmp_path: Path) -> None:
+    """The message says by whom."""
+    with pytest.raises(CommandError, match=r"already: 'django-db' \(django-celery-results "):
+        start("django-db", str(tmp_path))
+
+
+# -- What is written works --------------------------------------------------------------
+
+SITE = """
+SECRET_KEY = "of a test"
+INSTALLED_APPS = ["django_celery_results"]
+"""
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The Python of a new environment with a plugin of each kind, and where their sources are."""
+    directory = tmp_path_factory.mktemp("startplugin")
+    checkout, wheels = directory / "checkout", directory / "wheels"
+    copy_sources(checkout)
+    for kind in KINDS:
+        start(f"my-{kind}", str(directory / kind), f"--kind={kind}")
+    subprocess.run([sys.executable, "-m", "venv", str(directory / "venv")], check=True)
+    python = str(directory / "venv/bin/python")
+    pip(python, directory, "install", "--quiet", "setuptools>=77", "wheel")
+    build = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", f"--wheel-dir={wheels}")
+    pip(python, directory, *build, str(checkout), *(str(directory / kind) for kind in KINDS))
+    ours, *plugins = sorted(wheels.glob("*.whl"), key=lambda path: "_my_" in path.name)
+    extras = [f"{ours}[testing]", *(f"{plugin}[test]" for plugin in plugins)]
+    pip(python, directory, "install", "--quiet", *extras)
+    return python, directory
+
+
+def run(command: list[str], directory: Path, **environment: str) -> str:
+    """Run ``command`` away from the checkout; return what it said."""
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_plugins_that_are_written_are_found(installed: tuple[str, Path], tmp_path: Path) -> None:
+    """Each kind, from its wheel, beside the core's."""
+    python, _ = installed
+    (tmp_path / "site_settings.py").write_text(SITE)
+    command = [python, "-m", "django", "celery_results", "plugins", "--json"]
+    said = run(command, tmp_path, DJANGO_SETTINGS_MODULE="site_settings", PYTHONPATH=str(tmp_path))
+
+    infos: list[dict[str, Any]] = json.loads(said)
+    found = {info["name"]: info["distribution"] for info in infos if info["status"] == "active"}
+    expected = {f"my-{kind}": f"django-celery-results-my-{kind}" for kind in KINDS}
+    assert expected == {name: found.get(name) for name in expected}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", KINDS)
+def test_plugin_that_is_written_passes_its_tests(installed: tuple[str, Path], kind: str) -> None:
+    """Those that were written with it, with all the others installed."""
+    python, directory = installed
+    said = run([python, "-m", "pytest", "-q"], directory / kind)
+
+    assert " passed" in said.splitlines()[-1]

@@ -1,0 +1,83 @@
+"""Trying what the documentation shows, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+__all__ = ["environment", "run", "settings_blocks", "try_settings"]
+
+TRY_SETTINGS = """
+import django
+from celery import Celery
+from django.conf import settings
+from django.core.management import call_command
+
+django.setup()
+call_command("check", fail_level="WARNING")
+app = Celery("shown")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+if "notebook" not in app.conf.result_backend:
+    app.backend
+"""
+BASE_SETTINGS = """
+SECRET_KEY = "of a test"
+INSTALLED_APPS = ["django_celery_results"]
+CELERY_RESULT_BACKEND = "django-db"
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": "redis://127.0.0.1:6379/1",
+    },
+}
+"""
+
+
+def settings_blocks(pages: Iterable[Path]) -> list[Any]:
+    """Each Python block that is written into a page: all but the README's plugin are settings."""
+    return [
+        pytest.param(block, id=f"{page.stem}-{number}")
+        for page in pages
+        for number, block in enumerate(
+            re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        )
+        if "import hookimpl" not in block
+    ]
+
+
+def try_settings(block: str, directory: Path, *path: Path) -> None:
+    """Fail unless a site with those settings passes its checks and opens its result backend."""
+    (directory / "shown.py").write_text(BASE_SETTINGS + block, encoding="utf-8")
+    run(TRY_SETTINGS, directory, "shown", *path)
+
+
+def run(code: str, directory: Path, settings: str, *path: Path) -> str:
+    """The output of ``code``, run in a process of its own in ``directory``."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,  # what it printed says why it failed
+        cwd=directory,
+        env=environment(settings, *path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=100,
+    )
+    assert 0 == done.returncode, done.stdout
+    return done.stdout
+
+
+def environment(settings: str, *path: Path) -> dict[str, str]:
+    """The variables of a process that has those settings and imports from ``path`` too."""
+    own = {
+        "DJANGO_SETTINGS_MODULE": settings,
+        "PYTHONPATH": os.pathsep.join(str(one) for one in path),
+    }
+    return {**os.environ, **own}

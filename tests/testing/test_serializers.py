@@ -1,0 +1,55 @@
+"""Celery's serializers, through the built-in codec, and that of the documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django_celery_results.testing import SerializerConformance
+from django_celery_results.testing.serializers import PLAIN_VALUES
+
+
+class TestJSON(SerializerConformance):
+    """The default."""
+
+    plugin = "codec"
+    name = "json"
+    like_celery_json = True
+
+
+class TestMessagePack(SerializerConformance):
+    """One that gives bytes."""
+
+    plugin = "codec"
+    name = "msgpack"
+
+
+class TestYAML(SerializerConformance):
+    """One whose text has many forms; half a list is a list to it."""
+
+    plugin = "codec"
+    name = "yaml"
+    detects_corruption = False
+
+
+class Unpicklable:
+    """Refuses to be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("this one stays where it is")
+
+
+class TestPickle(SerializerConformance):
+    """One that keeps nearly everything."""
+
+    plugin = "codec"
+    name = "pickle"
+    values = (*PLAIN_VALUES, {1, 2}, (1, (2,)), b"\x00", 1j, ...)
+    refused = (lambda: None, Unpicklable())
+
+
+class TestLiteral(SerializerConformance):
+    """The example of the documentation."""
+
+    plugin = "myplugins.literal_serializer"
+    name = "literal"
+    values = (*PLAIN_VALUES, {1, 2}, (1, (2,)), b"\x00", {1: {2: 3}})

@@ -1,0 +1,104 @@
+"""The built-in storages, and those of the documentation and of the third parties of the tests."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+
+import pytest
+
+from django_celery_results.testing import StorageConformance
+from tests.backends.conftest import delete_keys
+
+
+@pytest.mark.django_db(transaction=True)
+class TestDatabase(StorageConformance):
+    """Django's ORM."""
+
+    plugin = "django-db"
+    url = "django-db"
+    bad_urls = ("django-db://nowhere", "django-db://default/path", "django-db://?option=1")
+
+
+class OneCache(StorageConformance):
+    """A Django cache, with nothing in it."""
+
+    plugin = "django-cache"
+    lists_chords = False
+    expires_by_itself = True
+    ids = ("t" * 150, "ä-結果-🎉")
+    alias: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _own_keys(self, own_cache_keys: Callable[[str], str]) -> Iterator[None]:
+        prefix = own_cache_keys(self.alias)
+        yield
+        if self.alias == "redis":
+            delete_keys(prefix)
+
+
+class TestLocalMemory(OneCache):
+    """The memory of one process."""
+
+    url = "django-cache://default"
+    alias = "default"
+    is_shared = False
+    bad_urls = ("django-cache://nowhere", "django-cache://default/path")
+
+
+@pytest.mark.service("redis")
+class TestRedis(OneCache):
+    """Redis, through Django."""
+
+    url = "django-cache://redis"
+    alias = "redis"
+    passing = (ConnectionError(),)
+
+
+@pytest.mark.service("redis")
+class TestRedisWithJSON(OneCache):
+    """The same, with text in it."""
+
+    url = "django-cache://redis?serializer=json"
+    alias = "redis"
+
+
+@pytest.mark.service("memcached")
+class TestMemcached(OneCache):
+    """Memcached, through Django."""
+
+    url = "django-cache://memcached"
+    alias = "memcached"
+
+
+@pytest.mark.django_db(transaction=True)
+class TestDatabaseCache(OneCache):
+    """A table that Django uses as a cache."""
+
+    url = "django-cache://database"
+    alias = "database"
+
+
+class TestNotebook(StorageConformance):
+    """The example of the documentation."""
+
+    plugin = "myplugins.notebook"
+    url = "django-results+notebook://{directory}/results.sqlite3"
+    bad_urls = ("django-results+notebook://", "django-results+notebook:///no/such/place")
+    facts = ("name",)
+    has_groups = has_chords = has_expiry = False
+    passing = (sqlite3.OperationalError("database is locked"),)
+
+
+class TestSQLiteFile(StorageConformance):
+    """The whole storage among the examples, which is one module."""
+
+    plugin = "results_sqlite"
+    url = "django-results+sqlite-results://{directory}/results.sqlite3"
+    bad_urls = (
+        "django-results+sqlite-results://",
+        "django-results+sqlite-results:///no/such/place",
+        "django-results+sqlite-results:///tmp?option=1",
+    )
+    passing = (sqlite3.OperationalError("database is locked"),)
