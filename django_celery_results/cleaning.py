@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from django.db import connections, models, transaction
 from django.db.models import Case, F, Q, Value, When
 
+from .records import once
+
 __all__ = ["Cleaner", "Due"]
 
 _M = TypeVar("_M", bound=models.Model)
@@ -18,10 +20,6 @@ _M = TypeVar("_M", bound=models.Model)
 _Values: TypeAlias = tuple[Any, ...]
 _Rows: TypeAlias = models.QuerySet[_M]
 _Page: TypeAlias = models.QuerySet[_M, _Values]
-
-
-def _once(batch: Callable[[], Any]) -> Any:
-    return batch()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +59,7 @@ class Cleaner(Generic[_M]):
     #: Given what is gone of each batch, once that is durable; heard only beside ``before``.
     after: Callable[[list[_M]], None] | None = None
     #: Makes a batch, and makes it again if the database fails it in a way that passes.
-    repeat: Callable[[Callable[[], Any]], Any] = _once
+    repeat: Callable[[Callable[[], Any]], Any] = once
 
     def clean(self, rows: _Rows[_M], due: Due) -> Iterator[int]:
         """Delete those of ``rows`` that are ``due``; yield how many went with each batch.

@@ -182,7 +182,10 @@ def _dump_at_once(values: Sequence[Any], serializer: str) -> list[str] | None:
     """
     marked = [MARK] * (2 * len(values) + 1)
     marked[1::2] = values
-    _, encoding, text = registry.dumps(marked, serializer=serializer)
+    try:
+        _, encoding, text = registry.dumps(marked, serializer=serializer)
+    except Exception:  # noqa: BLE001 - one by one: it may take no list, and the error is the value's own
+        return None
     is_plain = isinstance(text, str) and encoding == "utf-8"
     if not (is_plain and text.startswith(OPENING) and text.endswith(CLOSING)):
         return None

@@ -610,7 +610,8 @@ def expire_results(storage: Any, expiry: Expiry) -> int | None:
     results expire by themselves answers 0.
 
     :param storage: What ``open_storage`` returned.
-    :param expiry: The age, the size of a batch, and whom to tell about each batch.
+    :param expiry: The age, the size of a batch, whom to tell about each batch, and what
+        to call one through so that it alone is made again if it fails for a while.
     :return: How many results were deleted.
 
     What is raised reaches Celery's ``celery.backend_cleanup`` task.

@@ -252,7 +252,8 @@ class ExpiryBatch:
     read: ReadStored | None = field(default=None, repr=False)
 
 
-def _once(function: Callable[[], Any]) -> Any:
+def once(function: Callable[[], Any]) -> Any:
+    """Return what ``function`` gives, and repeat nothing."""
     return function()
 
 
@@ -275,7 +276,7 @@ class Expiry:
     before: Callable[[ExpiryBatch], bool] | None = None
     after: Callable[[ExpiryBatch], None] | None = None
     #: Calls the function that it is given, again and again if need be; returns its answer.
-    repeat: Callable[[Callable[[], Any]], Any] = field(default=_once, repr=False)
+    repeat: Callable[[Callable[[], Any]], Any] = field(default=once, repr=False)
 
 
 # -- Storage -------------------------------------------------------------------------

@@ -352,6 +352,13 @@ def own_json(request: pytest.FixtureRequest) -> Iterator[None]:
     registry.register("json", dumps, loads, JSON, "utf-8")
 
 
+def _of_mappings_and_text(value: Any) -> str:
+    """Write JSON as who takes no list."""
+    if isinstance(value, list):
+        raise TypeError("no lists")
+    return dumps(value)
+
+
 @pytest.mark.parametrize(
     ("own_json", "expected"),
     [
@@ -360,6 +367,7 @@ def own_json(request: pytest.FixtureRequest) -> Iterator[None]:
         ((dumps, lambda text: [json.loads(text)]), [{"answer": 42}]),
         ((partial(json.dumps, separators=(",", ":")), loads), {"answer": 42}),
         ((partial(json.dumps, indent=2), loads), {"answer": 42}),
+        ((_of_mappings_and_text, loads), {"answer": 42}),
         ((lambda value: json.dumps([value]), loads), [{"answer": 42}]),
         ((lambda value: json.dumps({"v": value}), loads), {"v": {"answer": 42}}),
         ((lambda value: f" {json.dumps(value)}", loads), {"answer": 42}),
