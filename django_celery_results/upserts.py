@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Upsert", "WriteRule", "find_upsert"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WriteRule:
-    """What a write may do to a row that is there."""
+    """What a write may do to a row that is there; compared, and hashed, as the object it is."""
 
     #: The column by which a row is known; it has a unique index.
     key: str

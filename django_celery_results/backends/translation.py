@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from celery import states
@@ -25,11 +26,14 @@ __all__ = [
 ]
 
 FACTS = tuple(one.name for one in fields(TaskFacts))
+#: Gives all of them at once, which is faster than one by one.
+_facts_of = attrgetter(*FACTS)
 #: What is stored with ``result_extended`` only.
 EXTENDED_FACTS = frozenset({"name", "worker", "periodic_task_name", "retries", "queue", "stamps"})
 EXTENDED_VALUES = frozenset({"args", "kwargs"})
 #: The fields of a TaskRecord that are encoded: all that are no facts, but for one that is not kept.
 VALUES = tuple(one.name for one in fields(TaskRecord) if one.name not in {*FACTS, "headers"})
+_values_of = attrgetter(*VALUES)
 
 
 def request_facts(request: Context | None) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def stored_task(
     task: TaskRecord, contents: Contents, retention: Retention | None, *, extended: bool
 ) -> StoredTask:
     """Return ``task`` as a storage gets it: its facts, and contents instead of values."""
-    facts = {name: getattr(task, name) for name in FACTS}
+    facts = dict(zip(FACTS, _facts_of(task), strict=True))
     if not extended:
         facts |= dict.fromkeys(EXTENDED_FACTS)
     return StoredTask(**facts, contents=contents, retention=retention)
@@ -94,13 +98,13 @@ def stored_task(
 
 def task_record(stored: StoredTask, values: Mapping[str, Any]) -> TaskRecord:
     """Return the record that ``stored`` was, with its decoded ``values``."""
-    facts = {name: getattr(stored, name) for name in FACTS}
-    return TaskRecord(**facts, **{name: values[name] for name in VALUES if name in values})
+    known = {name: values[name] for name in VALUES if name in values}
+    return TaskRecord(**dict(zip(FACTS, _facts_of(stored), strict=True)), **known)
 
 
 def values_of(task: TaskRecord, *, extended: bool) -> dict[str, Any]:
     """Return what is to be encoded of ``task``, by field name."""
-    values = {name: getattr(task, name) for name in VALUES}
+    values = dict(zip(VALUES, _values_of(task), strict=True))
     return values if extended else values | dict.fromkeys(EXTENDED_VALUES)
 
 
