@@ -7,10 +7,11 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection
+from django.db import connection, models
 from django.db.models.signals import post_delete
+from django.test.utils import isolate_apps
 
-from django_celery_results.cleaning import Cleaner
+from django_celery_results.cleaning import Cleaner, is_in
 from django_celery_results.models import TaskResult
 
 from . import settings
@@ -224,6 +225,25 @@ def test_the_statements_of_a_batch_that_is_looked_at() -> None:
     """It is found, read, looked at, found again without what changed, and deleted."""
     make(30)
     assert SEEN[settings.DATABASE] == statements(Watcher().before)
+
+
+@isolate_apps("tests.dependent")
+def test_rows_of_a_batch_are_found_by_place_only_where_they_are_in_one_table() -> None:
+    """PostgreSQL's ``ctid`` of two tables that are joined would be ambiguous."""
+
+    class Parent(models.Model):
+        class Meta:
+            app_label = "dependent"
+
+    class Child(Parent):
+        class Meta:
+            app_label = "dependent"
+
+    by_place = [
+        "ctid" in str(model.objects.filter(is_in(model.objects.values_list("pk")[:2])).query)
+        for model in (Parent, Child)
+    ]
+    assert [settings.DATABASE == "postgresql", False] == by_place
 
 
 def peak(count: int) -> int:
