@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.environments import build_wheels, install, new_environment
 from tests.settings import sqlite
 from tests.site import Site
 from tests.test_packaging import ROOT, copy_sources
-from tests.test_thirdparty import pip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,17 +65,15 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkout = directory / "checkout"
     copy_sources(checkout)
     sources = [str(checkout), *(str(checkout / "plugins" / name) for name in NAMES)]
-    pip(sys.executable, directory, "wheel", "--quiet", "--no-deps", "--wheel-dir=wheels", *sources)
+    build_wheels(new_environment(directory / "venv"), directory / "wheels", *sources)
     return directory / "wheels"
 
 
 def plugins_of(wheels: Path, directory: Path, *names: str) -> dict[str, Any]:
     """The plugins that a site finds with the core and these installed: their status by name."""
     packages = ["django_celery_results", *(f"django_celery_results_{name}" for name in names)]
-    files = [str(file) for package in packages for file in wheels.glob(f"{package}-*.whl")]
-    subprocess.run([sys.executable, "-m", "venv", str(directory / "venv")], check=True)
-    python = str(directory / "venv" / "bin" / "python")
-    pip(python, directory, "install", "--quiet", *files)
+    python = new_environment(directory / "venv")
+    install(python, *(str(file) for one in packages for file in wheels.glob(f"{one}-*.whl")))
     site = Site(directory, sqlite("plugins"), python=python)
     found = json.loads(site.manage("celery_results", "plugins", "--all", "--json"))
     return {one["name"]: one["status"] for one in found if one["distribution"] != CORE}

@@ -7,14 +7,13 @@ says of its rows is what this release has to say of them.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from tests import settings
+from tests.environments import install, new_environment
 from tests.site import Site, empty_database
 
 if TYPE_CHECKING:
@@ -44,20 +43,9 @@ def old_python(directory: Path) -> str:
         return str(python)
     packages = ["django-celery-results==2.6.0", "Django~=5.2.0", "celery[msgpack,yaml]>=5.5,<6"]
     packages += DRIVERS[settings.DATABASE]
-    subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True, timeout=300)
-    install = [str(python), "-m", "pip", "install", "--quiet", *packages]
-    done = subprocess.run(install, capture_output=True, text=True, timeout=800, check=False)
-    if done.returncode:
-        unavailable(f"2.6.0 cannot be installed: {done.stderr.strip()}")
+    install(new_environment(directory), *packages)
     ready.touch()
     return str(python)
-
-
-def unavailable(reason: str) -> None:
-    """Skip, or fail where everything must be there."""
-    if settings.REQUIRE_SERVICES:
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")

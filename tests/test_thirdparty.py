@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests import settings
+from tests.environments import build_wheels, install, new_environment
 from tests.test_packaging import ROOT, VERSION, copy_sources
 
 pytestmark = pytest.mark.timeout(900)
@@ -53,37 +53,15 @@ def exercise(python: str, backend: str, directory: Path, way: str, **environment
     return seen
 
 
-def pip(python: str, directory: Path, *arguments: str) -> None:
-    """Run pip; where there is no package index skip, or fail if everything must be there."""
-    done = subprocess.run(
-        [python, "-m", "pip", *arguments],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
-    if done.returncode == 0:
-        return
-    reason = f"pip {arguments[0]} failed: {done.stderr.strip()}"
-    if settings.REQUIRE_SERVICES:
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The Python of a new environment with the wheels of this project and of third parties."""
     directory = tmp_path_factory.mktemp("thirdparty")
-    checkout, wheels = directory / "checkout", directory / "wheels"
+    checkout = directory / "checkout"
     copy_sources(checkout)
     sources = [str(checkout), *(str(checkout / "tests/thirdparty" / n) for n in DISTRIBUTIONS)]
-    subprocess.run([sys.executable, "-m", "venv", str(directory / "venv")], check=True)
-    python = str(directory / "venv/bin/python")
-    pip(python, directory, "install", "--quiet", "setuptools>=77", "wheel")
-    build = ("wheel", "--quiet", "--no-deps", "--no-build-isolation")
-    pip(python, directory, *build, f"--wheel-dir={wheels}", *sources)
-    pip(python, directory, "install", "--quiet", *sorted(map(str, wheels.glob("*.whl"))))
+    python = new_environment(directory / "venv")
+    install(python, *build_wheels(python, directory / "wheels", *sources))
     return python
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from django_celery_results.management.startplugin_command import USAGE
+from tests.environments import build_wheels, install, new_environment
 from tests.test_packaging import copy_sources
-from tests.test_thirdparty import pip
 
 KINDS = sorted(USAGE)
 
@@ -111,18 +110,15 @@ INSTALLED_APPS = ["django_celery_results"]
 def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """The Python of a new environment with a plugin of each kind, and where their sources are."""
     directory = tmp_path_factory.mktemp("startplugin")
-    checkout, wheels = directory / "checkout", directory / "wheels"
+    checkout = directory / "checkout"
     copy_sources(checkout)
     for kind in KINDS:
         start(f"my-{kind}", str(directory / kind), f"--kind={kind}")
-    subprocess.run([sys.executable, "-m", "venv", str(directory / "venv")], check=True)
-    python = str(directory / "venv/bin/python")
-    pip(python, directory, "install", "--quiet", "setuptools>=77", "wheel")
-    build = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", f"--wheel-dir={wheels}")
-    pip(python, directory, *build, str(checkout), *(str(directory / kind) for kind in KINDS))
-    ours, *plugins = sorted(wheels.glob("*.whl"), key=lambda path: "_my_" in path.name)
-    extras = [f"{ours}[testing]", *(f"{plugin}[test]" for plugin in plugins)]
-    pip(python, directory, "install", "--quiet", *extras)
+    python = new_environment(directory / "venv")
+    sources = [str(checkout), *(str(directory / kind) for kind in KINDS)]
+    built = build_wheels(python, directory / "wheels", *sources)
+    ours, *plugins = sorted(built, key=lambda path: "_my_" in path)
+    install(python, f"{ours}[testing]", *(f"{plugin}[test]" for plugin in plugins))
     return python, directory
 
 
