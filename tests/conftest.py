@@ -16,6 +16,7 @@ import pytest
 # goes last. pytest-django looks for the settings before it reads this file, hence the variable
 # is set here, not in pyproject.toml.
 ROOT = Path(__file__).resolve().parent.parent
+KIT = ROOT / "tests" / "testing"
 EXAMPLES = (ROOT / "docs" / "examples", ROOT / "examples" / "sqlite-results")
 sys.path += map(str, [ROOT, *EXAMPLES])
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
@@ -81,6 +82,13 @@ def _require(reason: str | None) -> None:
     if settings.REQUIRE_SERVICES:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `alike` what the kit's suites find of plugins that use no database."""
+    for item in items:
+        if KIT in item.path.parents and item.get_closest_marker("django_db") is None:
+            item.add_marker("alike")
 
 
 @pytest.hookimpl(tryfirst=True)

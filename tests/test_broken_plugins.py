@@ -16,6 +16,8 @@ import pytest
 
 from tests.site import Site
 
+pytestmark = pytest.mark.alike
+
 
 class Broken(NamedTuple):
     """A distribution, its entry point and its module; and why that is refused."""

@@ -18,6 +18,8 @@ from tests.memory import Memory, make_app, use_everything
 if TYPE_CHECKING:
     from pluggy import HookCaller, HookImpl
 
+pytestmark = pytest.mark.alike
+
 HOOKS = hook_names()
 each_hook = pytest.mark.parametrize("hook", HOOKS)
 

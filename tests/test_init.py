@@ -14,6 +14,8 @@ import pytest
 import django_celery_results
 from django_celery_results import backends
 
+pytestmark = pytest.mark.alike
+
 PACKAGE = Path(django_celery_results.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

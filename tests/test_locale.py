@@ -20,6 +20,8 @@ from tests import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.alike
+
 PACKAGE = Path(django_celery_results.__file__).parent
 LANGUAGES = ("es", "pt_BR", "ru", "zh_Hans")
 CALLS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "pgettext"}

@@ -15,6 +15,8 @@ import pytest
 
 import django_celery_results
 
+pytestmark = pytest.mark.alike
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "django_celery_results"
 VERSION = django_celery_results.__version__

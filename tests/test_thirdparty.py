@@ -17,7 +17,7 @@ import pytest
 from tests.environments import build_wheels, install, new_environment
 from tests.test_packaging import ROOT, VERSION, copy_sources
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.alike, pytest.mark.timeout(900)]
 
 THIRDPARTY = ROOT / "tests" / "thirdparty"
 DISTRIBUTIONS = ("results-literal", "results-checksum", "results-redact", "results-mystore")
