@@ -240,8 +240,8 @@ def test_rows_of_a_batch_are_found_by_place_only_where_they_are_in_one_table() -
             app_label = "dependent"
 
     by_place = [
-        "ctid" in str(model.objects.filter(is_in(model.objects.values_list("pk")[:2])).query)
-        for model in (Parent, Child)
+        "ctid" in str(rows.filter(is_in(rows.values_list("pk")[:2])).query)
+        for rows in (models.QuerySet(Parent), models.QuerySet(Child))
     ]
     assert [settings.DATABASE == "postgresql", False] == by_place
 
