@@ -75,10 +75,12 @@ test-plugins: $(VENV)-plugins/installed
 lint types docs package: $(VENV)-tox/installed
 	$(VENV)-tox/bin/tox run -e $@
 
-# In benchmarks/README.md. Half an hour on a machine that does nothing else.
+# In benchmarks/README.md. Forty minutes on a machine that does nothing else.
 figures:
 	$(PYTHON) -m benchmarks --database all --json benchmarks/figures.json
 	$(PYTHON) -m benchmarks.workers --database all --no-install --json benchmarks/figures.json
+	$(PYTHON) -m benchmarks.plugins --database all --json benchmarks/figures.json
+	.venv-bench-plugins/bin/python -m benchmarks.serializers --json benchmarks/figures.json
 
 clean:
 	rm -rf $(VENV)-demo $(VENV)-test $(VENV)-plugins $(VENV)-tox .tox build dist *.egg-info .coverage htmlcov docs/_build

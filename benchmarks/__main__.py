@@ -10,9 +10,9 @@ from typing import Any
 
 from . import figures, servers, tables
 from .comparing import PLAN
-from .environments import DATABASES, pythons
+from .environments import pythons
 from .measuring import Measurement, profile
-from .terminal import print_table
+from .terminal import databases_of, parser_of, print_table
 
 
 def measure(database: str, options: argparse.Namespace, found: dict[str, Path]) -> dict[str, Any]:
@@ -31,17 +31,12 @@ def measure(database: str, options: argparse.Namespace, found: dict[str, Path]) 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = parser_of("benchmarks", __doc__)
     parser.add_argument("do", nargs="?", choices=["compare", "profile"], default="compare")
-    parser.add_argument("--database", choices=[*DATABASES, "all"], default="sqlite")
     parser.add_argument("--work", choices=PLAN, action="append", help="this alone; repeatable")
     parser.add_argument("--scale", type=float, default=1.0, help="0.1: a tenth of the work")
     parser.add_argument(
         "--durable", action="store_true", help="commits wait for the disk, as they usually do"
-    )
-    parser.add_argument("--json", type=Path, help="merge the figures into this file")
-    parser.add_argument(
-        "--no-install", dest="install", action="store_false", help="use environments as they are"
     )
     return parser.parse_args(arguments)
 
@@ -51,7 +46,7 @@ def main() -> None:
     options = parse()
     if options.durable:
         os.environ[servers.DURABLE] = "1"
-    databases = list(DATABASES) if options.database == "all" else [options.database]
+    databases = databases_of(options)
     found = pythons(databases, options.install)
     for database in databases:
         if options.do == "profile":

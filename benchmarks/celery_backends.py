@@ -16,10 +16,17 @@ from uuid import uuid4
 from celery import Celery
 from celery.app.task import Context
 
-from . import sample, servers
+from . import plugged, sample, servers, weighing
 from .statements import Statements
+from .work import SIZED
 
-__all__ = ["CeleryBackend", "DjangoBackend", "RedisBackend", "SQLAlchemyBackend"]
+__all__ = [
+    "CeleryBackend",
+    "DjangoBackend",
+    "PluggedBackend",
+    "RedisBackend",
+    "SQLAlchemyBackend",
+]
 
 #: Rows that are inserted at once where the measured expiry is to find them.
 BATCH = 500
@@ -61,9 +68,9 @@ class CeleryBackend:
         for task_id in task_ids:
             self.backend.store_result(task_id, {"pid": 1}, "STARTED", request=self.request)
 
-    def store(self, task_id: str) -> None:
+    def store(self, task_id: str, result: object = sample.RESULT) -> None:
         """Write one SUCCESS."""
-        self.backend.store_result(task_id, sample.RESULT, "SUCCESS", request=self.request)
+        self.backend.store_result(task_id, result, "SUCCESS", request=self.request)
 
     def read(self, task_id: str) -> object:
         """Read one result."""
@@ -114,8 +121,8 @@ class DjangoBackend(CeleryBackend):
 
     works = frozenset({"chord_part", "expire"})
 
-    def __init__(self) -> None:
-        super().__init__("django-db")
+    def __init__(self, **conf: Any) -> None:
+        super().__init__("django-db", **conf)
 
     def fill(self, count: int) -> None:
         """Empty the tables and write ``count`` rows that have expired."""
@@ -133,17 +140,28 @@ class DjangoBackend(CeleryBackend):
             yield statements
 
 
+class PluggedBackend(DjangoBackend):
+    """``django-db`` with first-party plugins: ``site.py`` has them active."""
+
+    def __init__(self, kind: str, engine: str) -> None:
+        super().__init__(**plugged.celery_settings(kind))
+        limit = servers.largest_statement(engine)
+        # A quote takes two bytes in MariaDB's statement.
+        able = {name for name, size in sample.SIZES.items() if 2 * size < limit}
+        self.works = frozenset(work for name in able for work in SIZED[name])
+
+    def _request(self, **more: Any) -> Any:
+        return super()._request(headers=sample.HEADERS, **more)
+
+
 def fill_table(count: int, date_done: datetime) -> None:
     """Empty the tables and write ``count`` rows from that date on, through Django's models.
 
     They are a millisecond apart or so, as rows of tasks are that ended one after another.
     """
-    from django.core.management import call_command
-    from django.db import connection
-
     from django_celery_results.models import TaskResult
 
-    call_command("flush", interactive=False, verbosity=0, inhibit_post_migrate=True)
+    weighing.empty_tables()
     # The date is "now" of whoever writes the row, in every release.
     moments = (date_done + timedelta(milliseconds=one) for one in itertools.count())
     with patch("django.utils.timezone.now", new=lambda: next(moments)):
@@ -151,10 +169,7 @@ def fill_table(count: int, date_done: datetime) -> None:
             TaskResult.objects.bulk_create(
                 [TaskResult(**_row()) for _ in range(min(BATCH, count - start))]
             )
-    table = TaskResult._meta.db_table
-    with connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE {'TABLE ' * (connection.vendor == 'mysql')}{table}")
-        cursor.fetchall() if cursor.description else None
+    weighing.analyze()
 
 
 def _row() -> dict[str, Any]:

@@ -8,8 +8,8 @@ of the rounds' ratios, and the quartiles say how far they differ.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .environments import RELEASE
@@ -17,7 +17,7 @@ from .environments import RELEASE
 if TYPE_CHECKING:
     from .process import Process
 
-__all__ = ["PLAN", "Rounds", "compare", "probe", "spread"]
+__all__ = ["PLAN", "Rounds", "compare", "figures_of", "probe", "ratios", "spread"]
 
 Times = dict[str, list[float]]
 
@@ -28,6 +28,10 @@ class Rounds:
 
     count: int
     rounds: int
+
+    def scaled(self, scale: float) -> Rounds:
+        """Return so many of the rounds, at least three, of the same size."""
+        return replace(self, rounds=max(3, round(self.rounds * scale)))
 
 
 PLAN = {
@@ -75,10 +79,15 @@ def figures_of(times: Times) -> dict[str, Any]:
     return {"to_floor": ratios(times, "floor"), "to_ours": ratios(times, "ours")}
 
 
-def probe(work: str, count: int, contenders: Mapping[str, Process]) -> dict[str, Any]:
+def probe(
+    work: str,
+    count: int,
+    contenders: Mapping[str, Process],
+    kinds: Sequence[str] = ("ours", RELEASE),
+) -> dict[str, Any]:
     """Return what is exact: statements per task; for expiry also memory and longest statement."""
     found: dict[str, Any] = {"statements": {}}
-    for kind in ("ours", RELEASE):
+    for kind in kinds:
         seen = contenders[kind].ask("probe", work, count)
         found["statements"][kind] = round(seen["statements"] / seen["tasks"], 4)
         if work == "expire":

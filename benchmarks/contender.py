@@ -20,14 +20,14 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from . import servers
-from .celery_backends import DjangoBackend, RedisBackend, SQLAlchemyBackend
+from . import plugged, servers, weighing
+from .celery_backends import DjangoBackend, PluggedBackend, RedisBackend, SQLAlchemyBackend
 from .floor import Floor
 from .site import CONTENDER
 from .work import WORKS, Contender
 
 PACKAGES = ("celery", "Django", "django-celery-results", "redis", "SQLAlchemy", "psycopg",
-            "mysqlclient")  # fmt: skip
+            "mysqlclient", "cryptography", "msgspec", "prometheus-client", "zstandard")  # fmt: skip
 STORES_AND_READS = ("store_new", "store_existing", "read_one", "read_group")
 
 
@@ -69,6 +69,14 @@ class Worker:
             seen.update(statements=statements.count, longest=statements.longest)
         return seen
 
+    def weigh(self, work: str, count: int) -> dict[str, int]:
+        """Return the bytes that ``work`` adds to the empty tables, and to the files beside."""
+        weighing.empty_tables()
+        self.prepared.clear()
+        before = weighing.weights(CONTENDER)
+        WORKS[work].act(self.contender, self.prepare(work, count))
+        return {what: size - before[what] for what, size in weighing.weights(CONTENDER).items()}
+
     def profile(self, work: str, count: int) -> dict[str, Any]:
         """Print where the time of ``work`` goes, on standard error."""
         import cProfile
@@ -106,6 +114,8 @@ def make_contender(kind: str) -> Contender:
     if kind == "db+":
         return SQLAlchemyBackend(database)
     call_command("migrate", verbosity=0)
+    if kind in plugged.KINDS:
+        return PluggedBackend(kind, CONTENDER["engine"])
     return Floor(CONTENDER["engine"]) if kind == "floor" else DjangoBackend()
 
 

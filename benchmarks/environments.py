@@ -4,48 +4,70 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from . import servers
 
-__all__ = ["DATABASES", "RELEASE", "environment_of", "pythons", "workplace"]
+__all__ = ["DATABASES", "PLUGGED", "RELEASE", "environment_of", "pythons", "workplace"]
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 #: The release that this checkout is compared with.
 RELEASE = "2.6.0"
+#: This checkout with the first-party plugins.
+PLUGGED = "plugins"
+#: The directory of each environment, beside the checkout's.
+PLACES = {"ours": "ours", RELEASE: "release", PLUGGED: "plugins"}
 
 SHARED = ["Django==5.2.*", "celery[redis]==5.7.*", "SQLAlchemy"]
 #: The drivers of each database; those of SQLite are Python's own.
 DATABASES = {"sqlite": [], "postgresql": ["psycopg[binary]"], "mariadb": ["mysqlclient"]}
 
 
-def pythons(databases: list[str], install: bool = True) -> dict[str, Path]:
-    """Return the Python of ``ours`` and of the release, with everything installed.
+def pythons(
+    databases: list[str], install: bool = True, kinds: Sequence[str] = ("ours", RELEASE)
+) -> dict[str, Path]:
+    """Return the Python of each kind of environment, with everything installed.
 
     With ``install`` false the environments are used as they are.
     """
-    directories = {
-        "ours": ROOT / ".venv-bench-ours",
-        RELEASE: ROOT / ".venv-bench-release",
-    }
-    found = {kind: directory / "bin" / "python" for kind, directory in directories.items()}
+    found = {kind: ROOT / f".venv-bench-{PLACES[kind]}" / "bin" / "python" for kind in kinds}
     if install:
         packages = [*SHARED, *(driver for name in databases for driver in DATABASES[name])]
-        for directory, python in zip(directories.values(), found.values(), strict=True):
+        for kind, python in found.items():
             if not python.exists():
-                venv.create(directory, with_pip=True)
+                venv.create(python.parent.parent, with_pip=True)
             _pip(python, "--upgrade", *packages)
-        _pip(found[RELEASE], f"django-celery-results=={RELEASE}")
-        _pip(found["ours"], str(ROOT))
-        # The same version again: pip would see nothing to do.
-        _pip(found["ours"], "--force-reinstall", "--no-deps", str(ROOT))
+            _install(kind, python)
     return found
+
+
+def _install(kind: str, python: Path) -> None:
+    """Install what is measured."""
+    if kind == RELEASE:
+        _pip(python, f"django-celery-results=={RELEASE}")
+        return
+    _install_anew(python, ROOT)
+    if kind == PLUGGED:
+        # From copies: a build leaves files behind, which the next one would take along.
+        with TemporaryDirectory(prefix="results-bench-") as name:
+            copies = [
+                shutil.copytree(folder.parent, Path(name) / folder.parent.name)
+                for folder in (ROOT / "plugins").glob("*/pyproject.toml")
+            ]
+            _install_anew(python, *copies)
+
+
+def _install_anew(python: Path, *folders: Path) -> None:
+    _pip(python, *map(str, folders))
+    # The same version again: pip would see nothing to do.
+    _pip(python, "--force-reinstall", "--no-deps", *map(str, folders))
 
 
 def _pip(python: Path, *arguments: str) -> None:
@@ -101,5 +123,7 @@ def environment_of(kind: str, database: str, directory: Path) -> dict[str, str]:
         **inherited,
         "BENCHMARK": json.dumps(contender),
         "DJANGO_SETTINGS_MODULE": "benchmarks.site",
+        # Where the plugin prometheus counts, as in a worker of several processes.
+        "PROMETHEUS_MULTIPROC_DIR": str(directory),
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -70,9 +70,9 @@ class Floor:
         for task_id in task_ids:
             self._write(task_id, "STARTED", {"pid": 1})
 
-    def store(self, task_id: str) -> None:
+    def store(self, task_id: str, result: object = sample.RESULT) -> None:
         """Write one SUCCESS: an upsert."""
-        self._write(task_id, "SUCCESS", sample.RESULT)
+        self._write(task_id, "SUCCESS", result)
 
     def read(self, task_id: str) -> object:
         """Read one result: a select."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .comparing import PLAN, Rounds, compare, figures_of, probe
 from .environments import RELEASE, environment_of, workplace
-from .process import Process
+from .process import Process, running
 
 __all__ = ["Measurement", "profile"]
 
@@ -32,33 +31,24 @@ class Measurement:
 
     def plan(self, work: str) -> Rounds:
         """Return the rounds of a piece of work, to scale."""
-        whole = PLAN[work]
+        plan = PLAN[work].scaled(self.scale)
         # A group and a chord are of a size, whatever the scale.
-        count = round(whole.count * min(1.0, self.scale)) if work == "expire" else whole.count
-        return Rounds(count, max(3, round(whole.rounds * self.scale)))
+        smaller = work == "expire"
+        return Rounds(round(plan.count * min(1.0, self.scale)), plan.rounds) if smaller else plan
 
     def run(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the figures of the database, and the versions of what was measured."""
         with workplace(self.pythons["ours"], self.database) as directory:
-            with self._contenders(directory) as contenders:
+            found = {kind: self.pythons[interpreter(kind)] for kind in KINDS}
+            with running(found, self.database, directory) as contenders:
                 works = {work: self._figures(work, contenders) for work in self.works}
                 server = contenders["ours"].server
                 versions = {kind: contenders[kind].versions for kind in ("ours", RELEASE)}
-            found: dict[str, Any] = {"server": server, "work": works}
+            measured: dict[str, Any] = {"server": server, "work": works}
             store = works.get("store_new", {}).pop("seconds", None)
             if store is not None:
-                found["hooks_share"] = self._hooks_share(directory, store)
-        return found, versions
-
-    @contextmanager
-    def _contenders(self, directory: Path) -> Iterator[dict[str, Process]]:
-        contenders = {
-            kind: Process(kind, self.pythons[interpreter(kind)], self.database, directory)
-            for kind in KINDS
-        }
-        yield contenders
-        for contender in contenders.values():
-            contender.close()
+                measured["hooks_share"] = self._hooks_share(directory, store)
+        return measured, versions
 
     def _figures(self, work: str, contenders: Mapping[str, Process]) -> dict[str, Any]:
         plan = self.plan(work)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from .environments import environment_of
 
-__all__ = ["Process"]
+__all__ = ["Process", "running"]
 
 
 class Process:
@@ -32,7 +34,7 @@ class Process:
         self.server: str = introduction["server"]
 
     def ask(self, act: str, work: str, count: int) -> dict[str, Any]:
-        """Return the answer to ``measure``, ``probe`` or ``profile``."""
+        """Return the answer to ``measure``, ``probe``, ``weigh`` or ``profile``."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"do": act, "work": work, "count": count}) + "\n")
         self.process.stdin.flush()
@@ -49,3 +51,16 @@ class Process:
     def close(self) -> None:
         """Let the process drop its database and end."""
         self.process.communicate()
+
+
+@contextmanager
+def running(
+    pythons: Mapping[str, Path], database: str, directory: Path
+) -> Iterator[dict[str, Process]]:
+    """Start a contender of each kind with its Python; at the end they drop their databases."""
+    with ExitStack() as stack:
+        contenders = {}
+        for kind, python in pythons.items():
+            contenders[kind] = Process(kind, python, database, directory)
+            stack.callback(contenders[kind].close)
+        yield contenders

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
-from statistics import median
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,8 @@ from kombu.utils import json as celery_json
 
 from django_celery_results_msgspec import plugin as ours
 
+from . import figures, tables
+from .comparing import spread
 from .terminal import print_table
 
 __all__ = ["main"]
@@ -55,8 +57,10 @@ def seconds(function: Callable[[Any], Any], argument: Any, calls: int) -> float:
     return time.perf_counter() - started
 
 
-def ratio(functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any], rounds: int) -> str:
-    """Return the first function's time by the second's: the median of rounds."""
+def ratio(
+    functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any], rounds: int
+) -> list[float]:
+    """Return the first function's time by the second's: see :func:`spread`."""
     calls = max(1, int(0.01 / max(seconds(functions[1], arguments[1], 3) / 3, 1e-7)))
     ratios = []
     for _ in range(rounds):
@@ -65,29 +69,31 @@ def ratio(functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any], r
             for one, argument in zip(functions, arguments, strict=True)
         )
         ratios.append(mine / celerys)
-    return f"{median(ratios):.2f}"
+    return spread(ratios)
 
 
-def rows(rounds: int) -> Iterator[list[str]]:
-    """Yield a row for each payload: to write it and to read it, with each serializer."""
-    for name, value in PAYLOADS.items():
-        written = CELERY[0](value)
-        row = [name]
-        for encode, decode in OURS.values():
-            row.append(ratio([encode, CELERY[0]], [value, value], rounds))
-            row.append(ratio([decode, CELERY[1]], [encode(value), written], rounds))
-        yield row
+def measured(value: Any, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Return the ratios of each serializer, to write and to read a value."""
+    written = CELERY[0](value)
+    return {
+        name: {
+            "write": ratio([encode, CELERY[0]], [value, value], rounds),
+            "read": ratio([decode, CELERY[1]], [encode(value), written], rounds),
+        }
+        for name, (encode, decode) in OURS.items()
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serializers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="of a hundredth of a second each")
+    parser.add_argument("--json", type=Path, help="merge the figures into this file")
     options = parser.parse_args(arguments)
-    print_table(
-        ["", *(f"{name}: {done}" for name in OURS for done in ("write", "read"))],
-        rows(options.rounds),
-    )
+    found = {name: measured(value, options.rounds) for name, value in PAYLOADS.items()}
+    print_table(tables.SERIALIZERS, tables.serializer_rows(found))
+    if options.json:
+        figures.merge(options.json, {"serializers": found})
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ __all__ = [
     "REDIS_URL",
     "drop",
     "durable",
+    "largest_statement",
     "recreate",
     "relaxed",
     "settings_for",
@@ -73,6 +75,17 @@ def version(engine: str) -> str:
         answer = str(cursor.fetchone()[0])
     # PostgreSQL goes on with how it was compiled.
     return answer.removeprefix("PostgreSQL ").split(" ")[0]
+
+
+def largest_statement(engine: str) -> float:
+    """Return the bytes that the server takes in one statement: MariaDB's setting."""
+    from django.db import connection
+
+    if engine != "mariadb":
+        return inf
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        return float(cursor.fetchone()[0])
 
 
 def durable() -> bool:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from benchmarks import servers
+from benchmarks import plugged, servers
 
 #: ``kind``, ``engine``, ``name`` (of the database) and ``directory``, from the parent process.
 CONTENDER: dict[str, str] = json.loads(os.environ["BENCHMARK"])
@@ -24,6 +24,8 @@ CACHES = {
         "KEY_PREFIX": CONTENDER["name"],
     }
 }
-INSTALLED_APPS = ["django_celery_results"]
+INSTALLED_APPS = ["django_celery_results", *plugged.apps(CONTENDER["kind"])]
+STORAGES = plugged.storages(CONTENDER)
+DJANGO_CELERY_RESULTS = plugged.options(CONTENDER["kind"])
 USE_TZ = True
 SECRET_KEY = "benchmark"

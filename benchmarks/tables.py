@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from .environments import RELEASE
+from .environments import PLUGGED, RELEASE
 from .targets import Target, targets_for
 
 __all__ = [
     "CONDITIONS",
     "FACTS",
+    "PLUGINS",
+    "SERIALIZERS",
+    "SIZES",
     "TIMES",
     "WORKERS",
     "Rows",
     "condition_rows",
     "fact_rows",
+    "plugin_rows",
+    "serializer_rows",
+    "size_rows",
     "time_rows",
     "worker_rows",
 ]
@@ -34,6 +40,15 @@ TIMES = (
 )  # fmt: skip
 FACTS = ("what", "ours", "2.6.0", "target")
 WORKERS = ("backend", "÷ no results", "÷ 2.6.0")
+PLUGINS = (
+    "active", "store ÷ core", "statements of a store", "read ÷ core", "statements of a read",
+)  # fmt: skip
+SIZES = (
+    "result", "active", "table ÷ core", "with blobs ÷ core", "store ÷ core", "read ÷ core",
+)  # fmt: skip
+SERIALIZERS = (
+    "value", "msgspec-json: write", "read", "msgspec-msgpack: write", "read",
+)  # fmt: skip
 CONDITIONS = ("what", "which")
 
 Rows = list[tuple[str, ...]]
@@ -90,6 +105,50 @@ def worker_rows(figures: dict[str, Any]) -> Rows:
     ]
 
 
+def plugin_rows(figures: dict[str, Any]) -> Rows:
+    """Return what :data:`PLUGINS` heads: what each plugin adds to a small result."""
+    store, read = (figures["work"][work] for work in ("store_new", "read_one"))
+    return [
+        (
+            kind,
+            *(
+                cell
+                for found in (store, read)
+                for cell in (
+                    _with_quartiles(found["to_core"].get(kind)),
+                    _number(found["statements"][kind]),
+                )
+            ),
+        )
+        for kind in store["statements"]
+    ]
+
+
+def size_rows(figures: dict[str, Any]) -> Rows:
+    """Return what :data:`SIZES` heads: bytes and times of large results."""
+    rows: Rows = [
+        (
+            size,
+            kind,
+            _share(found["table"][kind]),
+            _share(found["table"][kind] + found["blobs"][kind]),
+            _with_quartiles(found["store"][kind]),
+            _with_quartiles(found["read"][kind]),
+        )
+        for size, found in figures["sizes"].items()
+        for kind in found["store"]
+    ]
+    return rows + [(size, "", *["more than the server takes"] * 4) for size in figures["left_out"]]
+
+
+def serializer_rows(figures: dict[str, Any]) -> Rows:
+    """Return what :data:`SERIALIZERS` heads: their times by those of Celery's JSON."""
+    return [
+        (value, *(_median(quartiles) for times in found.values() for quartiles in times.values()))
+        for value, found in figures.items()
+    ]
+
+
 def condition_rows(figures: dict[str, Any]) -> Rows:
     """Return what :data:`CONDITIONS` heads: the versions, and what of the machine matters."""
     rows: Rows = [(name, str(value)) for name, value in figures["machine"].items()]
@@ -99,7 +158,8 @@ def condition_rows(figures: dict[str, Any]) -> Rows:
     for name, ours in versions["ours"].items():
         theirs = versions[RELEASE].get(name, ours)
         rows.append((name, ours if ours == theirs else f"{ours}, compared with {theirs}"))
-    return rows
+    plugged = versions[PLUGGED].items()
+    return rows + [(name, number) for name, number in plugged if name not in versions["ours"]]
 
 
 def _verdict(target: Target | None, figures: dict[str, Any]) -> str:
@@ -116,10 +176,16 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
+def _share(value: float) -> str:
+    return f"{value:.2f}" if round(value, 2) else "< 0.01"
+
+
 def _median(quartiles: list[float] | None) -> str:
     return "" if quartiles is None else f"{quartiles[1]:.2f}"
 
 
-def _with_quartiles(quartiles: list[float]) -> str:
+def _with_quartiles(quartiles: list[float] | None) -> str:
+    if quartiles is None:
+        return ""
     low, median, high = quartiles
     return f"{median:.2f} ({low:.2f}-{high:.2f})"

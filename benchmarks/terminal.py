@@ -1,10 +1,30 @@
-"""Tables on the terminal."""
+"""The terminal: what the command line asks for, and tables."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-__all__ = ["print_table"]
+from .environments import DATABASES
+
+__all__ = ["databases_of", "parser_of", "print_table"]
+
+
+def parser_of(command: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the arguments that all commands have."""
+    parser = argparse.ArgumentParser(prog=f"python -m {command}", description=description)
+    parser.add_argument("--database", choices=[*DATABASES, "all"], default="sqlite")
+    parser.add_argument("--json", type=Path, help="merge the figures into this file")
+    parser.add_argument(
+        "--no-install", dest="install", action="store_false", help="use environments as they are"
+    )
+    return parser
+
+
+def databases_of(options: argparse.Namespace) -> list[str]:
+    """Return the databases that are asked for."""
+    return list(DATABASES) if options.database == "all" else [options.database]
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
+from . import sample
+
 if TYPE_CHECKING:
     from .statements import Statements
 
-__all__ = ["WORKS", "Contender", "Work"]
+__all__ = ["SIZED", "WORKS", "Contender", "Work"]
 
 
 class Contender(Protocol):
@@ -23,7 +25,7 @@ class Contender(Protocol):
     def start(self, task_ids: list[str]) -> None:
         """Write rows that say STARTED."""
 
-    def store(self, task_id: str) -> None:
+    def store(self, task_id: str, result: object = sample.RESULT) -> None:
         """Write one SUCCESS."""
 
     def read(self, task_id: str) -> object:
@@ -77,14 +79,28 @@ def _stored(contender: Contender, count: int) -> list[str]:
     return task_ids
 
 
-def _store_all(contender: Contender, task_ids: list[str]) -> None:
+def _store_all(contender: Contender, task_ids: list[str], result: object = sample.RESULT) -> None:
     for task_id in task_ids:
-        contender.store(task_id)
+        contender.store(task_id, result)
 
 
 def _read_all(contender: Contender, task_ids: list[str]) -> None:
     for task_id in task_ids:
         contender.read(task_id)
+
+
+def _with_reports(size: int) -> tuple[Work, Work]:
+    """Return two pieces of work, to store and to read results of so many bytes."""
+
+    def store(contender: Contender, task_ids: list[str]) -> None:
+        _store_all(contender, task_ids, sample.report(size))
+
+    def stored(contender: Contender, count: int) -> list[str]:
+        task_ids = _new_ids(contender, count)
+        store(contender, task_ids)
+        return task_ids
+
+    return Work(_new_ids, store), Work(stored, _read_all, once=True)
 
 
 def _read_group(contender: Contender, task_ids: list[str]) -> None:
@@ -108,12 +124,20 @@ def _expire(contender: Contender, _prepared: None) -> None:
     contender.expire()
 
 
+#: By the name of each size, to store and to read such results.
+SIZED = {name: (f"store {name}", f"read {name}") for name in sample.SIZES}
+
 WORKS = {
     "store_new": Work(_new_ids, _store_all),
     "store_existing": Work(_started, _store_all),
     "read_one": Work(_stored, _read_all, once=True),
     "read_group": Work(_stored, _read_group, once=True),
     "chord_part": Work(_chord, _return_all),
+    **{
+        work: made
+        for name, size in sample.SIZES.items()
+        for work, made in zip(SIZED[name], _with_reports(size), strict=True)
+    },
     # The last one: it empties the tables.
     "expire": Work(_fill, _expire),
 }

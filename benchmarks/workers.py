@@ -18,8 +18,8 @@ from typing import Any
 
 from . import figures, tables
 from .comparing import Rounds, Times, spread
-from .environments import DATABASES, RELEASE, environment_of, pythons, workplace
-from .terminal import print_table
+from .environments import RELEASE, environment_of, pythons, workplace
+from .terminal import databases_of, parser_of, print_table
 
 #: Which environment each worker runs in; ``ceiling`` keeps no results.
 KINDS = {
@@ -120,14 +120,9 @@ def compare(database: str, plan: Rounds, found: Mapping[str, Path]) -> dict[str,
 
 def parse() -> argparse.Namespace:
     """Return what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
-    parser.add_argument("--database", choices=[*DATABASES, "all"], default="sqlite")
+    parser = parser_of("benchmarks.workers", __doc__)
     parser.add_argument("--tasks", type=int, default=PLAN.count, help="tasks in a round")
     parser.add_argument("--rounds", type=int, default=PLAN.rounds)
-    parser.add_argument("--json", type=Path, help="merge the figures into this file")
-    parser.add_argument(
-        "--no-install", dest="install", action="store_false", help="use environments as they are"
-    )
     return parser.parse_args()
 
 
@@ -136,7 +131,7 @@ def main() -> None:
     # A termination is an exit like any other: the workers are ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     options = parse()
-    databases = list(DATABASES) if options.database == "all" else [options.database]
+    databases = databases_of(options)
     found = pythons(databases, options.install)
     for database in databases:
         measured = compare(database, Rounds(options.tasks, options.rounds), found)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import plugged, sample
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "explanation" / "performance.md").read_text(encoding="utf-8")
 DATABASES = ("sqlite", "postgresql", "mariadb")
+PLUGINS = sorted(path.parent.name for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,7 @@ def test_page_has_no_figure_of_its_own() -> None:
     assert [] == re.findall(r"\d[\d.,]*\s*(?:times|%|per cent|ms|µs|seconds|MB|x\b)", PAGE)
 
 
-@pytest.mark.parametrize("table", ["times", "facts", "workers"])
+@pytest.mark.parametrize("table", ["times", "facts", "workers", "plugins", "sizes"])
 @pytest.mark.parametrize("database", DATABASES)
 def test_page_shows_each_table(database: str, table: str) -> None:
     """No database and no kind of figure is left out."""
@@ -45,3 +49,59 @@ def test_figures_name_no_place(figures: dict[str, Any]) -> None:
     """They say what kind of machine it was, not which one, nor where things lie on it."""
     assert {"system", "architecture", "cores", "python"} == set(figures["machine"])
     assert "/" not in json.dumps(figures)
+
+
+# -- Plugins -------------------------------------------------------------------------
+
+
+def test_every_plugin_has_its_settings() -> None:
+    """One that is new in the folder is measured, too."""
+    assert PLUGINS == list(plugged.OPTIONS)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_every_plugin_was_measured(figures: dict[str, Any], database: str) -> None:
+    """Alone, and all together; storing and reading."""
+    work = figures["plugins"][database]["work"]
+    expected = [*PLUGINS, plugged.ALL]
+    assert {"store_new": expected, "read_one": expected} == {
+        name: list(found["to_core"]) for name, found in work.items()
+    }
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_plugins_statements_are_known(figures: dict[str, Any], database: str) -> None:
+    """Labels are one more of a store, and what it replaces is read for the sake of blobs."""
+    work = figures["plugins"][database]["work"]
+    more = {"labels": 2, "offload": 2, plugged.ALL: 3}
+    expected = {kind: more.get(kind, 1) for kind in [plugged.CORE, *PLUGINS, plugged.ALL]}
+    assert [expected, dict.fromkeys(expected, 1)] == [
+        work[name]["statements"] for name in ("store_new", "read_one")
+    ]
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_every_size_was_measured(figures: dict[str, Any], database: str) -> None:
+    """Or is said to be more than the server takes."""
+    found = figures["plugins"][database]
+    assert list(sample.SIZES) == [*found["sizes"], *found["left_out"]]
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_large_results_leave_the_table(figures: dict[str, Any], database: str) -> None:
+    """With ``offload``, blobs take the room; with ``zstd`` less is needed at all."""
+    for size, found in figures["plugins"][database]["sizes"].items():
+        table, blobs = found["table"], found["blobs"]
+        assert (size != "1 kB") == (table["offload"] < blobs["offload"])
+        assert table["zstd"] < 1
+        assert [0, 0] == [blobs[plugged.CORE], blobs["zstd"]]
+
+
+@pytest.mark.parametrize("size", sample.SIZES.values())
+def test_report_has_its_size_and_compresses_moderately(size: int) -> None:
+    """It is a row larger at most, the same each time, and neither noise nor one letter."""
+    text = json.dumps(sample.report(size))
+    sample.report.cache_clear()
+    assert text == json.dumps(sample.report(size))
+    assert size <= len(text) < size + 400
+    assert 2 < len(text) / len(zlib.compress(text.encode())) < 6

@@ -6,7 +6,7 @@ The page and the file cannot differ, and what was not measured cannot be shown: 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ FILE = ROOT / "benchmarks" / "figures.json"
 
 
 class BenchmarkTable(SphinxDirective):
-    """One table: ``times``, ``facts`` or ``workers`` of a database, or the ``conditions``."""
+    """One table: what :func:`content` knows, of a database; or the ``conditions``."""
 
     required_arguments = 1
     optional_arguments = 1
@@ -42,16 +42,26 @@ class BenchmarkTable(SphinxDirective):
         return [table(headings, rows)]
 
 
+#: Of each kind of table the headings, the part of the figures, and what makes rows of it.
+TABLES: dict[str, tuple[Sequence[str], str, Callable[[Any], tables.Rows]]] = {
+    "workers": (tables.WORKERS, "workers", tables.worker_rows),
+    "plugins": (tables.PLUGINS, "plugins", tables.plugin_rows),
+    "sizes": (tables.SIZES, "plugins", tables.size_rows),
+}
+
+
 def content(found: dict[str, Any], which: str, database: str) -> tuple[Sequence[str], tables.Rows]:
     """Return headings and rows of a table; raise ``KeyError`` for what is not in the file."""
     if which == "conditions":
         return tables.CONDITIONS, tables.condition_rows(found)
-    if which == "workers":
-        return tables.WORKERS, tables.worker_rows(found["workers"][database])
-    measured = found["databases"][database]
+    if which == "serializers":
+        return tables.SERIALIZERS, tables.serializer_rows(found["serializers"])
     if which == "times":
-        return tables.TIMES, tables.time_rows(database, measured)
-    return tables.FACTS, tables.fact_rows(database, measured)
+        return tables.TIMES, tables.time_rows(database, found["databases"][database])
+    if which == "facts":
+        return tables.FACTS, tables.fact_rows(database, found["databases"][database])
+    headings, part, rows = TABLES[which]
+    return headings, rows(found[part][database])
 
 
 def table(headings: Sequence[str], rows: tables.Rows) -> nodes.table:
