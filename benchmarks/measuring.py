@@ -80,7 +80,8 @@ def interpreter(kind: str) -> str:
 
 def profile(database: str, work: str, python: Path) -> None:
     """Print where the time goes while this checkout does one piece of work."""
-    with workplace(python, database) as directory:
-        ours = Process("ours", python, database, directory)
-        ours.ask("profile", work, PLAN[work].count)
-        ours.close()
+    with (
+        workplace(python, database) as directory,
+        running({"ours": python}, database, directory) as contenders,
+    ):
+        contenders["ours"].ask("profile", work, PLAN[work].count)

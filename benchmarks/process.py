@@ -15,7 +15,7 @@ __all__ = ["Process", "running"]
 
 
 class Process:
-    """A contender's process: started, asked, ended."""
+    """A contender's process: started, met, asked, ended."""
 
     def __init__(self, kind: str, python: Path, database: str, directory: Path) -> None:
         self.kind = kind
@@ -27,11 +27,18 @@ class Process:
             cwd=directory,
             env=environment_of(kind, database, directory),
         )
-        introduction = self._answer()
         #: The pieces of work that it can do.
-        self.works: list[str] = introduction["works"]
-        self.versions: dict[str, str] = introduction["versions"]
-        self.server: str = introduction["server"]
+        self.works: list[str] = []
+        self.versions: dict[str, str] = {}
+        self.server = ""
+
+    def meet(self) -> Process:
+        """Wait until it is ready, and learn what it is."""
+        introduction = self._answer()
+        self.works = introduction["works"]
+        self.versions = introduction["versions"]
+        self.server = introduction["server"]
+        return self
 
     def ask(self, act: str, work: str, count: int) -> dict[str, Any]:
         """Return the answer to ``measure``, ``probe``, ``weigh`` or ``profile``."""
@@ -63,4 +70,5 @@ def running(
         for kind, python in pythons.items():
             contenders[kind] = Process(kind, python, database, directory)
             stack.callback(contenders[kind].close)
-        yield contenders
+        # They make their databases at the same time, and are measured when all have them.
+        yield {kind: one.meet() for kind, one in contenders.items()}

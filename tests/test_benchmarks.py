@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import plugged, sample
+from benchmarks import plugged, sample, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "explanation" / "performance.md").read_text(encoding="utf-8")
@@ -85,6 +85,12 @@ def test_every_size_was_measured(figures: dict[str, Any], database: str) -> None
     """Or is said to be more than the server takes."""
     found = figures["plugins"][database]
     assert list(sample.SIZES) == [*found["sizes"], *found["left_out"]]
+
+
+def test_size_that_the_server_does_not_take_is_said() -> None:
+    """No figure stands in its row."""
+    expected = [("5 MB", "", *["more than the server takes"] * 4)]
+    assert expected == tables.size_rows({"sizes": {}, "left_out": ["5 MB"]})
 
 
 @pytest.mark.parametrize("database", DATABASES)
