@@ -19,7 +19,7 @@ __all__ = ["main", "measure"]
 #: What is done with each plugin, and with all of them.
 PLAN = {"store_new": Rounds(50, 30), "read_one": Rounds(50, 30)}
 #: How much of each size is stored and read.
-SIZED_PLAN = {"1 kB": Rounds(30, 20), "100 kB": Rounds(8, 12), "5 MB": Rounds(1, 7)}
+SIZED_PLAN = {"1 kB": Rounds(30, 16), "100 kB": Rounds(8, 10), "5 MB": Rounds(1, 6)}
 #: How many rows of each size are weighed: some megabytes of each, of which a page is little.
 ROWS = {"1 kB": 4000, "100 kB": 80, "5 MB": 4}
 
