@@ -239,9 +239,9 @@ def test_rows_of_a_batch_are_found_by_place_only_where_they_are_in_one_table() -
         class Meta:
             app_label = "dependent"
 
+    querysets: list[Any] = [models.QuerySet(Parent), models.QuerySet(Child)]
     by_place = [
-        "ctid" in str(rows.filter(is_in(rows.values_list("pk")[:2])).query)
-        for rows in (models.QuerySet(Parent), models.QuerySet(Child))
+        "ctid" in str(rows.filter(is_in(rows.values_list("pk")[:2])).query) for rows in querysets
     ]
     assert [settings.DATABASE == "postgresql", False] == by_place
 
