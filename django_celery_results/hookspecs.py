@@ -660,7 +660,8 @@ def after_expire(batch: ExpiryBatch) -> None:
     """Observe results that have been deleted for their age.
 
     Called on every plugin, each by itself (a wrapper has no other to go around), for
-    each batch, after the deletion is durable.
+    each batch, after the deletion is durable; or after it was made within a transaction
+    that whoever expires results has open: see ``batch.using``.
 
     :param batch: The results that were deleted.
 

@@ -250,6 +250,10 @@ class ExpiryBatch:
     #: Decodes one of ``records``: raises ``ResultUnreadable`` when it cannot, and of that
     #: ``ResultUnavailable`` when it may be possible later.
     read: ReadStored | None = field(default=None, repr=False)
+    #: The alias of the database that the results are deleted from; ``None``: from none of
+    #: Django's. Whoever expires results within a transaction may still undo it: what
+    #: cannot be undone with it belongs into ``transaction.on_commit(…, using=batch.using)``.
+    using: str | None = None
 
 
 def once(function: Callable[[], Any]) -> Any:

@@ -239,7 +239,9 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
             "encode", values=values, serializer=self.content_serializer, codings=self.codings
         )
         if not isinstance(contents, Contents):
-            raise HookError(f"The hook 'encode' has to give Contents, not {contents!r}")
+            raise HookError(
+                f"The hook 'encode' has to give Contents, not {type(contents).__name__}"
+            )
         return contents
 
     def _retention(self, task: TaskRecord) -> Retention | None:
@@ -326,10 +328,12 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
                 codings=readers_of(self.hooks.plugins, contents),
             )
             if not isinstance(values, Mapping):
-                raise HookError(f"the hook 'decode' has to give a mapping, not {values!r}")  # noqa: TRY301 - so that it names the record
+                kind = type(values).__name__
+                raise HookError(f"the hook 'decode' has to give a mapping, not {kind}")  # noqa: TRY301 - so that it names the record
         except Exception as error:
-            kind = ResultUnavailable if isinstance(error, ResultUnavailable) else ResultUnreadable
-            unreadable = kind(f"The stored result of {what} cannot be read: {error}")
+            is_away = isinstance(error, ResultUnavailable)
+            error_class = ResultUnavailable if is_away else ResultUnreadable
+            unreadable = error_class(f"The stored result of {what} cannot be read: {error}")
             # Which plugin it came out of; noted on Python 3.10 too.
             unreadable.__notes__ = list(getattr(error, "__notes__", ()))  # type: ignore[attr-defined]  # Python 3.11's
             raise unreadable from error

@@ -110,11 +110,14 @@ class DatabaseExpiry:
 
     def _cleaner(self, kind: Literal["task", "group"], to_record: Callable[[Any], Any]) -> Any:
         """Return what deletes the rows of one kind, and tells of them as the expiry asks."""
+        alias = (self.tasks if kind == "task" else self.groups).write_alias()
 
         def batch_of(rows: Sequence[Any]) -> ExpiryBatch:
             ids = [getattr(row, f"{kind}_id") for row in rows]
             records = [to_record(row) for row in rows]
-            return ExpiryBatch(storage="django-db", kind=kind, ids=ids, records=records)
+            return ExpiryBatch(
+                storage="django-db", kind=kind, ids=ids, records=records, using=alias
+            )
 
         before, after = self.expiry.before, self.expiry.after
         return Cleaner(

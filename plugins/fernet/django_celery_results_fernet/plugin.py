@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FernetOptions", "options"]
 
+#: No Fernet key is one: there are no dots in base64.
+DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 WANTED = (
     "a list of Fernet keys, newest first, as Fernet.generate_key() gives them, "
     "or a callable that returns one, or the dotted path of such a callable"
@@ -35,8 +38,17 @@ def keyring(value: object) -> Keyring:
     if isinstance(value, str):
         return _imported(value)
     if callable(value):
+        _require_hashable(value)
         return _asked(value)
     return _listed(value)
+
+
+def _require_hashable(source: Callable[[], Any]) -> None:
+    try:
+        hash(source)
+    except TypeError:
+        # Nobody could remember that it was asked.
+        raise ValueError(f"{WANTED}: the callable has to be hashable") from None
 
 
 def _listed(value: object) -> Keyring:
@@ -57,13 +69,18 @@ _made = lru_cache(Keyring)
 
 @lru_cache
 def _imported(path: str) -> Keyring:
+    if not DOTTED_PATH.fullmatch(path):
+        # It is not shown: it may be a key, without a list around it.
+        raise ValueError(f"{WANTED}: it is a string and no dotted path")
     try:
         source = import_string(path)
-    except ImportError:
-        # Not the path: it may be a key, without a list around it.
-        raise ValueError(f"{WANTED}: there is nothing under the dotted path") from None
+    except ImportError as error:
+        raise ValueError(f"{WANTED}: {path!r} cannot be imported: {error}") from error
+    except Exception as error:
+        raise ValueError(f"{WANTED}: to import {path!r} raised {type(error).__name__}") from error
     if not callable(source):
         raise ValueError(f"{WANTED}: what is under the dotted path is none")  # noqa: TRY004 - what Option wants
+    _require_hashable(source)
     return _asked(source)
 
 

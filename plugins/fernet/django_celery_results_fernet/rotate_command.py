@@ -40,6 +40,9 @@ NAME = "fernet"
 BATCH_SIZE = 100
 #: What is named of those that could not be decrypted for the same reason.
 SHOWN = 10
+#: Reasons that are told apart, at most: some name a file, and there may be one for each row.
+REASONS = 20
+OTHER_REASONS = "other reasons"
 #: In the place of a fingerprint.
 PLAIN = "plain"
 
@@ -147,6 +150,8 @@ class Rotation:
                 yield row, contents
 
     def _note(self, row: ContentRow, reason: str) -> None:
+        if reason not in self.failures and len(self.failures) >= REASONS:
+            reason = OTHER_REASONS
         self.failures[reason] += 1
         if len(self.first[reason]) < SHOWN:
             self.first[reason].append(str(row))

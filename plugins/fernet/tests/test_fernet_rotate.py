@@ -262,6 +262,19 @@ def test_missing_key_is_named_and_its_rows_stay(site: Site) -> None:
     assert ["t1"] == [one for one in after if after[one] != before[one]]
 
 
+def test_reasons_are_told_apart_up_to_a_number(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be one for each row, such as the name of a file that is missing."""
+    monkeypatch.setattr(rotate_command, "REASONS", 2)
+    for number in range(4):
+        store(site(Fernet.generate_key().decode()), f"lost{number}")
+    site(NEW)
+    with pytest.raises(CommandError) as raised:
+        rotate()
+    said = [line.rpartition(": ")[0] for line in str(raised.value).splitlines()[1:]]
+    assert (3, 1) == (len(said), said.count("- other reasons"))
+    assert "other reasons: task 'lost2', task 'lost3'" in str(raised.value)
+
+
 def test_corrupt_content_is_named_and_stays(site: Site) -> None:
     """With what is wrong."""
     store(site(OLD), "cut", "never")

@@ -33,6 +33,19 @@ def no_list() -> str:
     return NEW
 
 
+class Unhashable:
+    """A store that is a list, of which nobody could remember that it was asked."""
+
+    __hash__ = None  # type: ignore[assignment]  # as that of every list
+
+    def __call__(self) -> list[str]:
+        """Give a key."""
+        return [NEW]
+
+
+unhashable = Unhashable()
+
+
 def broken() -> list[str]:
     """A store that is out of order, and talks."""
     raise OSError(NEW)
@@ -72,8 +85,16 @@ def test_store_of_keys_is_asked_once(configure: Configure) -> None:
     ("written", "says"),
     [
         (NEW, "E001: is str, not a dict"),
-        ({"KEYS": NEW}, "E002: there is nothing under the dotted path"),
-        ({"KEYS": "nowhere.at_all"}, "E002: there is nothing under the dotted path"),
+        ({"KEYS": NEW}, "E002: it is a string and no dotted path"),
+        ({"KEYS": ""}, "E002: it is a string and no dotted path"),
+        (
+            {"KEYS": "nowhere.at_all"},
+            "E002: 'nowhere.at_all' cannot be imported: No module named 'nowhere'",
+        ),
+        ({"KEYS": f"{HERE}.nobody"}, 'E002: does not define a "nobody" attribute'),
+        ({"KEYS": "fernet_keys_of_environment.keys"}, "E002: to import 'fernet_keys_of_"),
+        ({"KEYS": unhashable}, "E002: the callable has to be hashable"),
+        ({"KEYS": f"{HERE}.unhashable"}, "E002: the callable has to be hashable"),
         ({"KEYS": f"{HERE}.HERE"}, "E002: what is under the dotted path is none"),
         ({"KEYS": f"{HERE}.no_list"}, "E002: it has to be a list of Fernet keys"),
         ({"KEYS": broken}, "E002: it raised OSError"),

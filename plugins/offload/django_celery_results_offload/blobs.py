@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -26,14 +28,12 @@ from .pointers import Pointer
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
-__all__ = ["delete", "fetch", "list_blobs", "save", "section_of", "task_of"]
+__all__ = ["delete", "fetch", "is_of", "list_blobs", "save", "section_of", "task_of"]
 
 logger = logging.getLogger(__name__)
 
 #: Letters of a part of a path, at most; an id may have several parts.
 PART = 100
-#: That of the blob, the backend's, the prefix, and what the prefix is in.
-NEW_FOLDERS = 4
 
 
 # -- Writing -------------------------------------------------------------------------
@@ -56,25 +56,48 @@ def section_of(storage: Any) -> str:
 
 def save(alias: str, section: str, task_id: str, field: str, content: bytes) -> Pointer:
     """Write a blob, and return the pointer to it; raise whatever the storage raises."""
-    storage = storages[alias]
-    name = storage.save(_name(section, task_id, field), ContentFile(content))
-    if task_of(name) != task_id:
-        storage.delete(name)
-        raise StorageError(f"the storage {alias!r} gave the blob a name of its own: {name!r}")
-    if isinstance(storage, FileSystemStorage):
-        _sync(Path(storage.path(name)))
+    storage, name = storages[alias], _name(section, task_id, field)
+    try:
+        _write(storage, name, content)
+    except Exception:
+        if isinstance(storage, FileSystemStorage):
+            # What was written of it, such as when the disk is full. Other storages write
+            # all or nothing, and may have no answer to this either.
+            with suppress(Exception):
+                storage.delete(name)
+        raise
     digest = hashlib.sha256(content).hexdigest()
     return Pointer(storage=alias, name=name, size=len(content), sha256=digest)
 
 
+def _write(storage: Storage, name: str, content: bytes) -> None:
+    saved = storage.save(name, ContentFile(content))
+    if saved != name:
+        storage.delete(saved)
+        raise StorageError(f"the storage gave the blob a name of its own: {saved!r}")
+    if isinstance(storage, FileSystemStorage):
+        _sync(Path(storage.path(name)), Path(storage.location))
+
+
 def _name(section: str, task_id: str, field: str) -> str:
     """Return a new name for a blob, from which :func:`task_of` knows the task again."""
+    return f"{options.prefix}/{section}/{_place(task_id)}.{field}-{uuid4().hex}"
+
+
+def _place(task_id: str) -> str:
+    """Return what the names of all blobs of a task have in common."""
     # One dot, or two, would be another folder.
     safe = quote(task_id, safe="").replace(".", "%2E")
     path = "/".join(safe[start : start + PART] for start in range(0, len(safe), PART))
     # So that no folder of a disk has them all.
     shelf = hashlib.sha256(task_id.encode()).hexdigest()[:2]
-    return f"{options.prefix}/{section}/{shelf}/{path}.{field}-{uuid4().hex}"
+    return f"{shelf}/{path}"
+
+
+def is_of(name: str, task_id: str) -> bool:
+    """Return whether a blob of that name was written for that task, under whichever prefix."""
+    own = rf".+/{re.escape(_place(task_id))}\.\w+-[0-9a-f]{{32}}"
+    return re.fullmatch(own, name) is not None
 
 
 def task_of(name: str) -> str:
@@ -83,11 +106,12 @@ def task_of(name: str) -> str:
     return unquote(path.replace("/", "").partition(".")[0])
 
 
-def _sync(path: Path) -> None:
-    """Wait until a file and its folder are on the disk: the row that points there will be."""
+def _sync(path: Path, root: Path) -> None:
+    """Wait until a file and its folders are on the disk: the row that points there will be."""
     if os.name != "posix":  # pragma: no cover - elsewhere there is no such call for folders
         return
-    for one in (path, *path.parents[:NEW_FOLDERS]):
+    inside = len(path.relative_to(root).parts)
+    for one in (path, *path.parents[:inside]):
         descriptor = os.open(one, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-#: Tasks that are looked up at once.
-CHUNK = 500
+#: Tasks that are looked up at once, with what stayed in their rows.
+CHUNK = 100
 DAY = timedelta(days=1)
 
 
@@ -86,15 +86,15 @@ class Search:
 
     def run(self) -> Search:
         """Look, first at the blobs, then at the rows: one that is deleted meanwhile has none."""
-        names = list_blobs(section_of(self.backend.storage))
-        blobs = {name for name in names if self._is_old(name)}
+        blobs = set(list_blobs(section_of(self.backend.storage)))
         by_task: dict[str, set[str]] = {}
         for name in sorted(blobs):
             by_task.setdefault(task_of(name), set()).add(name)
         for ids in _chunks(iter(by_task)):
             used = {one.name for _, one in self._pointers(ids)}
             for task_id in ids:
-                self.orphans += sorted(by_task[task_id] - used)
+                # Each of these questions may be one to a server far away.
+                self.orphans += filter(self._is_old, sorted(by_task[task_id] - used))
         for ids in _chunks(self._rows(by_task)):
             for task_id, pointer in self._pointers(ids):
                 if pointer.name not in blobs and self._is_missing(task_id, pointer):

@@ -8,19 +8,18 @@ then, and when that fails, the content stays in the row.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.core.files.storage import storages
-from django.db import transaction
+from django.db import connections, transaction
 
 from django_celery_results import hookimpl
-from django_celery_results.exceptions import StorageError
+from django_celery_results.exceptions import ResultsError
 from django_celery_results.records import Coding
 
-from .blobs import delete, fetch, save, section_of
+from .blobs import delete, fetch, is_of, save, section_of
 from .command import command
 from .options import options
 from .outage import outage
@@ -37,6 +36,8 @@ __all__ = ["after_expire", "forget_task", "store_task"]
 
 logger = logging.getLogger(__name__)
 
+#: Raised before anything is written, such as for an id that is too long.
+REFUSALS = (ResultsError, ValueError)
 
 # -- The coding ----------------------------------------------------------------------
 
@@ -73,30 +74,59 @@ def decode(stored: bytes) -> bytes:
 # -- Storing -------------------------------------------------------------------------
 
 
+class Failed(dict[str, Any]):
+    """The contents of a task whose write failed, and the blobs of that try and those before."""
+
+    def __init__(self, fields: Mapping[str, Any], blobs: set[Pointer]) -> None:
+        super().__init__(fields)
+        self.blobs = blobs
+
+
 @hookimpl(wrapper=True)
 def store_task(
     storage: Any, task: StoredTask, present: Present
 ) -> Generator[None, bool | None, bool | None]:
     """Write the blobs before the row, and delete those that no row points to after it."""
-    before = _pointers_now(present)
-    # There are some already where the write is tried again.
-    mine = pointers_of(task)
-    _require_there(mine)
-    if is_offloaded(task) and not mine and task.using is None:
-        task.contents = replace(task.contents, fields=_moved(storage, task))
-        mine = pointers_of(task)
-    # When it raises, the row may be there all the same, or be written by the next try: the
-    # blobs stay.
-    written = yield
-    if before - mine or (mine and not written):
-        _tidy(storage, before | mine, present)
+    before, whole = _pointers_now(present), task.contents
+    tried = whole.fields.blobs if isinstance(whole.fields, Failed) else set()
+    is_whole = is_offloaded(task) and not pointers_of(task)
+    if is_whole and task.using in (None, _alias(storage)):
+        task.contents = replace(whole, fields=_moved(storage, task))
+    mine = _own_pointers(task)
+    try:
+        written = yield
+    except Exception as error:
+        # The row may be there all the same, and another write replace it and delete its
+        # blobs: the next try has blobs of its own.
+        task.contents = replace(whole, fields=Failed(whole.fields, mine | tried))
+        if isinstance(error, REFUSALS):
+            _tidy(storage, mine | tried, present)
+        raise
+    if tried or before - mine or (mine and not written):
+        _tidy(storage, before | mine | tried, present)
     return written
 
 
 def _pointers_now(present: Present) -> set[Pointer]:
     """Return where the row points to; most rows point nowhere, and are not read for it."""
     found = present(())
-    return pointers_of(present(None)) if found is not None and is_offloaded(found) else set()
+    return _own_pointers(present(None)) if found is not None and is_offloaded(found) else set()
+
+
+def _own_pointers(task: StoredTask | None) -> set[Pointer]:
+    """Return the pointers to blobs that were written for this very task.
+
+    Whoever copies a row, or makes one up, cannot have others' blobs and files deleted.
+    """
+    return {one for one in pointers_of(task) if task is not None and is_of(one.name, task.task_id)}
+
+
+def _alias(storage: Any) -> str | None:
+    """Return the database in which ``storage`` has its rows; ``None`` where it is another kind."""
+    # Imported here: the plugin is loaded before the models are.
+    from django_celery_results.backends.database import DatabaseStorage
+
+    return storage.write_alias() if isinstance(storage, DatabaseStorage) else None
 
 
 def _moved(storage: Any, task: StoredTask) -> Mapping[str, Any]:
@@ -117,25 +147,6 @@ def _moved(storage: Any, task: StoredTask) -> Mapping[str, Any]:
     return fields
 
 
-def _require_there(pointers: Iterable[Pointer]) -> None:
-    """Raise for a blob that somebody deleted between two tries of one write.
-
-    The first try was written then, and another write has replaced it.
-    """
-    for pointer in pointers:
-        if not _is_there(pointer):
-            raise StorageError(
-                f"blob {pointer.name!r} is gone: the result was stored, and replaced since"
-            )
-
-
-def _is_there(pointer: Pointer) -> bool:
-    try:
-        return storages[pointer.storage].exists(pointer.name)
-    except Exception:  # noqa: BLE001 - not known, and as a rule it is there
-        return True
-
-
 # -- Letting go ----------------------------------------------------------------------
 
 
@@ -144,21 +155,15 @@ def forget_task(storage: Any, present: Present) -> Generator[None, bool | None, 
     """Delete the blobs of a result that is forgotten."""
     before = _pointers_now(present)
     answer = yield
-    if before:
-        _once_durable(storage, partial(delete, before))
+    _delete_once_durable(_alias(storage), before)
     return answer
 
 
 @hookimpl
 def after_expire(batch: ExpiryBatch) -> None:
     """Delete the blobs of results that have expired."""
-    delete(set(_pointers_in(batch)))
-
-
-def _pointers_in(batch: ExpiryBatch) -> Iterator[Pointer]:
     tasks: Sequence[Any] = batch.records if batch.kind == "task" else ()
-    for task in tasks:
-        yield from pointers_of(task)
+    _delete_once_durable(batch.using, set().union(*map(_own_pointers, tasks)))
 
 
 def _tidy(storage: Any, pointers: set[Pointer], present: Present) -> None:
@@ -169,15 +174,15 @@ def _tidy(storage: Any, pointers: set[Pointer], present: Present) -> None:
         # The result is stored: that is not undone, nor repeated, for this.
         logger.exception("Blobs may be left over; 'celery_results offload --clean' deletes them")
         return
-    _once_durable(storage, partial(delete, unused))
+    _delete_once_durable(_alias(storage), unused)
 
 
-def _once_durable(storage: Any, function: Callable[[], None]) -> None:
-    """Call ``function`` at once, or when the caller's transaction has not been undone."""
-    # Imported here: the plugin is loaded before the models are.
-    from django_celery_results.backends.database import DatabaseStorage
+def _delete_once_durable(alias: str | None, pointers: set[Pointer]) -> None:
+    """Delete blobs at once, or when the transaction on that database has not been undone.
 
-    if isinstance(storage, DatabaseStorage):
-        transaction.on_commit(function, using=storage.write_alias())
-    else:
-        function()
+    Where the caller ends transactions by hand nobody is told of it: they are left over.
+    """
+    if alias is None or not pointers:
+        delete(pointers)
+    elif connections[alias].in_atomic_block or connections[alias].get_autocommit():
+        transaction.on_commit(partial(delete, pointers), using=alias)

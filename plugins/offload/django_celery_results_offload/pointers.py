@@ -48,8 +48,8 @@ class Pointer:
             raise ValueError("it is neither a content nor a pointer")
         try:
             pointer = cls(**json.loads(stored[1:]))
-        except TypeError as error:
-            raise ValueError("a pointer lacks something") from error
+        except (TypeError, RecursionError) as error:
+            raise ValueError("a pointer lacks something, or has too much") from error
         if [str, str, int, str] != [type(one) for one in asdict(pointer).values()]:
             raise ValueError("a pointer has something else than it should")
         return pointer

@@ -144,6 +144,22 @@ def test_blob_that_goes_meanwhile_is_none(
     assert ["Deleted", "0", "blobs."] == shown("--clean")[-1]
 
 
+def test_storage_is_asked_for_the_age_of_blobs_without_a_row_alone(
+    database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be far away, and have very many that have one."""
+    blob = without_row(database, tmp_path)
+    asked, get_modified_time = [], FileSystemStorage.get_modified_time
+
+    def noted(self: Any, name: str) -> Any:
+        asked.append(name)
+        return get_modified_time(self, name)
+
+    monkeypatch.setattr(FileSystemStorage, "get_modified_time", noted)
+    shown("--clean")
+    assert [blob.relative_to(tmp_path).as_posix()] == asked
+
+
 def test_times_without_a_zone_are_the_sites(
     database: Any, tmp_path: Path, settings: Settings
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from django_celery_results import hookimpl
-from django_celery_results.exceptions import StorageError
+from django_celery_results.exceptions import IdTooLong
 from django_celery_results.models import GroupResult, TaskResult
 
 if TYPE_CHECKING:
@@ -118,6 +119,68 @@ def test_undone_transaction_takes_no_blob(make_backend: MakeBackend, tmp_path: P
     assert (large("a"), 1) == (backend.get_result("t1"), blobs(tmp_path))
 
 
+@pytest.mark.parametrize("undone", [True, False])
+def test_expiry_within_a_transaction(
+    make_backend: MakeBackend, tmp_path: Path, undone: bool
+) -> None:
+    """Takes the blobs when that is committed, and none when it is undone."""
+    backend = make_backend(result_expires=3600)
+    backend.store_result("t1", large("a"), "SUCCESS")
+    TaskResult.objects.update(date_done=timezone.now() - timedelta(days=1))
+    with transaction.atomic():
+        backend.cleanup()
+        assert (0, 1) == (TaskResult.objects.count(), blobs(tmp_path))
+        transaction.set_rollback(undone)
+    expected = (large("a"), 1) if undone else (None, 0)
+    assert expected == (backend.get_result("t1"), blobs(tmp_path))
+
+
+def test_transactions_that_are_ended_by_hand(make_backend: MakeBackend, tmp_path: Path) -> None:
+    """Nobody tells when, so the blobs are left to the clean-up; nothing else is different."""
+    backend = make_backend()
+    transaction.set_autocommit(False)
+    try:
+        backend.store_result("t1", large("a"), "PROGRESS")
+        backend.store_result("t1", "small", "SUCCESS")
+        backend.forget("t1")
+        backend.store_result("t1", large("b"), "SUCCESS")
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+    assert (large("b"), 2) == (backend.get_result("t1"), blobs(tmp_path))
+
+
+@each_backend
+def test_copy_of_a_row_takes_no_blob(make_backend: MakeBackend, tmp_path: Path, url: str) -> None:
+    """That is the original's, as its name says; the same goes for any other file."""
+    backend = make_backend(url)
+    backend.store_result("original", large("a"), "SUCCESS")
+    [stored] = backend._load(["original"])
+    copy = replace(stored, task_id="copy", status="PROGRESS")
+    backend.hooks.call("store_task", storage=backend.storage, task=copy)
+    assert large("a") == backend.get_result("copy")
+    backend.store_result("copy", "small", "PROGRESS")
+    backend.hooks.call("store_task", storage=backend.storage, task=copy)
+    backend.forget("copy")
+    assert (large("a"), 1) == (backend.get_result("original"), blobs(tmp_path))
+
+
+def test_expired_copy_of_a_row_takes_no_blob(make_backend: MakeBackend) -> None:
+    """As above."""
+    backend = make_backend(result_expires=3600)
+    backend.store_result("original", large("a"), "SUCCESS")
+    long_ago = timezone.now() - timedelta(days=1)
+    row = TaskResult.objects.get()
+    row.pk, row.task_id = None, "copy"
+    row.save()
+    TaskResult.objects.filter(task_id="copy").update(date_done=long_ago)
+    backend.cleanup()
+    assert ("original", large("a")) == (
+        TaskResult.objects.get().task_id,
+        backend.get_result("original"),
+    )
+
+
 def test_blob_that_cannot_be_deleted_is_logged(
     make_backend: MakeBackend,
     tmp_path: Path,
@@ -181,22 +244,21 @@ def test_repeated_write_has_one_blob(
     assert (large("a"), 1) == (backend.get_result("t1"), blobs(tmp_path))
 
 
-def test_repeated_write_whose_blob_is_gone_is_an_error(
+def test_repeated_write_whose_blob_is_gone_has_another(
     configure: Configure, make_backend: MakeBackend, tmp_path: Path
 ) -> None:
-    """Another write has replaced it: what that wrote stays."""
+    """The first try was made after all, and another write has replaced it, blob and all."""
     another = make_backend()
     flaky = Flaky(after=True, meanwhile=lambda: another.store_result("t1", "later", "PROGRESS"))
     configure(PLUGINS=[flaky], CODINGS=["offload"], offload=OPTIONS)
-    with pytest.raises(StorageError, match="is gone: the result was stored, and replaced since"):
-        make_backend(result_backend_max_retries=1).store_result("t1", large("a"), "PROGRESS")
-    assert ("later", 0) == (another.get_result("t1"), blobs(tmp_path))
+    make_backend().store_result("t1", large("a"), "PROGRESS")
+    assert (large("a"), 1) == (another.get_result("t1"), blobs(tmp_path))
 
 
 def test_repeated_write_does_not_wait_for_the_storage(
     configure: Configure, make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If it cannot say whether the blob is there, it is."""
+    """If it has broken down meanwhile, the content stays in its row."""
 
     def broken(_self: Any, _name: str) -> bool:
         raise OSError(5, "Input/output error")
@@ -207,8 +269,18 @@ def test_repeated_write_does_not_wait_for_the_storage(
     flaky = Flaky(after=True, meanwhile=break_down)
     configure(PLUGINS=[flaky], CODINGS=["offload"], offload=OPTIONS)
     backend = make_backend()
-    backend.store_result("t1", large("a"), "SUCCESS")
+    backend.store_result("t1", large("a"), "PROGRESS")
     assert large("a") == backend.get_result("t1")
+
+
+@pytest.mark.parametrize(("task_id", "kind"), [("x" * 300, IdTooLong), ("", ValueError)])
+def test_write_that_cannot_be_made_leaves_nothing(
+    make_backend: MakeBackend, tmp_path: Path, task_id: str, kind: type[Exception]
+) -> None:
+    """The storage of the results refused it before it wrote anything."""
+    with pytest.raises(kind):
+        make_backend().store_result(task_id, large("a"), "SUCCESS")
+    assert 0 == blobs(tmp_path)
 
 
 def test_stored_result_is_not_undone_for_what_is_left_over(

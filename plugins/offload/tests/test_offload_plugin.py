@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import resource
 from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,10 +183,14 @@ def test_groups_stay_in_their_rows(backend: Any, tmp_path: Path) -> None:
     assert ([], 200) == (files(tmp_path), len(backend.restore_group("g1").results))
 
 
-def test_write_through_another_connection_stays_in_its_row(backend: Any, tmp_path: Path) -> None:
+@pytest.mark.django_db(databases=["default", "secondary"])
+def test_write_through_another_connection_stays_in_its_row(
+    make_backend: MakeBackend, tmp_path: Path
+) -> None:
     """Nobody could look there for what it replaces."""
-    backend._store_result("t1", LARGE, "SUCCESS", using="default")
-    assert (LARGE, []) == (backend.get_result("t1"), files(tmp_path))
+    make_backend().store_result("t1", LARGE, "SUCCESS", using="secondary")
+    assert [] == files(tmp_path)
+    assert LARGE == make_backend("django-db://secondary").get_result("t1")
 
 
 # -- What cannot be read -------------------------------------------------------------
@@ -251,6 +257,7 @@ def test_storage_that_is_not_in_the_settings_any_more(backend: Any) -> None:
         b"\x01",
         b"\x01[]",
         b"\x01{}",
+        b"\x01" + b"[" * 20_000,
         b'\x01{"storage": 1, "name": 2, "size": 3, "sha256": 4}',
     ],
 )
@@ -283,6 +290,40 @@ def test_content_stays_in_its_row_when_the_storage_is_away(
         "logged): OSError: [Errno 5] Input/output error"
     )
     assert [expected] == logged
+
+
+def test_full_disk_keeps_no_part_of_a_blob(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Or it would be fuller with each result."""
+    storage: Any = FileSystemStorage
+    save = storage._save
+
+    def limited(self: Any, name: str, content: Any) -> str:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            saved: str = save(self, name, content)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        return saved
+
+    monkeypatch.setattr(storage, "_save", limited)
+    row_of(backend)
+    assert (LARGE, []) == (backend.get_result("t1"), files(tmp_path))
+
+
+@pytest.mark.parametrize("task_id", ["t1", "x" * 250])
+def test_all_folders_of_a_blob_are_on_the_disk(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, task_id: str
+) -> None:
+    """Before the row is: else a power failure could take what the row points to."""
+    synced = set()
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.add(os.fstat(descriptor).st_ino))
+    row_of(backend, task_id=task_id)
+    (blob,) = files(tmp_path)
+    inside = len(blob.relative_to(tmp_path).parts)
+    assert {one.stat().st_ino for one in (blob, *blob.parents[:inside])} <= synced
 
 
 def test_outage_is_logged_again_after_a_while(caplog: pytest.LogCaptureFixture) -> None:

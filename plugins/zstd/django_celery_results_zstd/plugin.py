@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import zstandard
+from django.core.checks import Warning  # noqa: A004 - Django's name for it
 
 from django_celery_results import hookimpl
 from django_celery_results.exceptions import ResultUnreadable
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
 __all__ = ["ZstdOptions", "options"]
+
+#: Bytes of a frame without content, at most (RFC 8878, 3.1.1): magic number, header, the header
+#: of a block, checksum.
+LONGEST_EMPTY = 4 + 14 + 3 + 4
 
 
 class ZstdOptions(PluginOptions):
@@ -30,6 +35,17 @@ class ZstdOptions(PluginOptions):
     level: Option[int] = Option(whole_number(1, 22), default=3, check="E003")
     #: Bytes that a content may have once it is decompressed.
     max_size: Option[int] = Option(whole_number(1), default=128 * 1024**2, check="E004")
+
+    def check(self) -> Iterator[CheckMessage]:
+        """Yield what is wrong, also that nothing is ever compressed."""
+        wrong = list(super().check())
+        yield from wrong
+        if not wrong and self.threshold > self.max_size:
+            yield Warning(
+                f"Nothing is compressed: DJANGO_CELERY_RESULTS['zstd']['THRESHOLD'], which is "
+                f"{self.threshold}, is more than 'MAX_SIZE', which is {self.max_size}.",
+                id=f"{self.check_prefix}.W002",
+            )
 
 
 options = ZstdOptions()
@@ -73,4 +89,18 @@ def decompress(frame: bytes) -> bytes:
             f"a content of {size} bytes is more than may be decompressed; if it is yours, set "
             f"DJANGO_CELERY_RESULTS['zstd']['MAX_SIZE'], which is {limit}, to as much"
         )
+    if size == 0:
+        return _nothing(frame)
     return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
+
+
+def _nothing(frame: bytes) -> bytes:
+    """Return the empty content of a frame that says so, and is whole.
+
+    Asked for nothing, the library looks no further, whatever the frame really has.
+    """
+    reader = zstandard.ZstdDecompressor().decompressobj()
+    is_short = len(frame) <= LONGEST_EMPTY
+    if not is_short or reader.decompress(frame) or reader.unused_data or not reader.eof:
+        raise ValueError("a frame that says it has no content has something")
+    return b""

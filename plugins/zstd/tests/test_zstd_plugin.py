@@ -161,18 +161,42 @@ def test_corrupt_content_is_an_error_that_names_the_task(backend: Any, change: A
         backend.get_result("t1")
 
 
+@pytest.mark.parametrize(
+    ("traceback", "change"),
+    [
+        pytest.param("x" * 200, lambda frame: frame[:5] + b"\x00" + frame[6:], id="says none"),
+        pytest.param("", lambda frame: frame[:-3], id="none, cut off"),
+        pytest.param("", lambda frame: frame + b"x", id="none, too long"),
+        pytest.param("", lambda frame: frame[:-1] + b"?", id="none, another checksum"),
+        pytest.param("", lambda frame: frame + frame * 9, id="none, ten times"),
+    ],
+)
+def test_frame_that_says_it_is_empty_is_looked_at(
+    backend: Any, traceback: str, change: Any
+) -> None:
+    """It may have been changed too: a traceback is never lost without a word."""
+    backend.store_result("t1", ValueError("x" * 5000), "FAILURE", traceback=traceback)
+    assert traceback == backend.get_task_meta("t1")["traceback"]
+    frame = b64decode(TaskResult.objects.get().traceback or "")
+    TaskResult.objects.update(traceback=b64encode(change(frame)).decode())
+    with pytest.raises(ResultUnreadable, match=r"'t1' .* traceback is corrupt: "):
+        backend.get_task_meta("t1")
+
+
 # -- Settings ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("options", "ids"),
     [
-        ({"THRESHOLD": 0, "LEVEL": 22, "MAX_SIZE": 1}, []),
+        ({"THRESHOLD": 1, "LEVEL": 22, "MAX_SIZE": 1}, []),
         ("fast", ["E001"]),
         ({"THRESHOLD": -1}, ["E002"]),
         ({"LEVEL": 23}, ["E003"]),
         ({"MAX_SIZE": "1 MB"}, ["E004"]),
         ({"LEVLE": 5}, ["W001"]),
+        ({"THRESHOLD": 5000, "MAX_SIZE": 4999}, ["W002"]),
+        ({"MAX_SIZE": 1000}, ["W002"]),
     ],
 )
 def test_wrong_settings_are_reported(configure: Configure, options: Any, ids: list[str]) -> None:
