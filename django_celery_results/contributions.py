@@ -26,6 +26,7 @@ __all__ = [
     "BUILT_IN_COMMANDS",
     "Contributions",
     "get_compression",
+    "instead_of",
     "is_serializer",
     "require_serializer",
 ]
@@ -133,13 +134,17 @@ class Contributions:
         self.serializers.clear()
 
 
+def instead_of(name: str) -> str:
+    """Return the end of a message that there is no serializer ``name``: what there is."""
+    wanted = advice(name, "")
+    known = ", ".join(sorted(set(registry.name_to_type) - {"raw"}))
+    return f"{f'; install {wanted}' if wanted else ''}. Installed: {known}."
+
+
 def require_serializer(name: str) -> None:
     """Raise :class:`BackendMisconfigured` unless a serializer of that name can be used."""
-    known = sorted(set(registry.name_to_type) - {"raw"})
-    if name not in known:
-        raise BackendMisconfigured(
-            f"There is no serializer {name!r}. Installed: {', '.join(known)}."
-        )
+    if name == "raw" or name not in registry.name_to_type:
+        raise BackendMisconfigured(f"There is no serializer {name!r}{instead_of(name)}")
     try:
         registry.dumps(None, serializer=name)
     except SerializerNotInstalled as error:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from .codec import PYTHON_CONTENT_TYPE, split_encoding
-from .contributions import is_serializer
+from .contributions import instead_of, is_serializer
+from .exceptions import BackendMisconfigured
 
 if TYPE_CHECKING:
     from .plugins import LoadedPlugins
@@ -32,7 +33,15 @@ def readers_of(plugins: LoadedPlugins, contents: Contents) -> Mapping[str, Codin
 def know_serializers(plugins: LoadedPlugins, accepted: Iterable[str]) -> None:
     """Make those serializers known to Kombu that only disabled plugins have.
 
-    Celery refuses to start with a name in ``result_accept_content`` that Kombu does not know.
+    Celery refuses to start with a name in ``result_accept_content`` that Kombu does not
+    know; raises :class:`BackendMisconfigured`, which says what is missing, for such a one.
     """
     if plugins.dormant and not all(map(is_serializer, accepted)):
         plugins.load_readers()
+    for name in accepted:
+        # A content type may be there without its serializer; nothing then has that type.
+        if "/" not in name and not is_serializer(name):
+            raise BackendMisconfigured(
+                f"CELERY_RESULT_ACCEPT_CONTENT, or CELERY_ACCEPT_CONTENT where that is not set, "
+                f"has {name!r}, and there is no such serializer{instead_of(name)}"
+            )

@@ -123,7 +123,8 @@ def test_core_says_where_to_get_what_reads_its_rows(name: str) -> None:
     }
     for one, serializer in contributions.serializers.items():
         if contributions.owners[type(serializer), one] == name:
-            stored[serializer.content_type] = FIRST_PARTY.get(serializer.content_type)
+            # The name, too: settings have it.
+            stored |= {key: FIRST_PARTY.get(key) for key in (one, serializer.content_type)}
     assert stored == dict.fromkeys(stored, f"django-celery-results-{name}")
 
 

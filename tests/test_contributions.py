@@ -9,7 +9,7 @@ import pytest
 from django.test import override_settings
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
-from django_celery_results import hookimpl
+from django_celery_results import distributions, hookimpl
 from django_celery_results.contributions import require_serializer
 from django_celery_results.exceptions import BackendMisconfigured
 from django_celery_results.management.commands.celery_results import SUBCOMMANDS
@@ -215,6 +215,14 @@ def test_serializer_that_is_not_there() -> None:
     message = str(caught.value)
     assert message.startswith("There is no serializer 'jsno'. Installed: json, ")
     assert "raw" not in message
+
+
+def test_serializer_of_a_plugin_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says where to get it."""
+    monkeypatch.setattr(distributions, "FIRST_PARTY", {"quick": "results-quick"})
+    expected = "^There is no serializer 'quick'; install results-quick. Installed: json, "
+    with pytest.raises(BackendMisconfigured, match=expected):
+        require_serializer("quick")
 
 
 def test_serializer_whose_library_is_not_there() -> None:

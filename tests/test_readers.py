@@ -159,6 +159,17 @@ def test_disabled_serializer_cannot_be_selected() -> None:
         backend(result_serializer="literal")
 
 
+def test_accepted_serializer_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the setting and what to install; Celery's own names the serializer alone."""
+    monkeypatch.setattr(distributions, "FIRST_PARTY", {"quick": "results-quick"})
+    expected = (
+        "^CELERY_RESULT_ACCEPT_CONTENT, or .* has 'quick', and there is no such serializer; "
+        "install results-quick. Installed: json, "
+    )
+    with pytest.raises(BackendMisconfigured, match=expected):
+        backend(result_accept_content=["json", "application/x-unknown", "quick"])
+
+
 @pytest.mark.usefixtures("disabled")
 def test_active_plugin_keeps_the_name(use: Any) -> None:
     """A disabled one never takes the place of another."""
