@@ -19,6 +19,7 @@ from celery.exceptions import ChordError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.utils.encoding import bytes_to_str
 
+from ..exceptions import ResultUnavailable
 from ..records import (
     ChordPart,
     ChordProgress,
@@ -123,17 +124,19 @@ class ChordMixin(Backend):
 
     # -- The body --------------------------------------------------------------------
 
-    def _send_body(self, body: Any, progress: ChordProgress) -> None:
+    def _send_body(self, body: Any, progress: ChordProgress) -> bool:
+        """Send the body, or fail it; return false where neither can be done now."""
         group_id = progress.group_id
         if progress.reclaimed and self._was_sent(body):
             logger.warning("Chord %s: a worker that died had sent the body already", group_id)
-        else:
-            self._join_and_send(body, progress)
+        elif not self._join_and_send(body, progress):
+            return False
         # Only now: had this worker died above, the chord could still be finished.
         try:
             self._persist("finish_chord", group_id=group_id)
         except Exception:
             logger.exception("Chord %s has been dispatched but could not be deleted", group_id)
+        return True
 
     def _was_sent(self, body: Any) -> bool:
         """Return whether anything is known of the tasks that the body consists of."""
@@ -141,7 +144,7 @@ class ChordMixin(Backend):
         found = self._load([one for one in ids if one], primary=True, contents=())
         return any(stored.status != states.PENDING for stored in found)
 
-    def _join_and_send(self, body: Any, progress: ChordProgress) -> None:
+    def _join_and_send(self, body: Any, progress: ChordProgress) -> bool:
         group_id = progress.group_id
         try:
             values = self._join(progress)
@@ -149,9 +152,18 @@ class ChordMixin(Backend):
             self.chord_error_from_stack(body, error)
         except Exception as error:
             logger.exception("Chord %s cannot be joined", group_id)
+            if isinstance(error, ResultUnavailable) and self._comes_again(group_id):
+                logger.warning("Chord %s is left to the next clean-up", group_id)
+                return False
             self.chord_error_from_stack(body, _caused(f"Join error: {error!r}", error))
         else:
             self._publish(body, values, group_id)
+        return True
+
+    def _comes_again(self, group_id: str) -> bool:
+        """Return whether :meth:`finish_chords` will find the chord, and its body."""
+        chords = self.unfinished_chords() or ()
+        return any(one.group_id == group_id and one.body is not None for one in chords)
 
     def _publish(self, body: Any, values: list[Any], group_id: str) -> None:
         try:
@@ -176,16 +188,21 @@ class ChordMixin(Backend):
         metas = {part.task_id: self._part_meta(part) for part in progress.parts}
         wanted = [one for one in leaf_ids(progress.results) if one not in metas]
         # Every part is stored before it returns, so there is nothing to wait for but a
-        # chord that 2.6 miscounted.
+        # chord that 2.6 miscounted, and what cannot be read now.
         pace = Pace(self.app.conf.result_chord_join_timeout, interval=0.5)
         while wanted:
+            away: ResultUnavailable | None = None
             # The primary: a replica may not have caught up with the last part.
             for stored in self._load(wanted, primary=True, contents=["result"]):
                 if stored.is_ready:
-                    metas[stored.task_id] = self._meta_or_error(stored)
+                    meta = self._meta_or_error(stored)
+                    if isinstance(meta["result"], ResultUnavailable):
+                        away = meta["result"]
+                    else:
+                        metas[stored.task_id] = meta
             wanted = [task_id for task_id in wanted if task_id not in metas]
             if wanted:
-                _wait_for(progress, wanted, pace)
+                _wait_for(progress, wanted, pace, away)
         return metas
 
     def _part_meta(self, part: ChordPart) -> dict[str, Any]:
@@ -239,8 +256,7 @@ class ChordMixin(Backend):
                 # Its own workers have finished it since it was listed.
                 return False
             if progress.claimed:
-                self._send_body(body, progress)
-                return True
+                return self._send_body(body, progress)
         return False
 
     def _parts_to_return(self, chord: UnfinishedChord) -> Iterator[ChordPart]:
@@ -273,10 +289,14 @@ def _log_failure(progress: ChordProgress, task_id: str, why: str) -> None:
     logger.error("Chord %s failed: its task %s %s", progress.group_id, task_id, why)
 
 
-def _wait_for(progress: ChordProgress, missing: list[str], pace: Pace) -> None:
+def _wait_for(
+    progress: ChordProgress, missing: list[str], pace: Pace, away: ResultUnavailable | None
+) -> None:
     try:
         pace.wait()
     except CeleryTimeoutError:
+        if away is not None:
+            raise away from None
         _log_failure(progress, missing[0], "has no result any more")
         raise ChordError(
             f"Dependency {missing[0]} has no result any more ({len(missing)} in all): "
