@@ -157,7 +157,8 @@ def decode(
     What is raised becomes :class:`~django_celery_results.exceptions.ResultUnreadable`,
     which names the record, and is raised for that record alone. Raise its subclass
     ``ResultUnavailable`` when nothing is wrong with the contents and what is needed to
-    read them is away: an archive then waits instead of keeping what it has.
+    read them is away: an archive then waits instead of keeping what it has, and so does a
+    chord instead of failing. ``BackendMisconfigured`` becomes that, too.
 
     .. code-block:: python
 

@@ -331,7 +331,8 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
                 kind = type(values).__name__
                 raise HookError(f"the hook 'decode' has to give a mapping, not {kind}")  # noqa: TRY301 - so that it names the record
         except Exception as error:
-            is_away = isinstance(error, ResultUnavailable)
+            # A setting that is wrong is mended, and says nothing about the result.
+            is_away = isinstance(error, (ResultUnavailable, BackendMisconfigured))
             error_class = ResultUnavailable if is_away else ResultUnreadable
             unreadable = error_class(f"The stored result of {what} cannot be read: {error}")
             # Which plugin it came out of; noted on Python 3.10 too.

@@ -10,7 +10,12 @@ from kombu.exceptions import EncodeError
 
 from django_celery_results import backends, hookimpl
 from django_celery_results.backends import CacheBackend, DatabaseBackend, ResultBackend
-from django_celery_results.exceptions import BackendMisconfigured, HookError, ResultUnreadable
+from django_celery_results.exceptions import (
+    BackendMisconfigured,
+    HookError,
+    ResultUnavailable,
+    ResultUnreadable,
+)
 from django_celery_results.models import TaskResult
 from django_celery_results.records import Contents, StorageLocation, StoredTask
 
@@ -335,6 +340,22 @@ def test_a_decode_hook_has_to_give_a_mapping(
         ResultUnreadable, match=r"task 't1' .*'decode' has to give a mapping, not str$"
     ):
         backend.get_task_meta("t1")
+
+
+def test_a_wrong_setting_says_nothing_about_the_result(
+    make_backend: MakeBackend, registered: Register
+) -> None:
+    """It can be read when the setting is mended, so nobody may take it for lost."""
+
+    class Wrong:
+        @hookimpl
+        def decode(self) -> Any:
+            raise BackendMisconfigured("a key is wrong")
+
+    make_backend().mark_as_done("t1", 1)
+    registered(Wrong)
+    with pytest.raises(ResultUnavailable, match=r"task 't1' cannot be read: a key is wrong"):
+        make_backend().get_task_meta("t1")
 
 
 def test_an_exception_object_is_raised_whatever_serializer_is_selected(

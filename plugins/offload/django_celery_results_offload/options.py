@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.core.checks import Error
+from django.core.files.storage import storages
 
 from django_celery_results.conf import results_settings
+from django_celery_results.exceptions import BackendMisconfigured
 from django_celery_results.options import Option, PluginOptions, storage_alias, whole_number
 
 from .pointers import CODING
@@ -46,12 +49,26 @@ class OffloadOptions(PluginOptions):
         codings = results_settings.codings
         if CODING in codings or self.plugin in results_settings.options:
             yield from super().check()
+            yield from self._unusable()
         if CODING in codings[:-1]:
             yield Error(
                 f"{CODING!r} has to be the last of DJANGO_CELERY_RESULTS['CODINGS'], which are "
                 f"{', '.join(map(repr, codings))}: nothing is put elsewhere.",
                 id=f"{self.check_prefix}.E005",
             )
+
+    def _unusable(self) -> Iterator[CheckMessage]:
+        """Yield that the storage cannot be made, such as for a library that is missing."""
+        with suppress(BackendMisconfigured):
+            alias = self.storage
+            try:
+                storages[alias]
+            except Exception as error:  # noqa: BLE001 - whatever it is, contents would stay in their rows
+                yield Error(
+                    f"The storage {alias!r}, which is DJANGO_CELERY_RESULTS['offload']['STORAGE'], "
+                    f"cannot be used: {type(error).__name__}: {error}",
+                    id=f"{self.check_prefix}.E006",
+                )
 
 
 options = OffloadOptions()

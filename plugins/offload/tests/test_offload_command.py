@@ -37,7 +37,8 @@ def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
         "OPTIONS": {"location": str(tmp_path)},
     }
     plain = {"BACKEND": "django.core.files.storage.Storage"}
-    settings.STORAGES = {**settings.STORAGES, "disk": disk, "plain": plain}
+    absent = {"BACKEND": "storages_that_nobody_has.S3Storage"}
+    settings.STORAGES = {**settings.STORAGES, "disk": disk, "plain": plain, "absent": absent}
     configure(CODINGS=["offload"], offload=OPTIONS)
 
 
@@ -270,6 +271,7 @@ def test_one_of_two_has_to_be_given() -> None:
         (["offload"], {"STORAGE": "disk", "PREFIX": ""}, ["E004"]),
         (["offload"], {"STORAGE": "disk", "TRESHOLD": 5}, ["W001"]),
         (["offload"], "disk", ["E001"]),
+        (["offload"], {"STORAGE": "absent"}, ["E006"]),
     ],
 )
 def test_wrong_settings_are_reported(
