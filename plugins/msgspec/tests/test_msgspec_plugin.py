@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,35 @@ def test_failure_is_the_exception_that_it_was(make_backend: MakeBackend, name: s
     theirs, ours = (own.get_task_meta(one, cache=False) for one in ("theirs", "ours"))
     assert (KeyError, ("é", 5, VALUE["at"])) == (type(ours["result"]), ours["result"].args)
     assert (type(theirs["result"]), theirs["result"].args) == (KeyError, ours["result"].args)
+
+
+@dataclass
+class Account:
+    """Says itself what JSON is to make of it."""
+
+    name: str
+    note: str = "own"
+
+    def __json__(self) -> dict[str, str]:
+        return {"name": self.name}
+
+
+@dataclass
+class Report:
+    """Holds one."""
+
+    account: Account
+
+
+@each_name
+def test_only_the_outermost_dataclass_is_asked_for_its_json(
+    make_backend: MakeBackend, name: str
+) -> None:
+    """As the documentation says; within it msgspec goes by its own rules."""
+    backend = make_backend(**selected(name))
+    backend.store_result("t1", [Account("a"), Report(Account("b"))], "SUCCESS")
+    expected = [{"name": "a"}, {"account": {"name": "b", "note": "own"}}]
+    assert expected == backend.get_result("t1")
 
 
 @pytest.mark.parametrize(
