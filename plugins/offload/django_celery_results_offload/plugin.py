@@ -13,7 +13,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.core.cache.backends.db import BaseDatabaseCache
+from django.db import connections, router, transaction
 
 from django_celery_results import hookimpl
 from django_celery_results.exceptions import ResultsError
@@ -98,7 +99,8 @@ def store_task(
     except Exception as error:
         # The row may be there all the same, and another write replace it and delete its
         # blobs: the next try has blobs of its own.
-        task.contents = replace(whole, fields=Failed(whole.fields, mine | tried))
+        if mine | tried:
+            task.contents = replace(whole, fields=Failed(whole.fields, mine | tried))
         if isinstance(error, REFUSALS):
             _tidy(storage, mine | tried, present)
         raise
@@ -122,11 +124,18 @@ def _own_pointers(task: StoredTask | None) -> set[Pointer]:
 
 
 def _alias(storage: Any) -> str | None:
-    """Return the database in which ``storage`` has its rows; ``None`` where it is another kind."""
+    """Return the database in which ``storage`` has its results; ``None``: in none of Django's."""
     # Imported here: the plugin is loaded before the models are.
+    from django_celery_results.backends.cache import CacheStorage
     from django_celery_results.backends.database import DatabaseStorage
 
-    return storage.write_alias() if isinstance(storage, DatabaseStorage) else None
+    if isinstance(storage, DatabaseStorage):
+        return storage.write_alias()
+    if isinstance(storage, CacheStorage) and isinstance(storage.cache, BaseDatabaseCache):
+        # As the cache itself finds it.
+        alias: str = router.db_for_write(storage.cache.cache_model_class)
+        return alias
+    return None
 
 
 def _moved(storage: Any, task: StoredTask) -> Mapping[str, Any]:

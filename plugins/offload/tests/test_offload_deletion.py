@@ -108,9 +108,13 @@ def test_expired_results_take_their_blobs(make_backend: MakeBackend, tmp_path: P
     assert large("a") == backend.get_result("new")
 
 
-def test_undone_transaction_takes_no_blob(make_backend: MakeBackend, tmp_path: Path) -> None:
-    """The row that is there again needs it."""
-    backend = make_backend()
+@pytest.mark.parametrize("url", ["django-db", "django-cache://database"])
+def test_undone_transaction_takes_no_blob(
+    make_backend: MakeBackend, tmp_path: Path, url: str
+) -> None:
+    """The row that is there again needs it, be it that of a cache."""
+    caches["database"].clear()
+    backend = make_backend(url)
     backend.store_result("t1", large("a"), "PROGRESS")
     with transaction.atomic():
         backend.store_result("t1", "small", "PROGRESS")
