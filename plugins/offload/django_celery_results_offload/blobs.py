@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
+from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
 
@@ -32,6 +33,8 @@ __all__ = ["delete", "fetch", "is_of", "list_blobs", "save", "section_of", "task
 
 logger = logging.getLogger(__name__)
 
+#: Raised for a pointer that somebody made up: no later try will find more.
+NO_BLOB = (SuspiciousOperation, ValueError, OverflowError, IsADirectoryError, NotADirectoryError)
 #: Letters of a part of a path, at most; an id may have several parts.
 PART = 100
 
@@ -150,6 +153,8 @@ def fetch(pointer: Pointer) -> bytes:
         raise ResultUnavailable(f"{what} cannot be read: {error}") from error
     except FileNotFoundError as error:
         raise ResultUnreadable(f"{what} is missing") from error
+    except NO_BLOB as error:
+        raise ResultUnreadable(f"{what} is none that was ever written: {error}") from error
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ResultUnavailable(f"{what} cannot be read now: {reason}") from error

@@ -250,6 +250,22 @@ def test_storage_that_is_not_in_the_settings_any_more(backend: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "size"),
+    [("../outside", 5), ("nul\x00", 5), ("celery-blobs", 5), ("{}", 2**70), ("{}/below", 5)],
+)
+def test_pointer_that_somebody_made_up(backend: Any, tmp_path: Path, name: str, size: int) -> None:
+    """It is no outage: nobody has to wait for what was never there."""
+    row_of(backend)
+    (blob,) = files(tmp_path)
+    name = name.format(blob.relative_to(tmp_path).as_posix())
+    pointer = Pointer(storage="disk", name=name, size=size, sha256="")
+    TaskResult.objects.update(result=b64encode(pointer.to_bytes()).decode())
+    with pytest.raises(ResultUnreadable, match=r"'t1' .* is none that was ever written") as raised:
+        backend.get_result("t1")
+    assert not isinstance(raised.value, ResultUnavailable)
+
+
+@pytest.mark.parametrize(
     "stored",
     [
         b"",
