@@ -328,8 +328,9 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
                 codings=readers_of(self.hooks.plugins, contents),
             )
             if not isinstance(values, Mapping):
-                kind = type(values).__name__
-                raise HookError(f"the hook 'decode' has to give a mapping, not {kind}")  # noqa: TRY301 - so that it names the record
+                raise HookError(  # noqa: TRY301 - so that it names the record
+                    f"the hook 'decode' has to give a mapping, not {type(values).__name__}"
+                )
         except Exception as error:
             # A setting that is wrong is mended, and says nothing about the result.
             is_away = isinstance(error, (ResultUnavailable, BackendMisconfigured))
