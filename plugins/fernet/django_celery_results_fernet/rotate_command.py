@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 NAME = "fernet"
+#: The coding of the plugin that keeps contents elsewhere. Around it, the encryption would
+#: hide from it which of its files are needed.
+OUTERMOST = "offload"
 #: Rows that are in memory at a time.
 BATCH_SIZE = 100
 #: What is named of those that could not be decrypted for the same reason.
@@ -170,10 +173,10 @@ class Rotation:
 
         own = Coding(name=NAME, encode=self.keys.encrypt, decode=decrypt)
         applied = split_encoding(contents.content_encoding)[1]
-        # What is inside of the encryption stays as it is, whether or not it could be undone.
-        kept = applied.index(NAME) if NAME in applied else len(applied)
         codings = {**readers_of(load_plugins(), contents), NAME: own}
-        changed = recode(contents, kept, applied[kept:] or [NAME], codings)
+        # What is inside of the encryption stays as it is, whether or not it could be undone.
+        inside, around = _divided(applied)
+        changed = recode(contents, inside, [NAME, *around], codings)
         there = sum(text is not None for text in contents.fields.values())
         # A field that an earlier state left is not always coded as the row says.
         found += [PLAIN] * (there - len(found))
@@ -202,3 +205,15 @@ class Rotation:
             rows = ", ".join(self.first[reason]) + (f" and {more} more" if more else "")
             lines.append(f"- {reason}: {rows}")
         return "\n".join(lines)
+
+
+def _divided(applied: Sequence[str]) -> tuple[int, Sequence[str]]:
+    """Return how many codings are inside of the encryption, and the names of those around it.
+
+    Also where there is none yet: all are to be inside, but for the outermost.
+    """
+    if NAME in applied:
+        inside = applied.index(NAME)
+        return inside, applied[inside + 1 :]
+    inside = applied.index(OUTERMOST) if OUTERMOST in applied else len(applied)
+    return inside, applied[inside:]
