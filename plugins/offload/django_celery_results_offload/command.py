@@ -1,4 +1,4 @@
-"""``celery_results offload``: blobs without a row, and rows without their blob."""
+"""``celery_results offload``: blobs without a row, rows without their blob, and what stayed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from django.utils.timezone import is_naive, make_aware
 
 from django_celery_results.exceptions import BackendMisconfigured
 from django_celery_results.management.expire_command import parse_age
-from django_celery_results.management.opening import add_database_argument, open_backend
+from django_celery_results.management.opening import (
+    add_database_argument,
+    database_storage,
+    open_backend,
+)
 from django_celery_results.management.subcommands import print_table
 from django_celery_results.records import Command
 
 from .blobs import delete, list_blobs, section_of, task_of
+from .moving import Mover
 from .options import options
-from .pointers import CODING, Pointer, pointers_of
+from .pointers import CODING, Pointer, pointers_in
 
 if TYPE_CHECKING:
     from django.core.management.base import BaseCommand, CommandParser
@@ -39,6 +44,9 @@ def add_arguments(parser: CommandParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--check", action="store_true", help="show what does not fit together")
     what.add_argument("--clean", action="store_true", help="delete the blobs that have no row")
+    what.add_argument(
+        "--move", action="store_true", help="put into the storage what stayed in its row"
+    )
     parser.add_argument(
         "--older-than",
         type=parse_age,
@@ -51,8 +59,11 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(command: BaseCommand, arguments: Mapping[str, Any]) -> None:
-    """Show, or delete; raise ``CommandError`` where a row's blob is missing."""
+    """Show, delete or move; raise ``CommandError`` where a row's blob is missing."""
     backend = open_backend(arguments["database"])
+    if arguments["move"]:
+        _move(command, backend)
+        return
     try:
         found = Search(backend, datetime.now(timezone.utc) - arguments["older_than"]).run()
     except (BackendMisconfigured, InvalidStorageError) as error:
@@ -71,6 +82,19 @@ def run(command: BaseCommand, arguments: Mapping[str, Any]) -> None:
         command.stdout.write(f"Deleted {len(found.orphans)} blobs.")
     if found.missing:
         raise CommandError(f"{len(found.missing)} blobs are missing; their results cannot be read.")
+
+
+def _move(command: BaseCommand, backend: ResultBackend) -> None:
+    mover = Mover()
+    try:
+        mover.run(backend, database_storage(backend))
+    except BackendMisconfigured as error:
+        raise CommandError(str(error)) from error
+    command.stdout.write(f"Moved contents of {mover.moved} results.")
+    if mover.stayed:
+        raise CommandError(
+            f"The storage {options.storage!r} fails: {mover.stayed} results stay in their rows."
+        )
 
 
 @dataclass
@@ -123,7 +147,7 @@ class Search:
             contents=None,
         )
         for task in found:
-            for pointer in sorted(pointers_of(task), key=lambda one: one.name):
+            for pointer in sorted(pointers_in(task.contents), key=lambda one: one.name):
                 yield task.task_id, pointer
 
     def _rows(self, known: Mapping[str, object]) -> Iterator[str]:
@@ -146,7 +170,7 @@ def _chunks(ids: Iterator[str]) -> Iterator[list[str]]:
 
 command = Command(
     name="offload",
-    help="look for blobs without a row, and rows without their blob",
+    help="look for blobs without a row, and rows without their blob; move what stayed",
     run=run,
     add_arguments=add_arguments,
 )

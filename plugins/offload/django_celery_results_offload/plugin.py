@@ -20,11 +20,11 @@ from django_celery_results import hookimpl
 from django_celery_results.exceptions import ResultsError
 from django_celery_results.records import Coding
 
-from .blobs import delete, fetch, is_of, save, section_of
+from .blobs import delete, fetch, is_of
 from .command import command
+from .moving import moved
 from .options import options
-from .outage import outage
-from .pointers import CODING, Pointer, is_offloaded, pointers_of, stayed, stored_bytes, to_text
+from .pointers import CODING, Pointer, is_offloaded, pointers_in, stayed
 
 if TYPE_CHECKING:
     from django.core.checks import CheckMessage
@@ -90,9 +90,8 @@ def store_task(
     """Write the blobs before the row, and delete those that no row points to after it."""
     before, whole = _pointers_now(present), task.contents
     tried = whole.fields.blobs if isinstance(whole.fields, Failed) else set()
-    is_whole = is_offloaded(task) and not pointers_of(task)
-    if is_whole and task.using in (None, _alias(storage)):
-        task.contents = replace(whole, fields=_moved(storage, task))
+    if is_offloaded(whole) and task.using in (None, _alias(storage)):
+        task.contents = moved(storage, task.task_id, whole)
     mine = _own_pointers(task)
     try:
         written = yield
@@ -112,7 +111,11 @@ def store_task(
 def _pointers_now(present: Present) -> set[Pointer]:
     """Return where the row points to; most rows point nowhere, and are not read for it."""
     found = present(())
-    return _own_pointers(present(None)) if found is not None and is_offloaded(found) else set()
+    return (
+        _own_pointers(present(None))
+        if found is not None and is_offloaded(found.contents)
+        else set()
+    )
 
 
 def _own_pointers(task: StoredTask | None) -> set[Pointer]:
@@ -120,7 +123,9 @@ def _own_pointers(task: StoredTask | None) -> set[Pointer]:
 
     Whoever copies a row, or makes one up, cannot have others' blobs and files deleted.
     """
-    return {one for one in pointers_of(task) if task is not None and is_of(one.name, task.task_id)}
+    if task is None:
+        return set()
+    return {one for one in pointers_in(task.contents) if is_of(one.name, task.task_id)}
 
 
 def _alias(storage: Any) -> str | None:
@@ -136,24 +141,6 @@ def _alias(storage: Any) -> str | None:
         alias: str = router.db_for_write(storage.cache.cache_model_class)
         return alias
     return None
-
-
-def _moved(storage: Any, task: StoredTask) -> Mapping[str, Any]:
-    """Write the largest contents to blobs until the rest is small; return all as they are then."""
-    alias, section, fields = options.storage, section_of(storage), dict(task.contents.fields)
-    contents = {name: stored_bytes(text)[1:] for name, text in fields.items() if text is not None}
-    rest = sum(map(len, contents.values()))
-    for name in sorted(contents, key=lambda name: len(contents[name]), reverse=True):
-        if rest <= options.threshold:
-            break
-        try:
-            pointer = save(alias, section, task.task_id, name, contents[name])
-        except Exception as error:  # noqa: BLE001 - whatever it is, the result is not lost for it
-            outage.log(alias, error)
-            break
-        fields[name] = to_text(pointer.to_bytes())
-        rest -= len(contents[name])
-    return fields
 
 
 # -- Letting go ----------------------------------------------------------------------

@@ -11,9 +11,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from django_celery_results.records import StoredTask
+    from django_celery_results.records import Contents
 
-__all__ = ["CODING", "Pointer", "is_offloaded", "pointers_of", "stayed", "stored_bytes", "to_text"]
+__all__ = [
+    "CODING",
+    "Pointer",
+    "content_of",
+    "is_offloaded",
+    "pointers_in",
+    "stayed",
+    "stored_bytes",
+    "to_text",
+]
 
 #: The coding's name, the last of those of a row.
 CODING = "offload"
@@ -70,16 +79,26 @@ def to_text(stored: bytes) -> str:
     return b64encode(stored).decode("ascii")
 
 
-def is_offloaded(task: StoredTask) -> bool:
+def is_offloaded(contents: Contents) -> bool:
     """Return whether the coding was the last that was applied."""
-    return task.contents.content_encoding.rpartition(",")[2].strip() == CODING
+    return contents.content_encoding.rpartition(",")[2].strip() == CODING
 
 
-def pointers_of(task: StoredTask | None) -> set[Pointer]:
-    """Return the pointers among the contents of a task; what is corrupt points nowhere."""
-    if task is None or not is_offloaded(task):
+def pointers_in(contents: Contents) -> set[Pointer]:
+    """Return the pointers among the contents; what is corrupt points nowhere."""
+    if not is_offloaded(contents):
         return set()
-    return {found for text in task.contents.fields.values() if (found := _pointer(text))}
+    return {found for text in contents.fields.values() if (found := _pointer(text))}
+
+
+def content_of(text: str | None) -> bytes | None:
+    """Return a content that is in the row itself; ``None`` for what else may be there."""
+    try:
+        stored = stored_bytes(text) if text else b""
+    except ValueError:
+        # Such as the arguments of an earlier state, which were encoded otherwise.
+        return None
+    return stored[len(STAYED) :] if stored.startswith(STAYED) else None
 
 
 def _pointer(text: str | None) -> Pointer | None:

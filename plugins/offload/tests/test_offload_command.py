@@ -249,9 +249,9 @@ def test_storage_that_cannot_be_searched_is_said(
         shown("--check")
 
 
-def test_one_of_two_has_to_be_given() -> None:
+def test_one_of_three_has_to_be_given() -> None:
     """Nothing is deleted by chance."""
-    with pytest.raises(CommandError, match="one of the arguments --check --clean is required"):
+    with pytest.raises(CommandError, match="arguments --check --clean --move is required"):
         shown()
 
 

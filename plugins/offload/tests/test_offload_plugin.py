@@ -21,10 +21,10 @@ from django_celery_results.exceptions import (
     ResultUnreadable,
 )
 from django_celery_results.models import TaskResult
-from django_celery_results.records import Coding, Contents, StoredTask
+from django_celery_results.records import Coding, Contents
 from django_celery_results.testing import registered_plugins
 from django_celery_results_offload.outage import Outage, outage
-from django_celery_results_offload.pointers import Pointer
+from django_celery_results_offload.pointers import Pointer, content_of, pointers_in
 from tests.backends.conftest import request_of
 
 if TYPE_CHECKING:
@@ -393,11 +393,10 @@ def test_old_rows_are_read_when_it_is_off(
 
 def test_pointers_of_what_was_encoded_otherwise() -> None:
     """Arguments that an earlier state left in the row point nowhere."""
-    from django_celery_results_offload.pointers import pointers_of
-
     contents = Contents(
         fields={"args": "(1,)", "kwargs": None},
         content_type="application/json",
         content_encoding="utf-8, offload",
     )
-    assert set() == pointers_of(StoredTask(task_id="t1", status="SUCCESS", contents=contents))
+    assert set() == pointers_in(contents)
+    assert [None, None] == [content_of(text) for text in contents.fields.values()]

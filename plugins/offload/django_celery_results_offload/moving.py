@@ -1,0 +1,86 @@
+"""Putting contents into blobs: those that are stored now, and those that stayed in their rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q
+
+from .blobs import delete, save, section_of
+from .options import options
+from .outage import outage
+from .pointers import CODING, content_of, pointers_in, to_text
+
+if TYPE_CHECKING:
+    from django_celery_results.backends import ResultBackend
+    from django_celery_results.backends.database import DatabaseStorage
+    from django_celery_results.backends.database_contents import ContentRow, DatabaseContents
+    from django_celery_results.records import Contents
+
+__all__ = ["Mover", "moved"]
+
+#: Rows that are in memory at a time: they may be large.
+BATCH_SIZE = 10
+
+
+def moved(storage: Any, task_id: str, contents: Contents) -> Contents:
+    """Return the contents with the largest in blobs, so many that the rest is small.
+
+    While the storage is away they are returned as they are, and it is logged.
+    """
+    alias, section, fields = options.storage, section_of(storage), dict(contents.fields)
+    here = _here(contents)
+    rest = sum(map(len, here.values()))
+    for name in sorted(here, key=lambda name: len(here[name]), reverse=True):
+        if rest <= options.threshold:
+            break
+        try:
+            pointer = save(alias, section, task_id, name, here[name])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the result is not lost for it
+            outage.log(alias, error)
+            break
+        fields[name] = to_text(pointer.to_bytes())
+        rest -= len(here[name])
+    return replace(contents, fields=fields)
+
+
+def _here(contents: Contents) -> dict[str, bytes]:
+    """Return what is in the row itself."""
+    found = {name: content_of(text) for name, text in contents.fields.items()}
+    return {name: content for name, content in found.items() if content is not None}
+
+
+@dataclass
+class Mover:
+    """Moves what stayed in the rows of a database, such as while the storage was away."""
+
+    #: Rows.
+    moved: int = 0
+    #: Rows that the storage did not take anything of.
+    stayed: int = 0
+
+    def run(self, backend: ResultBackend, storage: DatabaseStorage) -> None:
+        """Move; workers may write meanwhile."""
+        # Imported here: the plugin is loaded before the models are.
+        from django_celery_results.backends.database_contents import DatabaseContents
+
+        coded = Q(content_encoding__endswith=CODING)
+        repeat = backend.expiry(None).repeat
+        contents = DatabaseContents(storage, lambda _columns: coded, repeat=repeat)
+        for batch in contents.batches(BATCH_SIZE):
+            for row in batch:
+                size = sum(map(len, _here(row.contents).values()))
+                if row.kind == "task" and size > options.threshold:
+                    self._move(storage, contents, row)
+
+    def _move(self, storage: DatabaseStorage, contents: DatabaseContents, row: ContentRow) -> None:
+        changed = moved(storage, row.id, row.contents)
+        mine = pointers_in(changed) - pointers_in(row.contents)
+        if not mine:
+            self.stayed += 1
+        elif contents.replace([(row, changed)]):
+            self.moved += 1
+        else:
+            # A worker has written the row meanwhile.
+            delete(mine)
