@@ -198,6 +198,15 @@ def test_row_that_goes_meanwhile_misses_nothing(
     assert [["BLOB", "TASK", "NAME"]] == shown("--check")
 
 
+def test_blob_that_comes_meanwhile_is_not_missing(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row was written after the blobs were listed."""
+    database.store_result("t1", "x" * 5000, "SUCCESS")
+    monkeypatch.setattr("django_celery_results_offload.command.list_blobs", lambda _section: ())
+    assert [["BLOB", "TASK", "NAME"]] == shown("--check")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_results_in_a_cache_that_forgot_them(
     make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared_cache: str

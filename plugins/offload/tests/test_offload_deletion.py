@@ -237,15 +237,38 @@ class Flaky:
         return answer or isinstance(error, OperationalError)
 
 
+@pytest.mark.parametrize(("result", "left"), [(large("a"), 1), ("small", 0)])
 @pytest.mark.parametrize("after", [False, True], ids=["not written", "written"])
 def test_repeated_write_has_one_blob(
-    configure: Configure, make_backend: MakeBackend, tmp_path: Path, after: bool
+    configure: Configure,
+    make_backend: MakeBackend,
+    tmp_path: Path,
+    after: bool,
+    result: str,
+    left: int,
 ) -> None:
-    """Whether its first try was made or not, which nobody knows."""
+    """Or none; whether its first try was made or not, which nobody knows."""
     configure(PLUGINS=[Flaky(after=after)], CODINGS=["offload"], offload=OPTIONS)
     backend = make_backend()
-    backend.store_result("t1", large("a"), "SUCCESS")
-    assert (large("a"), 1) == (backend.get_result("t1"), blobs(tmp_path))
+    backend.store_result("t1", result, "SUCCESS")
+    assert (result, left) == (backend.get_result("t1"), blobs(tmp_path))
+
+
+def test_row_that_goes_while_it_is_looked_at(
+    configure: Configure, make_backend: MakeBackend, tmp_path: Path
+) -> None:
+    """Somebody else forgets it, and takes its blob."""
+
+    class Vanishing:
+        @hookimpl(wrapper=True)
+        def load_tasks(self, contents: Any) -> Generator[None, Any, Any]:
+            found = yield
+            return found if contents == () else []
+
+    make_backend().store_result("t1", large("a"), "SUCCESS")
+    configure(PLUGINS=[Vanishing], CODINGS=["offload"], offload=OPTIONS)
+    make_backend().forget("t1")
+    assert (0, 1) == (TaskResult.objects.count(), blobs(tmp_path))
 
 
 def test_repeated_write_whose_blob_is_gone_has_another(

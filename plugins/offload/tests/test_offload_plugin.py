@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery.result import GroupResult as CeleryGroup
 from django.core.cache import caches
-from django.core.files.storage import FileSystemStorage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage
 
 from django_celery_results.exceptions import (
     BackendMisconfigured,
@@ -71,13 +71,13 @@ def row_of(backend: Any, value: Any = LARGE, task_id: str = "t1", **how: Any) ->
     return TaskResult.objects.get(task_id=task_id)
 
 
-def fail(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    """Let the disk break down."""
+def fail(monkeypatch: pytest.MonkeyPatch, method: str, kind: Any = FileSystemStorage) -> None:
+    """Let the disk, or another kind of storage, break down."""
 
     def broken(_self: Any, *arguments: Any, **keywords: Any) -> Any:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(FileSystemStorage, method, broken)
+    monkeypatch.setattr(kind, method, broken)
 
 
 # -- What goes -----------------------------------------------------------------------
@@ -340,6 +340,19 @@ def test_all_folders_of_a_blob_are_on_the_disk(
     (blob,) = files(tmp_path)
     inside = len(blob.relative_to(tmp_path).parts)
     assert {one.stat().st_ino for one in (blob, *blob.parents[:inside])} <= synced
+
+
+def test_outage_of_another_storage(
+    backend: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not asked to delete what it did not take: that, too, would have to time out."""
+    memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+    settings.STORAGES = {**settings.STORAGES, "disk": memory}
+    fail(monkeypatch, "_save", InMemoryStorage)
+    deleted: list[str] = []
+    monkeypatch.setattr(InMemoryStorage, "delete", lambda _self, name: deleted.append(name))
+    row_of(backend)
+    assert (LARGE, []) == (backend.get_result("t1"), deleted)
 
 
 def test_outage_is_logged_again_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
