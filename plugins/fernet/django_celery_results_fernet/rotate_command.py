@@ -41,6 +41,9 @@ NAME = "fernet"
 OUTERMOST = "offload"
 #: Rows that are in memory at a time.
 BATCH_SIZE = 100
+#: Characters that are written in one transaction, but for those of its last row: contents that
+#: were kept elsewhere are much larger than the rows that were read.
+PORTION = 32 * 1024 * 1024
 #: What is named of those that could not be decrypted for the same reason.
 SHOWN = 10
 #: Reasons that are told apart, at most: some name a file, and there may be one for each row.
@@ -133,9 +136,9 @@ class Rotation:
         """Rotate in batches; yield after each how many rows have been looked at."""
         done = 0
         for batch in self.contents.batches(batch_size):
-            changes = list(self._changes(batch))
-            if not self.dry_run:
-                self.written += self.contents.replace(changes)
+            for changes in _portions(self._changes(batch)):
+                if not self.dry_run:
+                    self.written += self.contents.replace(changes)
             done += len(batch)
             yield done
 
@@ -205,6 +208,21 @@ class Rotation:
             rows = ", ".join(self.first[reason]) + (f" and {more} more" if more else "")
             lines.append(f"- {reason}: {rows}")
         return "\n".join(lines)
+
+
+def _portions(
+    changes: Iterator[tuple[ContentRow, Contents]],
+) -> Iterator[list[tuple[ContentRow, Contents]]]:
+    """Yield the changes, not too much of them at a time."""
+    portion, size = [], 0
+    for row, contents in changes:
+        portion.append((row, contents))
+        size += sum(len(text) for text in contents.fields.values() if text is not None)
+        if size >= PORTION:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 def _divided(applied: Sequence[str]) -> tuple[int, Sequence[str]]:

@@ -179,10 +179,12 @@ def test_another_database_may_be_named(site: Site) -> None:
     assert {"t1": IDS[OLD]} == keys()
 
 
+@pytest.mark.parametrize(("portion", "expected"), [(10**6, [2, 2, 1]), (1, [1, 1, 1, 1, 1])])
 def test_batches_have_the_size_that_is_asked_for(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, portion: int, expected: list[int]
 ) -> None:
-    """Each is a transaction."""
+    """Each is a transaction; or several, where the contents are large."""
+    monkeypatch.setattr(rotate_command, "PORTION", portion)
     store(site(OLD), *map(str, range(5)))
     sizes = []
     replace = DatabaseContents.replace
@@ -194,7 +196,7 @@ def test_batches_have_the_size_that_is_asked_for(
     monkeypatch.setattr(DatabaseContents, "replace", noting)
     site(NEW, OLD)
     rotate("--batch-size", "2")
-    assert [2, 2, 1] == sizes
+    assert expected == sizes
     assert {IDS[NEW]} == set(keys().values())
 
 
