@@ -294,14 +294,17 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
             meta["result"] = get_pickled_exception(cast("Exception", meta["result"]))
         return meta
 
-    def _meta_or_error(self, stored: StoredTask) -> dict[str, Any]:
+    def _meta_or_error(self, stored: StoredTask, *, can_wait: bool = False) -> dict[str, Any]:
         """Return a stored task's meta; for one that cannot be read, its error as a failure.
 
-        So that one corrupt row among many stays the trouble of that one alone.
+        So that one corrupt row among many stays the trouble of that one alone. To whoever
+        ``can_wait``, :class:`ResultUnavailable` is raised.
         """
         try:
             return self._meta(stored)
         except Exception as error:
+            if can_wait and isinstance(error, ResultUnavailable):
+                raise
             logger.exception("The result of task %s cannot be read", stored.task_id)
             return {**pending_meta(stored.task_id), "status": states.FAILURE, "result": error}
 

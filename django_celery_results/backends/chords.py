@@ -58,7 +58,7 @@ class ChordMixin(Backend):
             self, task_ids: list[str], primary: bool = ..., contents: Sequence[str] | None = ...
         ) -> list[StoredTask]: ...
 
-        def _meta_or_error(self, stored: StoredTask) -> dict[str, Any]: ...
+        def _meta_or_error(self, stored: StoredTask, *, can_wait: bool = ...) -> dict[str, Any]: ...
 
         def _encode_values(self, values: Mapping[str, Any]) -> Contents: ...
 
@@ -194,12 +194,12 @@ class ChordMixin(Backend):
             away: ResultUnavailable | None = None
             # The primary: a replica may not have caught up with the last part.
             for stored in self._load(wanted, primary=True, contents=["result"]):
-                if stored.is_ready:
-                    meta = self._meta_or_error(stored)
-                    if isinstance(meta["result"], ResultUnavailable):
-                        away = meta["result"]
-                    else:
-                        metas[stored.task_id] = meta
+                if not stored.is_ready:
+                    continue
+                try:
+                    metas[stored.task_id] = self._meta_or_error(stored, can_wait=True)
+                except ResultUnavailable as error:
+                    away = error
             wanted = [task_id for task_id in wanted if task_id not in metas]
             if wanted:
                 _wait_for(progress, wanted, pace, away)

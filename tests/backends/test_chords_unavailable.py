@@ -88,6 +88,15 @@ def test_a_longer_one_leaves_the_chord_to_the_cleanup(
     assert (1, [["value"]]) == (chord.backend.finish_chords(), chord.sent)
 
 
+def test_a_task_that_failed_for_such_an_outage_has_failed(make_backend: MakeBackend) -> None:
+    """It is its own error, which can be read: there is nothing to wait for."""
+    chord = make_chord(make_backend, 30)
+    chord.start("a")
+    chord.failed("a", ResultUnavailable("another result"))
+    result = chord.app.AsyncResult("body-id").result
+    assert str(result).startswith("Dependency a raised ResultUnavailable('another result')")
+
+
 @pytest.mark.parametrize("kept", ["django-cache", "django-db"])
 def test_a_chord_that_nobody_would_find_again_fails(
     vault: Vault, make_backend: MakeBackend, kept: str
