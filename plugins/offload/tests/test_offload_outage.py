@@ -34,7 +34,7 @@ def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
     }
     settings.STORAGES = {**settings.STORAGES, "disk": disk}
     configure(CODINGS=["offload"], offload=OPTIONS)
-    outage.silent_until = 0
+    outage.silent_until, outage.unsaid = 0, 0
 
 
 @pytest.fixture
