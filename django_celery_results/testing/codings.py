@@ -96,7 +96,7 @@ class CodingConformance(CodecConformance):
         coded = self.coding.encode(PAYLOADS[number])
         decoded = self.coding.decode(coded)
 
-        assert (bytes, bytes) == (type(coded), type(decoded))
+        assert (bytes, bytes) == (type(coded), type(decoded)), "it gives something else than bytes"
         assert PAYLOADS[number] == decoded
 
     def test_threads_do_not_meet(self) -> None:

@@ -134,7 +134,8 @@ class SerializerConformance(CodecConformance):
         """Equal, and of the same type, as is all that is in it."""
         returned = self.returned(value, serializer=self.name)
 
-        assert exact(value) == exact(returned)
+        assert value == returned
+        assert exact(value) == exact(returned), "it is equal, but not all of the same types"
 
     def test_none_is_a_value(self) -> None:
         """A task that returns ``None`` has a result."""
