@@ -138,7 +138,8 @@ class StorageThatExpires(StorageSuite):
         """However they ended."""
         self.age("task", status=state)
 
-        assert (1, {}) == (self.expire(NO_AGE), self.load("task"))
+        answer = (self.expire(NO_AGE), self.load("task"))
+        assert (1, {}) == answer, f"a task that has ended ({state}) does not expire"
 
     @pytest.mark.usefixtures("expiry")
     def test_results_may_be_kept_for_ever(self) -> None:
@@ -216,7 +217,8 @@ class StorageThatExpires(StorageSuite):
             after=lambda batch: left.extend(self.load(*batch.ids)),
         )
 
-        assert (2, []) == (self.call("expire_results", expiry=expiry), left)
+        assert 2 == self.call("expire_results", expiry=expiry)
+        assert [] == left, "what is still there is told to be gone"
 
     @pytest.mark.usefixtures("expiry")
     def test_batch_that_is_kept_stays(self) -> None:

@@ -74,7 +74,8 @@ class StorageOfTasks(StorageSuite):
         for task_id in self.ids:
             self.store(task_id, result=task_id)
 
-        assert [*self.ids] == [self.value(task_id) for task_id in self.ids]
+        found = {task_id: self.value(task_id) for task_id in self.ids}
+        assert {one: one for one in self.ids} == found, "ids are changed, or taken for one another"
 
     def test_names_may_be_long(self) -> None:
         """A result is not lost for one that was to be cut."""
@@ -256,8 +257,8 @@ class StorageOfGroups(StorageSuite):
             self.call("start_chord", chord=chord_of("same", "one"))
             assert self.call("chord_part_returned", part=part_of("same", "one")).claimed
 
-        assert "of the task" == self.value("same")
-        assert group.contents == self.call("load_group", group_id="same").contents
+        found = self.call("load_group", group_id="same")
+        assert ("of the task", group.contents) == (self.value("same"), found and found.contents)
 
     def test_celery_saves_and_restores_a_group(self) -> None:
         """With the results in it."""
