@@ -58,8 +58,8 @@ class StorageOfTasks(StorageSuite):
         for task in tasks:
             self.call("store_task", task=task)
 
-        loaded = self.load("plain", "coded")
-        assert [task.contents for task in tasks] == [loaded[task.task_id].contents for task in tasks]
+        loaded = [self.load_one(task.task_id).contents for task in tasks]
+        assert [task.contents for task in tasks] == loaded
 
     def test_task_that_is_stored_is_left_as_it_is(self) -> None:
         """Observers see the same object afterwards; ``using`` may say where it is now."""

@@ -193,9 +193,7 @@ class TestIsLatin(StorageOfTasks):
 
     plugin = Broken(latin__store_task)
     url = URL
-    finds = frozenset(
-        {"test_contents_come_back_as_they_were", "test_ids_may_look_like_anything"}
-    )
+    finds = frozenset({"test_contents_come_back_as_they_were", "test_ids_may_look_like_anything"})
 
 
 class TestRests(StorageInRaces):
@@ -250,9 +248,7 @@ class TestHasNothingButText(StorageOfTasks):
 
     plugin = Broken(textual__load_tasks)
     url = URL
-    finds = frozenset(
-        {"test_contents_come_back_as_they_were", "test_contents_may_be_of_any_type"}
-    )
+    finds = frozenset({"test_contents_come_back_as_they_were", "test_contents_may_be_of_any_type"})
 
 
 class TestTakesAGroupForATask(StorageOfGroups):
