@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -176,7 +177,7 @@ def test_leaf_ids_of_an_empty_group() -> None:
 
 
 def state(
-    fields: dict[str, str | None], content_encoding: str = "utf-8", **facts: Any
+    fields: Mapping[str, str | None], content_encoding: str = "utf-8", **facts: Any
 ) -> StoredTask:
     """Return a task in a state."""
     contents = Contents(

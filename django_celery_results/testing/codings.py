@@ -40,7 +40,9 @@ PAYLOADS: Sequence[bytes] = (
 ANOTHER = "application/x-gzip"
 
 
-def decode(_backend: Any, _number: int, *, name: str, coded: bytes) -> bytes:
+def decode(
+    _backend: Any, _number: int, *, name: str, coded: bytes
+) -> bytes:  # pragma: no cover - in a process of its own
     """Decode with the coding ``name`` of the process that calls this."""
     return load_plugins().contributions.codings[name].decode(coded)
 

@@ -14,6 +14,7 @@ from ..records import ChordProgress, ChordRecord, Contents, UnfinishedChord
 from .storage_suite import (
     StorageSuite,
     chord_of,
+    group_of,
     part_of,
     results_of,
 )
@@ -113,6 +114,16 @@ class StorageOfChords(StorageSuite):
         assert [True] == self.claims("one")
         part = part_of("other", "one")
         assert self.call("chord_part_returned", part=part).claimed
+
+    def test_chord_may_have_the_id_of_a_task_and_of_a_group(self) -> None:
+        """A header that is saved has the chord's id."""
+        self.store("chord", result="of the task")
+        self.start("one", "two")
+        if self.has_groups:  # pragma: no branch - those of ours that count chords keep groups
+            self.call("save_group", group=group_of("chord", "one", "two"))
+
+        assert [False, True] == self.claims("one", "two")
+        assert "of the task" == self.value("chord")
 
     def test_unknown_chord_has_no_progress(self) -> None:
         """It is finished, or was never started."""

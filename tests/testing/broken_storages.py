@@ -256,7 +256,7 @@ class TestTakesAGroupForATask(StorageOfGroups):
 
     plugin = Broken(shared__load_group)
     url = URL
-    finds = frozenset({"test_group_may_have_the_id_of_a_task_and_of_a_chord"})
+    finds = frozenset({"test_group_may_have_the_id_of_a_task"})
 
 
 class TestKeepsTheFirstGroup(StorageOfGroups):
