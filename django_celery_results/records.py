@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
@@ -138,6 +138,25 @@ class StoredTask(TaskFacts):
     #: What a plugin, or ``result_failure_expires``, says of this result alone;
     #: ``None`` leaves it to ``result_expires``.
     retention: Retention | None = None
+
+    def with_known(self, earlier: StoredTask | None) -> StoredTask:
+        """Return this state with what an earlier one said and this one does not.
+
+        The name, the worker and the periodic task; the arguments too, unless the contents
+        were encoded otherwise: they could not be read then. For storages that put states
+        together themselves.
+        """
+        if earlier is None:
+            return self
+        facts = ("name", "worker", "periodic_task_name")
+        known: dict[str, Any] = {name: getattr(earlier, name) for name in facts}
+        known = {name: value for name, value in known.items() if getattr(self, name) is None}
+        old, fields = earlier.contents, dict(self.contents.fields)
+        ways = {(one.content_type, one.content_encoding) for one in (old, self.contents)}
+        if len(ways) == 1:
+            said = {name for name, value in fields.items() if value is not None}
+            fields |= {name: old.fields.get(name) for name in {"args", "kwargs"} - said}
+        return replace(self, **known, contents=replace(self.contents, fields=fields))
 
 
 # -- Groups and chords ---------------------------------------------------------------

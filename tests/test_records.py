@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -173,6 +174,45 @@ def test_leaf_ids_opens_groups_in_order() -> None:
 def test_leaf_ids_of_an_empty_group() -> None:
     """A group without results has none."""
     assert [] == leaf_ids([[["g", None], []]])
+
+
+def state(
+    fields: Mapping[str, str | None], content_encoding: str = "utf-8", **facts: Any
+) -> StoredTask:
+    """Return a task in a state."""
+    contents = Contents(
+        fields=fields, content_type="application/json", content_encoding=content_encoding
+    )
+    return StoredTask(task_id="task", status="STARTED", contents=contents, **facts)
+
+
+def test_state_is_completed_by_an_earlier_one() -> None:
+    """What it says itself stays; what it does not is taken from there, but for other contents."""
+    fields = {"result": "1", "traceback": "T", "args": "()", "kwargs": "{}"}
+    earlier = state(fields, name="its name", worker="one", queue="slow")
+    later = state({"result": "2", "traceback": None, "args": "(3,)", "kwargs": None}, worker="two")
+
+    known = later.with_known(earlier)
+
+    assert ("its name", "two", None) == (known.name, known.worker, known.queue)
+    expected = {"result": "2", "traceback": None, "args": "(3,)", "kwargs": "{}"}
+    assert expected == known.contents.fields
+
+
+def test_arguments_that_were_encoded_otherwise_are_left_out() -> None:
+    """They could not be read any more."""
+    earlier = state({"args": "KDMsKQ=="}, "utf-8, gzip", name="its name")
+
+    known = state({"args": None}).with_known(earlier)
+
+    assert ("its name", {"args": None}) == (known.name, known.contents.fields)
+
+
+def test_state_without_an_earlier_one_is_complete() -> None:
+    """The very same."""
+    first = state({})
+
+    assert first is first.with_known(None)
 
 
 def test_a_batch_of_an_expiry_is_made_once_unless_it_says_otherwise() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+import importlib_metadata
 from django.core.management.base import CommandError
 
 from .. import __version__
+from ..contributions import is_serializer
 from ..plugins import load_plugins
+from ..records import SERIALIZER_ENCODINGS
 from .subcommands import Subcommand
 
 if TYPE_CHECKING:
@@ -85,11 +88,14 @@ class StartPluginCommand(Subcommand):
         info = load_plugins().info(name)
         if info is not None:
             raise CommandError(f"There is a plugin of that name already: {info}")
-        if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
-            raise CommandError(f"{directory} exists already, and is not an empty directory")
-        for path, text in _files(name, kind):
-            (directory / path).parent.mkdir(parents=True, exist_ok=True)
-            (directory / path).write_text(text, encoding="utf-8")
+        if _is_taken(name, kind):
+            raise CommandError(
+                f"Celery, Kombu or a plugin has a {kind} {name!r} already; choose another name"
+            )
+        try:
+            _write(directory, _files(name, kind))
+        except OSError as error:
+            raise CommandError(f"{directory} cannot be written: {error}") from error
         command.stdout.write(f"Wrote the {kind} {name!r} to {directory}. To try it:")
         command.stdout.write(f"    pip install -e '{directory}[test]' && pytest {directory}")
 
@@ -101,6 +107,32 @@ def _parse_name(text: str) -> str:
             "hyphens, a letter first, as in my-plugin"
         )
     return text
+
+
+def _is_taken(name: str, kind: str) -> bool:
+    """Return whether a plugin of that kind and name would not load, or keep another from it."""
+    if kind == "serializer":
+        return is_serializer(name) or is_serializer(f"application/x-{name}")
+    if kind == "coding":
+        coding = load_plugins().contributions.coding(name)
+        return coding is not None or name in SERIALIZER_ENCODINGS
+    return kind == "storage" and name in _backends()
+
+
+def _backends() -> set[str]:
+    """Return the schemes of result backend URLs that Celery knows."""
+    from celery.app.backends import BACKEND_ALIASES
+
+    found = importlib_metadata.entry_points(group="celery.result_backends")
+    return {*BACKEND_ALIASES, *found.names}
+
+
+def _write(directory: Path, files: Iterable[tuple[Path, str]]) -> None:
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        raise CommandError(f"{directory} exists already, and is not an empty directory")
+    for path, text in files:
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_text(text, encoding="utf-8")
 
 
 def _files(name: str, kind: str) -> Iterator[tuple[Path, str]]:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from celery import states
 
 from ..exceptions import ResultUnreadable
+from ..plugins import load_plugins
 from .suites import CodecConformance
 
 if TYPE_CHECKING:
@@ -36,6 +38,13 @@ PAYLOADS: Sequence[bytes] = (
 )
 #: Another coding, which everybody has, for the chains.
 ANOTHER = "application/x-gzip"
+
+
+def decode(
+    _backend: Any, _number: int, *, name: str, coded: bytes
+) -> bytes:  # pragma: no cover - in a process of its own
+    """Decode with the coding ``name`` of the process that calls this."""
+    return load_plugins().contributions.codings[name].decode(coded)
 
 
 class CodingConformance(CodecConformance):
@@ -64,10 +73,15 @@ class CodingConformance(CodecConformance):
         return self.codings[self.name]
 
     @property
+    def payload(self) -> bytes:
+        """Bytes enough that the coding wants them."""
+        return b"ab" * (self.wanted // 2 + 1)
+
+    @property
     def values(self) -> dict[str, Any]:
         """The values of a record, enough of them that the coding wants it."""
         return {
-            "result": {"text": "ä 🎉", "filler": "ab" * (self.wanted // 2 + 1)},
+            "result": {"text": "ä 🎉", "filler": self.payload.decode()},
             "traceback": "Traceback: ü\u2028",
             "meta": {"children": []},
             "args": "(1, 2)",
@@ -82,9 +96,10 @@ class CodingConformance(CodecConformance):
     def test_bytes_come_back(self, number: int) -> None:
         """None, any and many."""
         coded = self.coding.encode(PAYLOADS[number])
+        decoded = self.coding.decode(coded)
 
-        assert isinstance(coded, bytes)
-        assert PAYLOADS[number] == self.coding.decode(coded)
+        assert (bytes, bytes) == (type(coded), type(decoded)), "it gives something else than bytes"
+        assert PAYLOADS[number] == decoded
 
     def test_threads_do_not_meet(self) -> None:
         """A worker may have many, and one coding serves them all."""
@@ -93,6 +108,13 @@ class CodingConformance(CodecConformance):
             returned = list(pool.map(self.coding.decode, pool.map(self.coding.encode, texts)))
 
         assert texts == returned
+
+    def test_another_process_can_decode(self) -> None:
+        """A worker writes and a web process reads: nothing that is needed is only in memory."""
+        coded = self.coding.encode(self.payload)
+
+        read = partial(decode, name=self.name, coded=coded)
+        assert self.payload == self.in_another_process(read)
 
     @pytest.mark.parametrize("serializer", ["json", "pickle"])
     def test_values_come_back(self, serializer: str) -> None:
@@ -147,6 +169,22 @@ class CodingConformance(CodecConformance):
         with suppress(ResultUnreadable):
             read = self.decode(corrupt)
         return bool(self.values["result"] != read["result"])
+
+    def test_corrupt_bytes_are_an_error(self) -> None:
+        """Never other bytes: in a traceback, which is any text, nobody else would notice."""
+        if not self.detects_corruption:
+            pytest.skip("it cannot tell")
+        coded = self.coding.encode(self.payload)
+        unnoticed = [name for name, one in _corrupted(coded) if one and self._decodes_to_other(one)]
+
+        assert [] == unnoticed
+
+    def _decodes_to_other(self, corrupt: bytes) -> bool:
+        """Return whether a changed payload is decoded, and to other bytes than were encoded."""
+        try:
+            return self.payload != self.coding.decode(corrupt)
+        except Exception:  # noqa: BLE001 - any will do: the record is unreadable then
+            return False
 
     @pytest.mark.django_db
     def test_backend_keeps_a_result(self, make_backend: MakeBackend, registered: Register) -> None:

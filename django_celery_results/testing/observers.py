@@ -49,7 +49,7 @@ class Watch:
         #: The hooks that the plugin implements.
         self.hooks = {hook for hook, _ in impls}
         for hook, impl in impls:
-            monkeypatch.setattr(plugin, impl.function.__name__, self._watched(hook, impl))
+            monkeypatch.setattr(plugin, _attribute(plugin, impl), self._watched(hook, impl))
 
     def _watched(self, hook: str, impl: HookImpl) -> Callable[..., Any]:
         function: Callable[..., Any] = impl.function
@@ -68,6 +68,11 @@ class Watch:
         """Skip the test of a hook that the plugin does not implement."""
         if hook not in self.hooks:
             pytest.skip(f"it does not implement {hook}")
+
+
+def _attribute(plugin: object, impl: HookImpl) -> str:
+    """Return the name that the plugin has the function under, which may not be its own."""
+    return next(name for name in dir(plugin) if getattr(plugin, name, None) == impl.function)
 
 
 def _impls(manager: pluggy.PluginManager, hook: str) -> list[HookImpl]:
@@ -160,6 +165,15 @@ class ObserverConformance(PluginConformance):
         manager.hook.after_store(task=seen[0], stored=seen[1], written=True)
 
         assert before == seen
+
+    def test_batch_is_left_as_it_is(self, manager: pluggy.PluginManager) -> None:
+        """Other observers have the same objects."""
+        self.watch.require("after_expire")
+        batch = ExpiryBatch(storage="some", kind="task", ids=["task"], records=[_stored()])
+        before = deepcopy(batch)
+        manager.hook.after_expire(batch=batch)
+
+        assert before == batch
 
     def test_its_error_loses_nothing(self, database_backend: DatabaseBackend) -> None:
         """The result is stored, others hear of it, and the log has the plugin's name."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -19,9 +21,11 @@ from kombu.serialization import registry  # type: ignore[attr-defined]  # absent
 
 from ..contributions import require_serializer
 from ..exceptions import ResultUnreadable
+from ..plugins import load_plugins
 from .suites import CodecConformance
 
 if TYPE_CHECKING:
+    from ..records import Contents
     from .fixtures import MakeBackend
 
 __all__ = ["CELERY_VALUES", "PLAIN_VALUES", "SerializerConformance"]
@@ -44,6 +48,7 @@ PLAIN_VALUES: Sequence[Any] = (
     [1, [2, [3, None]]],
     {"key": {"nested": [1.5, "two"]}, "": ""},
     ["x" * 1000] * 10,
+    {"same": [True, 1, 1.0, False, 0, 0.0, None, ""]},
 )
 
 #: What Celery's JSON serializer takes besides; not all of it comes back as it was.
@@ -63,6 +68,29 @@ CELERY_VALUES: Sequence[Any] = (
     lazystr("translated later"),
     {"deep": [{"a": (b"\xff", Decimal(1))}]},
 )
+
+
+def exact(value: Any) -> Any:
+    """Return ``value`` so that it equals only what has the same types all the way down."""
+    if isinstance(value, Mapping):
+        items = [(exact(key), exact(one)) for key, one in value.items()]
+        return type(value), sorted(items, key=repr)
+    if isinstance(value, (list, tuple)):
+        return type(value), [exact(one) for one in value]
+    return type(value), value
+
+
+def read(
+    _backend: Any, _number: int, *, contents: Contents
+) -> Any:  # pragma: no cover - in a process of its own
+    """Return the result in ``contents``, decoded by the process that calls this."""
+    plugins = load_plugins()
+    values = plugins.manager.hook.decode(
+        contents=contents,
+        accept=frozenset({contents.content_type}),
+        codings=plugins.contributions.codings,
+    )
+    return values["result"]
 
 
 class SerializerConformance(CodecConformance):
@@ -105,10 +133,11 @@ class SerializerConformance(CodecConformance):
         require_serializer(self.name)
 
     def test_value_comes_back(self, value: Any) -> None:
-        """Equal, and of the same type."""
+        """Equal, and of the same type, as is all that is in it."""
         returned = self.returned(value, serializer=self.name)
 
-        assert (type(value), value) == (type(returned), returned)
+        assert value == returned
+        assert exact(value) == exact(returned), "it is equal, but not all of the same types"
 
     def test_none_is_a_value(self) -> None:
         """A task that returns ``None`` has a result."""
@@ -125,6 +154,21 @@ class SerializerConformance(CodecConformance):
 
         assert before == self.values
 
+    def test_threads_do_not_meet(self) -> None:
+        """A worker may have many, and one serializer serves them all."""
+        values = [{"number": number, "filler": "x" * 1000} for number in range(100)]
+        with ThreadPoolExecutor(8) as pool:
+            returned = list(pool.map(partial(self.returned, serializer=self.name), values))
+
+        assert values == returned
+
+    def test_another_process_can_read(self) -> None:
+        """A worker writes and a web process reads: nothing that is needed is only in memory."""
+        value = {"key": [1, None, "ä"]}
+        contents = self.encode({"result": value}, serializer=self.name)
+
+        assert value == self.in_another_process(partial(read, contents=contents))
+
     def test_all_values_of_a_record_come_back(self) -> None:
         """Each by itself, with nothing in it where there is nothing."""
         values = {"result": [1], "meta": {"a": "b"}, "args": None, "kwargs": "{}", "traceback": "T"}
@@ -136,7 +180,7 @@ class SerializerConformance(CodecConformance):
         expected = self.returned(celery_value, serializer="json")
         returned = self.returned(celery_value, serializer=self.name)
 
-        assert (type(expected), expected) == (type(returned), returned)
+        assert exact(expected) == exact(returned)
 
     def test_contents_have_the_content_type(self) -> None:
         """The one by which Kombu finds the serializer again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,11 +11,16 @@ from celery import states
 
 from ..records import Expiry, ExpiryBatch, Retention
 from .storage_suite import StorageSuite, group_of
+from .storage_tasks import UNFINISHED
 
 __all__ = ["StorageThatExpires"]
 
-#: Seconds that are long for these tests, and few enough to wait for.
-AGE = 0.3
+#: Seconds between what is old and what is young.
+APART = 0.3
+#: Seconds after which everything is old.
+NO_AGE = 0.01
+#: Seconds within which what expires by itself has to be gone, a second after its time.
+PATIENCE = 10
 NEVER = Retention(seconds=None)
 AT_ONCE = Retention(seconds=0)
 LATER = Retention(seconds=3600)
@@ -46,6 +52,16 @@ class Listener:
         return sorted(one for batch in self.after if batch.kind == kind for one in batch.ids)
 
 
+def apart() -> Callable[[], float]:
+    """Let what is there become old; return what gives an age that is more than all later ones.
+
+    However long it takes to store those.
+    """
+    time.sleep(APART)
+    since = time.monotonic()
+    return lambda: time.monotonic() - since + APART / 2
+
+
 class StorageThatExpires(StorageSuite):
     """Results go when they are old, and not before."""
 
@@ -62,10 +78,10 @@ class StorageThatExpires(StorageSuite):
         return deleted
 
     def age(self, *task_ids: str, status: str = states.SUCCESS, **how: Any) -> None:
-        """Store tasks, and let them become as old as :data:`AGE`."""
+        """Store tasks, and let them become as old as :data:`NO_AGE`."""
         for task_id in task_ids:
             self.store(task_id, status, **how)
-        time.sleep(AGE + 0.1)
+        time.sleep(NO_AGE + 0.01)
 
     # -- By themselves -----------------------------------------------------------------
 
@@ -74,7 +90,7 @@ class StorageThatExpires(StorageSuite):
         self.require(self.expires_by_itself, "it has to be asked")
         self.age("old")
 
-        assert (0, ["old"]) == (self.expire(AGE), list(self.load("old")))
+        assert (0, ["old"]) == (self.expire(NO_AGE), list(self.load("old")))
 
     def test_storage_that_expires_by_itself_knows_the_age(self) -> None:
         """That of the settings, and that of one result."""
@@ -87,7 +103,9 @@ class StorageThatExpires(StorageSuite):
         ids = ("by-age", "at-once", "later", "never")
         assert "by-age" in self.load(*ids)
         # A server may look at its clock once a second.
-        time.sleep(2.5)
+        latest = time.monotonic() + PATIENCE
+        while {"by-age", "at-once"} & self.load(*ids).keys() and time.monotonic() < latest:
+            time.sleep(0.05)
 
         assert {"later", "never"} == self.load(*ids).keys()
 
@@ -98,17 +116,30 @@ class StorageThatExpires(StorageSuite):
     def test_old_results_go(self, told: bool) -> None:
         """And young ones stay, whether anybody is told of it or not."""
         self.age("old", "older")
+        age_of_young = apart()
         self.store("young")
 
-        assert 2 == self.expire(AGE, Listener() if told else None)
+        assert 2 == self.expire(age_of_young(), Listener() if told else None)
         assert ["young"] == list(self.load("old", "older", "young"))
 
     @pytest.mark.usefixtures("expiry")
-    def test_unfinished_tasks_stay(self) -> None:
+    @pytest.mark.parametrize("state", UNFINISHED)
+    def test_unfinished_tasks_stay(self, state: str) -> None:
         """Somebody may be waiting for them."""
-        self.age("task", status=states.STARTED)
+        self.age("task", status=state)
 
-        assert (0, ["task"]) == (self.expire(AGE), list(self.load("task")))
+        deleted = self.expire(NO_AGE)
+        assert ["task"] == list(self.load("task")), f"a task that is under way ({state}) expired"
+        assert deleted == 0
+
+    @pytest.mark.usefixtures("expiry")
+    @pytest.mark.parametrize("state", sorted(states.READY_STATES))
+    def test_finished_tasks_go(self, state: str) -> None:
+        """However they ended."""
+        self.age("task", status=state)
+
+        answer = (self.expire(NO_AGE), self.load("task"))
+        assert (1, {}) == answer, f"a task that has ended ({state}) does not expire"
 
     @pytest.mark.usefixtures("expiry")
     def test_results_may_be_kept_for_ever(self) -> None:
@@ -118,13 +149,13 @@ class StorageThatExpires(StorageSuite):
         assert (0, ["task"]) == (self.expire(None), list(self.load("task")))
 
     @pytest.mark.usefixtures("expiry")
-    @pytest.mark.parametrize("expires", [AGE, None])
+    @pytest.mark.parametrize("expires", [NO_AGE, None])
     def test_retention_of_one_result_counts_for_it(self, expires: float | None) -> None:
         """Whatever the age of the others."""
         self.store("at-once", retention=AT_ONCE)
         self.store("later", retention=LATER)
         self.store("never", retention=NEVER)
-        time.sleep(AGE + 0.1)
+        time.sleep(NO_AGE + 0.01)
 
         assert 1 == self.expire(expires)
         assert {"later", "never"} == self.load("at-once", "later", "never").keys()
@@ -141,11 +172,11 @@ class StorageThatExpires(StorageSuite):
     def test_groups_go_too(self) -> None:
         """As a kind of their own."""
         self.call("save_group", group=group_of("old", "one"))
-        time.sleep(AGE + 0.1)
+        age_of_young = apart()
         self.call("save_group", group=group_of("young", "one"))
         listener = Listener()
 
-        assert (1, ["old"]) == (self.expire(AGE, listener), listener.ids("group"))
+        assert (1, ["old"]) == (self.expire(age_of_young(), listener), listener.ids("group"))
         groups = [self.call("load_group", group_id=group_id) for group_id in ("old", "young")]
         assert [False, True] == [group is not None for group in groups]
 
@@ -155,7 +186,7 @@ class StorageThatExpires(StorageSuite):
         ids = [f"t{number}" for number in range(5)]
         self.age(*ids)
         listener = Listener()
-        self.call("expire_results", expiry=listener.expiry(AGE, batch_size=2))
+        self.call("expire_results", expiry=listener.expiry(NO_AGE, batch_size=2))
 
         assert ids == listener.ids() == sorted(one for each in listener.before for one in each.ids)
         assert max(len(batch.ids) for batch in listener.before) <= 2
@@ -168,12 +199,26 @@ class StorageThatExpires(StorageSuite):
         """As they were stored, for whoever archives them."""
         self.age("task", result=[1, 2], name="shop.pay")
         listener = Listener()
-        self.expire(AGE, listener)
+        self.expire(NO_AGE, listener)
 
-        records = [record for batch in listener.before for record in batch.records]
-        task: Any = records[0]
-        expected = ("task", states.SUCCESS, "[1, 2]")
-        assert expected == (task.task_id, task.status, task.contents.fields["result"])
+        records: list[Any] = [one for batch in listener.before for one in batch.records]
+        found = [(one.task_id, one.status, one.contents.fields["result"]) for one in records]
+        assert [("task", states.SUCCESS, "[1, 2]")] == found
+
+    @pytest.mark.usefixtures("expiry")
+    def test_batch_is_gone_when_that_is_told(self) -> None:
+        """Durably: who is told may delete what belongs to it elsewhere."""
+        self.age("one", "two")
+        left: list[str] = []
+        expiry = Expiry(
+            expires=NO_AGE,
+            batch_size=1,
+            before=lambda _batch: True,
+            after=lambda batch: left.extend(self.load(*batch.ids)),
+        )
+
+        assert 2 == self.call("expire_results", expiry=expiry)
+        assert [] == left, "what is still there is told to be gone"
 
     @pytest.mark.usefixtures("expiry")
     def test_batch_that_is_kept_stays(self) -> None:
@@ -181,10 +226,10 @@ class StorageThatExpires(StorageSuite):
         self.age("task")
         listener = Listener(keep=True)
 
-        assert (0, []) == (self.expire(AGE, listener), listener.after)
+        assert (0, []) == (self.expire(NO_AGE, listener), listener.after)
         assert ["task"] == list(self.load("task"))
         listener.keep = False
-        assert (1, ["task"]) == (self.expire(AGE, listener), listener.ids())
+        assert (1, ["task"]) == (self.expire(NO_AGE, listener), listener.ids())
 
     @pytest.mark.usefixtures("expiry")
     def test_kept_batches_do_not_stop_the_others(self) -> None:
@@ -192,5 +237,5 @@ class StorageThatExpires(StorageSuite):
         self.age(*(f"t{number}" for number in range(6)))
         listener = Listener(keep=True)
 
-        assert 0 == self.call("expire_results", expiry=listener.expiry(AGE, batch_size=2))
+        assert 0 == self.call("expire_results", expiry=listener.expiry(NO_AGE, batch_size=2))
         assert 6 == len({one for batch in listener.before for one in batch.ids})

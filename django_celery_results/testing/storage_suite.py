@@ -82,22 +82,33 @@ class StorageSuite(PluginConformance):
 
     def load(self, *task_ids: str, contents: Sequence[str] | None = None) -> dict[str, StoredTask]:
         """Return what a backend that has nothing in memory loads, by id."""
-        found: Sequence[StoredTask] = self.another()._require(  # noqa: SLF001 - as above
+        found: Sequence[Any] = self.another()._require(  # noqa: SLF001 - as above
             "load_tasks", task_ids=list(task_ids), primary=True, contents=contents
         )
-        assert len(found) == len({task.task_id for task in found})
+        others = [one for one in found if not isinstance(one, StoredTask)]
+        assert [] == others, "load_tasks gives tasks, and leaves out what is not there"
+        ids = [task.task_id for task in found]
+        assert set(ids) <= set(task_ids), "load_tasks gives tasks that nobody has asked for"
+        assert len(ids) == len(set(ids)), "load_tasks gives a task more than once"
         return {task.task_id: task for task in found}
+
+    def load_one(self, task_id: str, **how: Any) -> StoredTask:
+        """Return a task that has to be there, as :meth:`load` does."""
+        found = self.load(task_id, **how)
+        assert task_id in found, f"task {task_id!r} was stored, and load_tasks does not give it"
+        return found[task_id]
 
     def value(self, task_id: str) -> Any:
         """Return the result that :func:`task_of` has put into a task."""
-        return json.loads(self.load(task_id)[task_id].contents.fields["result"])
+        return json.loads(self.load_one(task_id).contents.fields["result"])
 
 
 def contents_of(result: Any, **fields: str | None) -> Contents:
     """Return encoded contents: ``result`` as JSON, ``fields`` as they are."""
     nothing: dict[str, str | None] = dict.fromkeys(("traceback", "meta", "args", "kwargs"))
     return Contents(
-        fields={"result": json.dumps(result), **nothing, **fields},
+        # Not in ASCII alone: who writes in another encoding is to notice.
+        fields={"result": json.dumps(result, ensure_ascii=False), **nothing, **fields},
         content_type="application/json",
         content_encoding="utf-8",
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from ..plugins import load_plugins
+from .at_once import Processes, Site
 
 if TYPE_CHECKING:
     import pluggy
@@ -59,3 +62,16 @@ class CodecConformance(PluginConformance):
     def returned(self, value: Any, **how: Any) -> Any:
         """Return ``value`` after it was encoded and decoded."""
         return self.decode(self.encode({"result": value}, **how))["result"]
+
+    def in_another_process(self, function: Callable[..., Any]) -> Any:
+        """Return what ``function(backend, number)`` gives where nothing of this process is.
+
+        Skips the test of a plugin that another process cannot be told: a module can always be.
+        """
+        site = Site.here(self.plugin, self.options, "django-cache")
+        try:
+            pickle.dumps(site)
+        except Exception as error:  # noqa: BLE001 - whatever the plugin's objects raise
+            pytest.skip(f"no other process can have the plugin, name its module instead: {error}")
+        with closing(Processes(site, 1)) as workers:
+            return workers.call(function)[0]

@@ -38,6 +38,7 @@ django_celery_results_name = "sqlite-results"
 
 SCHEMA = """
     PRAGMA journal_mode = WAL;
+    BEGIN;
     CREATE TABLE IF NOT EXISTS task (
         id TEXT PRIMARY KEY, status TEXT NOT NULL, written REAL NOT NULL, expires REAL,
         name TEXT, worker TEXT, periodic_task_name TEXT, date_done TEXT,
@@ -56,6 +57,7 @@ SCHEMA = """
         chord TEXT NOT NULL, id TEXT NOT NULL, status TEXT NOT NULL, place INTEGER,
         contents TEXT, PRIMARY KEY (chord, id)
     );
+    COMMIT;
 """
 
 FACTS = ("name", "worker", "periodic_task_name")

@@ -92,6 +92,42 @@ def test_bad_name_is_refused(tmp_path: Path, name: str) -> None:
     assert set() == written(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("serializer", "json"),
+        ("serializer", "python-serialize"),  # the content type of pickle, but for "x-"
+        ("coding", "gzip"),
+        ("coding", "identity"),
+        ("coding", "binary"),
+        ("storage", "redis"),
+        ("storage", "django-results"),
+    ],
+)
+def test_name_that_would_not_load_is_refused(tmp_path: Path, kind: str, name: str) -> None:
+    """What is written works at once, and takes nothing away from others."""
+    with pytest.raises(CommandError, match=f"has a {kind} '{name}' already; choose another"):
+        start(name, str(tmp_path / "new"), f"--kind={kind}")
+    assert set() == written(tmp_path)
+
+
+def test_name_counts_for_its_kind_alone(tmp_path: Path) -> None:
+    """A tweak may be called like a serializer."""
+    start("json", str(tmp_path / "new"))
+
+    assert "README.md" in written(tmp_path / "new")
+
+
+@pytest.mark.parametrize("place", ["file/new", "nowhere", "nowhere/new"])
+def test_place_that_cannot_be_written_is_an_error(tmp_path: Path, place: str) -> None:
+    """Below a file; where a link leads nowhere."""
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("elsewhere")
+
+    with pytest.raises(CommandError, match="cannot be written: "):
+        start("mine", str(tmp_path / place))
+
+
 def test_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     """The message says by whom."""
     with pytest.raises(CommandError, match=r"already: 'django-db' \(django-celery-results "):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from typing import Any
@@ -24,6 +25,28 @@ class Broken:
         return [Coding(name="broken", **{**sound, **self.fault})]
 
 
+KEY = os.urandom(16)
+
+
+class Keyed:
+    """Marks what it encodes with a key, and knows no other."""
+
+    @hookimpl
+    def contribute_codings(self) -> list[Coding]:
+        """Offer the coding ``keyed``."""
+        return [Coding(name="keyed", encode=self.encode, decode=self.decode)]
+
+    def encode(self, payload: bytes) -> bytes:
+        """Compress behind the key."""
+        return KEY + zlib.compress(payload)
+
+    def decode(self, payload: bytes) -> bytes:
+        """Insist on the key."""
+        if not payload.startswith(KEY):
+            raise ValueError("of somebody else")
+        return zlib.decompress(payload[len(KEY) :])
+
+
 class Shared:
     """Keeps between two steps what another thread may take for its own."""
 
@@ -38,6 +61,13 @@ class Shared:
 
 def _empty_as_it_is(payload: bytes) -> bytes:
     return zlib.compress(payload) if payload else b""
+
+
+def _lenient(payload: bytes) -> bytes:
+    try:
+        return zlib.decompress(payload)
+    except zlib.error:
+        return payload
 
 
 def _reversed(payload: bytes) -> bytes:
@@ -74,6 +104,7 @@ class TestGivesText(CodingConformance):
             "test_contents_name_the_coding",
             "test_nothing_stays_nothing",
             "test_values_come_back_through_a_chain",
+            "test_corrupt_bytes_are_an_error",
             "test_corrupt_content_is_an_error",
             "test_backend_keeps_a_result",
         }
@@ -93,7 +124,7 @@ class TestHasNoChecksum(CodingConformance):
 
     plugin = Broken(encode=_reversed, decode=_reversed)
     name = "broken"
-    finds = frozenset({"test_corrupt_content_is_an_error"})
+    finds = frozenset({"test_corrupt_bytes_are_an_error", "test_corrupt_content_is_an_error"})
 
 
 class TestDeclinesNothing(CodingConformance):
@@ -103,3 +134,27 @@ class TestDeclinesNothing(CodingConformance):
     name = "broken"
     declined = 10
     finds = frozenset({"test_what_it_declines_is_not_coded"})
+
+
+class TestGivesBackWhatItCannotDecode(CodingConformance):
+    """In the hope that it was never encoded."""
+
+    plugin = Broken(decode=_lenient)
+    name = "broken"
+    finds = frozenset({"test_corrupt_bytes_are_an_error"})
+
+
+class TestGivesAByteArray(CodingConformance):
+    """Which equals bytes, and is none."""
+
+    plugin = Broken(decode=lambda payload: bytearray(zlib.decompress(payload)))
+    name = "broken"
+    finds = frozenset({"test_bytes_come_back"})
+
+
+class TestHasAKeyOfItsProcess(CodingConformance):
+    """Made when the module is imported, and so another one wherever it is imported."""
+
+    plugin = Keyed()
+    name = "keyed"
+    finds = frozenset({"test_another_process_can_decode"})

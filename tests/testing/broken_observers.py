@@ -48,6 +48,16 @@ class Demanding:
         assert batch.records[0] is not None
 
 
+class Tidy:
+    """Empties what it has seen."""
+
+    @hookimpl
+    def after_expire(self, batch: Any) -> None:
+        """Take the ids off the batch."""
+        while batch.ids:
+            batch.ids.pop()
+
+
 class Around:
     """Is a wrapper, around nothing."""
 
@@ -109,6 +119,13 @@ class TestDemanding(ObserverConformance):
 
     plugin = Demanding()
     finds = frozenset({"test_batch_without_records_is_observed"})
+
+
+class TestTidy(ObserverConformance):
+    """The others see an empty batch."""
+
+    plugin = Tidy()
+    finds = frozenset({"test_batch_is_left_as_it_is"})
 
 
 class TestAround(ObserverConformance):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from django_celery_results import hookimpl
@@ -27,6 +28,56 @@ def _sort(value: Any) -> str:
     if isinstance(value, list):
         value.append("was here")
     return json.dumps(value)
+
+
+def _flat(value: Any) -> Any:
+    """Return ``value`` with numbers for the booleans within it."""
+    if isinstance(value, dict):
+        return {key: _flat(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [int(one) if isinstance(one, bool) else _flat(one) for one in value]
+    return value
+
+
+class Shared:
+    """Keeps between two steps what another thread may take for its own."""
+
+    value: Any = None
+
+    def encode(self, value: Any) -> str:
+        """Encode in two steps."""
+        self.value = value
+        time.sleep(0.001)
+        return json.dumps(self.value)
+
+
+SEEN: dict[str, Any] = {}
+
+
+class Remembering:
+    """Keeps the values, and gives out tickets for them."""
+
+    @hookimpl
+    def contribute_serializers(self) -> list[Serializer]:
+        """Offer the serializer ``remembering``."""
+        return [
+            Serializer(
+                name="remembering",
+                encode=self.encode,
+                decode=self.decode,
+                content_type="text/x-ticket",
+            )
+        ]
+
+    def encode(self, value: Any) -> str:
+        """Give a ticket."""
+        ticket = json.dumps(value)
+        SEEN[ticket] = value
+        return ticket
+
+    def decode(self, ticket: str) -> Any:
+        """Take one."""
+        return SEEN[ticket]
 
 
 def _lenient(text: str) -> Any:
@@ -87,6 +138,7 @@ class TestSaysTextAndGivesBytes(SerializerConformance):
             "test_backend_keeps_a_result",
             "test_none_is_a_value",
             "test_payload_is_as_declared",
+            "test_threads_do_not_meet",
             "test_value_comes_back",
         }
     )
@@ -106,3 +158,27 @@ class TestReadsAnything(SerializerConformance):
     plugin = Broken(decode=_lenient)
     name = "broken"
     finds = frozenset({"test_corrupt_content_is_an_error"})
+
+
+class TestHasNoBooleans(SerializerConformance):
+    """Within a list they become numbers, which are equal to them."""
+
+    plugin = Broken(encode=lambda value: json.dumps(_flat(value)))
+    name = "broken"
+    finds = frozenset({"test_value_comes_back"})
+
+
+class TestIsSharedByThreads(SerializerConformance):
+    """One object for all."""
+
+    plugin = Broken(encode=Shared().encode)
+    name = "broken"
+    finds = frozenset({"test_threads_do_not_meet"})
+
+
+class TestRemembers(SerializerConformance):
+    """Only the process that stored a value has it."""
+
+    plugin = Remembering()
+    name = "remembering"
+    finds = frozenset({"test_another_process_can_read"})

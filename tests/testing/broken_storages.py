@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -11,9 +12,10 @@ import results_sqlite
 from django_celery_results import hookimpl
 from django_celery_results.testing.storage_chords import StorageOfChords
 from django_celery_results.testing.storage_expiry import StorageThatExpires
+from django_celery_results.testing.storage_races import StorageInRaces
 from django_celery_results.testing.storage_tasks import StorageOfGroups, StorageOfTasks
 
-URL = "django-results+broken://{directory}/results.sqlite3"
+URL = "django-results+sqlite-results://{directory}/results.sqlite3"
 #: What two deliveries of one part are told apart by.
 DELIVERIES = count()
 
@@ -21,19 +23,99 @@ DELIVERIES = count()
 class Broken:
     """The storage of the examples, but for one fault."""
 
-    django_celery_results_name = "broken"
+    django_celery_results_name = results_sqlite.django_celery_results_name
 
-    def __init__(self, fault: Callable[..., Any]) -> None:
+    def __init__(self, *faults: Callable[..., Any]) -> None:
         for name, function in vars(results_sqlite).items():
             if hasattr(function, "django_celery_results_impl"):
                 setattr(self, name, function)
-        setattr(self, fault.__name__, hookimpl(fault))
+        for fault in faults:
+            setattr(self, fault.__name__.rpartition("__")[2], hookimpl(fault))
+
+
+# What stands before two underscores tells the faults of one hook from each other.
 
 
 def store_task(storage: Any, task: Any) -> bool:
     """Look before it writes, and not closely."""
     results_sqlite.forget_task(storage, task.task_id)
     return results_sqlite.store_task(storage, task)
+
+
+def latin__store_task(storage: Any, task: Any) -> bool:
+    """Write what has room in a byte."""
+    fields = {
+        name: text and text.encode("latin-1", "replace").decode("latin-1")
+        for name, text in task.contents.fields.items()
+    }
+    contents = replace(task.contents, fields=fields)
+    return results_sqlite.store_task(storage, replace(task, contents=contents))
+
+
+def tired__store_task(storage: Any, task: Any) -> bool:
+    """Look, rest, and write."""
+    known = results_sqlite.load_tasks(storage, [task.task_id])
+    if known and (known[0].status == "SUCCESS" or task.status == "PENDING"):
+        return False
+    time.sleep(0.005)
+    results_sqlite.store_task(storage, task)
+    return True
+
+
+def marking__store_task(storage: Any, task: Any) -> bool:
+    """Leave a mark on what belongs to others."""
+    written = results_sqlite.store_task(storage, task)
+    task.worker = "seen"
+    return written
+
+
+def lower__store_task(storage: Any, task: Any) -> bool:
+    """Spell all ids alike."""
+    return results_sqlite.store_task(storage, replace(task, task_id=task.task_id.lower()))
+
+
+def lower__load_tasks(storage: Any, task_ids: Sequence[str]) -> Any:
+    """Find them again."""
+    ids = {one.lower(): one for one in task_ids}
+    found = results_sqlite.load_tasks(storage, list(ids))
+    return [replace(task, task_id=ids[task.task_id]) for task in found]
+
+
+def lower__forget_task(storage: Any, task_id: str) -> bool:
+    """Spell it like the others."""
+    return results_sqlite.forget_task(storage, task_id.lower())
+
+
+def placed__load_tasks(storage: Any, task_ids: Sequence[str]) -> Any:
+    """Give a place to each id."""
+    found = {task.task_id: task for task in results_sqlite.load_tasks(storage, task_ids)}
+    return [found.get(one) for one in task_ids]
+
+
+def typed__load_tasks(storage: Any, task_ids: Sequence[str]) -> Any:
+    """Know that everything is JSON."""
+    return [
+        replace(task, contents=replace(task.contents, content_type="application/json"))
+        for task in results_sqlite.load_tasks(storage, task_ids)
+    ]
+
+
+def textual__load_tasks(storage: Any, task_ids: Sequence[str]) -> Any:
+    """Know nothing but text."""
+    return [
+        replace(task, contents=replace(task.contents, fields=_textual(task.contents.fields)))
+        for task in results_sqlite.load_tasks(storage, task_ids)
+    ]
+
+
+def _textual(fields: Any) -> Any:
+    return {name: text or "" for name, text in fields.items()}
+
+
+def shared__load_group(storage: Any, group_id: str) -> Any:
+    """Find nothing where there is a task."""
+    there = results_sqlite.load_tasks(storage, [group_id])
+    return None if there else results_sqlite.load_group(storage, group_id)
 
 
 def save_group(storage: Any, group: Any) -> bool:
@@ -46,6 +128,45 @@ def chord_part_returned(storage: Any, part: Any) -> Any:
     """Count deliveries."""
     part = replace(part, task_id=f"{part.task_id} {next(DELIVERIES)}")
     return results_sqlite.chord_part_returned(storage, part)
+
+
+def eager__chord_part_returned(storage: Any, part: Any) -> Any:
+    """Give the claim to everybody."""
+    progress = results_sqlite.chord_part_returned(storage, part)
+    return progress and replace(progress, claimed=progress.waiting == 0)
+
+
+def busy__expire_results(storage: Any, expiry: Any) -> int:
+    """Take all but a task that has just started."""
+    return _expire(storage, expiry, "status <> 'STARTED'")
+
+
+def content__expire_results(storage: Any, expiry: Any) -> int:
+    """Take what ended well."""
+    return _expire(storage, expiry, "status = 'SUCCESS'")
+
+
+def _expire(storage: Any, expiry: Any, condition: str) -> int:
+    due = results_sqlite.DUE["task"]
+    old = f"expires IS NULL AND written < :now - :age AND {condition}"
+    results_sqlite.DUE["task"] = f"(expires <= :now OR {old})"
+    try:
+        return results_sqlite.expire_results(storage, expiry)
+    finally:
+        results_sqlite.DUE["task"] = due
+
+
+def hasty__expire_results(storage: Any, expiry: Any) -> int:
+    """Tell that it is done, and do it."""
+
+    def before(batch: Any) -> bool:
+        taken: bool = expiry.before(batch)
+        if taken:
+            expiry.after(batch)
+        return taken
+
+    early = replace(expiry, before=before if expiry.before else None, after=None)
+    return results_sqlite.expire_results(storage, early)
 
 
 def expire_results(storage: Any, expiry: Any) -> int:
@@ -65,6 +186,77 @@ class TestOverwrites(StorageOfTasks):
             "test_what_was_known_is_not_blanked",
         }
     )
+
+
+class TestIsLatin(StorageOfTasks):
+    """It has no room for the rest of the world."""
+
+    plugin = Broken(latin__store_task)
+    url = URL
+    finds = frozenset({"test_contents_come_back_as_they_were", "test_ids_may_look_like_anything"})
+
+
+class TestRests(StorageInRaces):
+    """Between its look and its write there is time for others."""
+
+    plugin = Broken(tired__store_task)
+    url = URL
+    is_shared = has_chords = has_expiry = False
+    finds = frozenset({"test_one_success_wins"})
+
+
+class TestMarks(StorageOfTasks):
+    """Observers see the same object."""
+
+    plugin = Broken(marking__store_task)
+    url = URL
+    finds = frozenset({"test_task_that_is_stored_is_left_as_it_is"})
+
+
+class TestHasSmallLetters(StorageOfTasks):
+    """Two ids are one to it."""
+
+    plugin = Broken(lower__store_task, lower__load_tasks, lower__forget_task)
+    url = URL
+    finds = frozenset({"test_ids_may_look_like_anything"})
+
+
+class TestHasAPlaceForEach(StorageOfTasks):
+    """There is none to leave out."""
+
+    plugin = Broken(placed__load_tasks)
+    url = URL
+    finds = frozenset(
+        {
+            "test_forgotten_task_is_gone",
+            "test_many_ids_are_loaded_at_once",
+            "test_what_is_not_there_is_left_out",
+        }
+    )
+
+
+class TestHasOneType(StorageOfTasks):
+    """It loses what the contents say of themselves."""
+
+    plugin = Broken(typed__load_tasks)
+    url = URL
+    finds = frozenset({"test_contents_may_be_of_any_type"})
+
+
+class TestHasNothingButText(StorageOfTasks):
+    """Nothing is an empty text to it."""
+
+    plugin = Broken(textual__load_tasks)
+    url = URL
+    finds = frozenset({"test_contents_come_back_as_they_were", "test_contents_may_be_of_any_type"})
+
+
+class TestTakesAGroupForATask(StorageOfGroups):
+    """One id is one thing to it."""
+
+    plugin = Broken(shared__load_group)
+    url = URL
+    finds = frozenset({"test_group_may_have_the_id_of_a_task"})
 
 
 class TestKeepsTheFirstGroup(StorageOfGroups):
@@ -88,6 +280,38 @@ class TestCountsDeliveries(StorageOfChords):
             "test_unfinished_chord_is_listed",
         }
     )
+
+
+class TestClaimsForEverybody(StorageOfChords):
+    """The body is sent as often as the last part is delivered."""
+
+    plugin = Broken(eager__chord_part_returned)
+    url = URL
+    finds = frozenset({"test_claim_is_given_once"})
+
+
+class TestTakesWhatIsUnderWay(StorageThatExpires):
+    """But for one state."""
+
+    plugin = Broken(busy__expire_results)
+    url = URL
+    finds = frozenset({"test_unfinished_tasks_stay"})
+
+
+class TestTakesWhatEndedWell(StorageThatExpires):
+    """The failures stay for ever."""
+
+    plugin = Broken(content__expire_results)
+    url = URL
+    finds = frozenset({"test_finished_tasks_go"})
+
+
+class TestTellsTooEarly(StorageThatExpires):
+    """What it tells of is still there."""
+
+    plugin = Broken(hasty__expire_results)
+    url = URL
+    finds = frozenset({"test_batch_is_gone_when_that_is_told"})
 
 
 class TestAsksNobody(StorageThatExpires):

@@ -55,6 +55,18 @@ class Trouble:
         """Look on."""
 
 
+class Unnamed:
+    """Looks on by a function that does not have the hook's name."""
+
+    after_store = hookimpl(lambda _self: None)
+
+
+class TestUnnamed(ObserverConformance):
+    """As what a decorator returns."""
+
+    plugin = Unnamed
+
+
 class TestTrouble(ObserverConformance):
     """One that hears of its own failure."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from django_celery_results.testing import SerializerConformance
 from django_celery_results.testing.serializers import PLAIN_VALUES
 
@@ -53,3 +55,15 @@ class TestLiteral(SerializerConformance):
     plugin = "myplugins.literal_serializer"
     name = "literal"
     values = (*PLAIN_VALUES, {1, 2}, (1, (2,)), b"\x00", {1: {2: 3}})
+
+
+class CannotBeTold(SerializerConformance):
+    """Its plugin is made of a function that has no name."""
+
+    plugin = staticmethod(lambda: None)
+
+
+def test_plugin_that_no_other_process_can_have_is_passed_over() -> None:
+    """With what would help."""
+    with pytest.raises(pytest.skip.Exception, match="name its module instead: Can't"):
+        CannotBeTold().in_another_process(len)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 HERE = Path(__file__).resolve().parent
 CONFTEST = 'pytest_plugins = ["django_celery_results.testing.fixtures"]\n'
@@ -45,7 +45,7 @@ def run_pytest(directory: Path, **environment: str) -> str:
         env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     return done.stdout + done.stderr

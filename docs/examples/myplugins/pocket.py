@@ -7,21 +7,25 @@ from contextlib import closing
 from django_celery_results import hookimpl
 
 django_celery_results_name = "pocket"
-UPSERT = """INSERT INTO task VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET
-    status = excluded.status, task = excluded.task
+UPSERT = """INSERT INTO task VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
+    SET status = excluded.status, task = merge(task, excluded.task)
     WHERE status <> 'SUCCESS' AND excluded.status <> 'PENDING' RETURNING id"""
+
+
+def merge(old, new):
+    return pickle.dumps(pickle.loads(new).with_known(pickle.loads(old)))
 
 
 def execute(file, statement, *values):
     with closing(sqlite3.connect(file, timeout=30)) as connection, connection:
+        connection.create_function("merge", 2, merge)
         return connection.execute(statement, values).fetchall()
 
 
 @hookimpl
 def open_storage(location):
-    file = f"/{location.path}"
-    execute(file, "CREATE TABLE IF NOT EXISTS task (id TEXT PRIMARY KEY, status TEXT, task BLOB)")
-    return file
+    execute(f"/{location.path}", "CREATE TABLE IF NOT EXISTS task (id PRIMARY KEY, status, task)")
+    return f"/{location.path}"
 
 
 @hookimpl
