@@ -13,21 +13,32 @@ DEFAULT_KEYS = (
     "*password*",
     "*passwd*",
     "*passphrase*",
-    "pwd",
+    "*passcode*",
+    "*pwd",
     "*secret*",
     "*token",
     "*apikey*",
     "*accesskey*",
     "*privatekey*",
+    "*signingkey*",
+    "*encryptionkey*",
+    "auth",
+    "jwt",
     "*authorization",
     "*credential*",
     "cookie",
     "cookies",
     "setcookie",
     "sessionid",
+    "sessionkey",
     "*cardnumber*",
+    "creditcard",
     "cvc",
+    "cvc2",
     "cvv",
+    "cvv2",
+    "otp",
+    "pin",
 )
 
 #: What a secret looks like, whatever it is called.
@@ -36,8 +47,8 @@ DEFAULT_PATTERNS = (
     r"(?:[Aa]uthorization|AUTHORIZATION)[\"']?\s*[:=]\s*[\"']?(?P<secret>[^\s\"'\\][^\r\n\"'\\]*)",
     r"(?:[Cc]ookie|COOKIE)[\"']?:\s*[\"']?(?P<secret>[^\s\"'\\][^\r\n\"'\\]*)",
     r"(?:[Bb]earer|BEARER|[Bb]asic|BASIC)\s+(?P<secret>[A-Za-z0-9._~+/-]{8,}=*)",
-    # The password in a URL.
-    r"://[^\s/:@]*:(?P<secret>[^\s/@]+)@",
+    # The password in a URL, which may have an @ itself where somebody forgot to escape it.
+    r"://[^\s/:@]*:(?P<secret>[^\s/]+)@",
     # JSON Web Tokens (RFC 7519).
     r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*",
     # Keys that say whose they are: AWS, GitHub, GitLab, Google, Slack, Stripe and others.

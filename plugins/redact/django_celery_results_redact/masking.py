@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
+from itertools import groupby
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 from uuid import UUID
 
 from celery import current_task, states
@@ -16,7 +20,7 @@ from celery import current_task, states
 from .rules import FIELDS, is_secret_key, options, task_rule
 from .sensitive import EVERY, Places, frame_secrets, secret_places, sensitive_names
 from .texts import Span, keyed_spans, parsed_spans, replaced
-from .values import changed, parts, scalars
+from .values import ATOMS, changed, inside, parts, scalars
 
 if TYPE_CHECKING:
     from django_celery_results.records import TaskRecord
@@ -31,6 +35,13 @@ NO_SECRETS = frozenset({"None", "True", "False", "null", "true", "false"})
 
 #: ISO/IEC 7812: 13 to 19 digits, in groups or not. Cards begin with 2 to 6.
 CARD_NUMBER = re.compile(r"[2-6](?<![\w.-].)\d{3}(?:[ -]?\d){9,15}(?![\w-])")
+CARD_LENGTHS = range(13, 20)
+#: Bits of an integer that is written out; Python's own limit is about 14,000.
+LONGEST_NUMBER = 1000
+#: Texts that are as well looked for one after the other.
+FEW = 4
+
+logger = logging.getLogger(__name__)
 
 
 class TaskMasking:
@@ -54,7 +65,8 @@ class TaskMasking:
             for field, text in (("args", task.args), ("kwargs", task.kwargs))
             if isinstance(text, str)
         }
-        self.known = _any_of(frozenset(self._secrets()))
+        self.known_texts = frozenset(self._secrets())
+        self.known = _any_of(self.known_texts)
 
     def apply(self) -> None:
         """Replace the record's values by masked ones."""
@@ -74,14 +86,23 @@ class TaskMasking:
             if field in {"args", "kwargs"}:
                 return self._arguments(field, value)
             return self._value(value)
-        except RecursionError:
-            return self.mask
+        except Exception as error:  # noqa: BLE001 - whatever an object of the site's own raises
+            # Not the error itself, which may say what it was about.
+            logger.warning(
+                "The %s of task %s cannot be looked through (%s), and is masked as a whole",
+                field,
+                self.task.task_id,
+                type(error).__name__,
+            )
+            if field == "meta":
+                return _children(value)
+            return self._without(value) if field == "result" else self.mask
 
     def _meta(self, meta: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the meta; the children in it are ids, which everybody needs as they are."""
         own = {key: one for key, one in meta.items() if key != "children"}
         masked = dict.fromkeys(own, self.mask) if "meta" in self.whole else self._value(own)
-        return {**masked, **{key: one for key, one in meta.items() if key == "children"}}
+        return {**masked, **_children(meta)}
 
     def _without(self, result: Any) -> Any:
         """Return what is left of a result that is masked as a whole: of a failure its class."""
@@ -97,11 +118,11 @@ class TaskMasking:
         """Return what is secret in this record, as it may be written in other places."""
         found: set[str] = set()
         for one in self._secret_values():
-            with suppress(RecursionError):
-                found.update(map(_as_text, scalars(one)))
-        long = {one for one in found if len(one) >= LEAST} - NO_SECRETS - {self.mask}
+            found.update(map(_as_text, scalars(one)))
+        long = {one for one in found if len(one.strip()) >= LEAST} - NO_SECRETS - {self.mask}
         for one in long:
             yield from (one, repr(one)[1:-1], json.dumps(one)[1:-1], one.replace("'", r"\'"))
+            yield from (quote(one, "", errors="replace"), quote_plus(one, errors="replace"))
 
     def _secret_values(self) -> Iterable[Any]:
         task = self.task
@@ -126,9 +147,11 @@ class TaskMasking:
             return None, None
         return request.args, request.kwargs
 
-    def _keyed(self, value: Any, depth: int = 50) -> Iterable[Any]:
-        for key, one in parts(value) if depth else ():
-            yield from [one] if self.is_secret(key) else self._keyed(one, depth - 1)
+    def _keyed(self, value: Any) -> Iterable[Any]:
+        """Return what stands under secret keys, at any depth."""
+        for inner in (one for one in inside(value) if type(one) not in ATOMS):
+            with suppress(Exception):
+                yield from (one for key, one in parts(inner) if self.is_secret(key))
 
     def _in_repr(self, field: str, text: str) -> Iterable[str]:
         for start, stop in self.spans[field] or ():
@@ -165,10 +188,10 @@ class TaskMasking:
             return None if value is None else self.mask
         if isinstance(value, str):
             return self._text(value)
-        if isinstance(value, bytes):
+        if isinstance(value, (bytes, bytearray)):
             text = value.decode("utf-8", "surrogateescape")
-            masked = self._text(text)
-            return value if masked == text else masked.encode("utf-8", "surrogateescape")
+            masked = self._text(text).encode("utf-8", "surrogateescape")
+            return value if masked == value else type(value)(masked)
         if isinstance(value, (int, float, Decimal, UUID)):
             return self._number(value)
         masked = changed(value, lambda key, one: self._value(one, key))
@@ -180,10 +203,10 @@ class TaskMasking:
         return isinstance(key, str) and self.known.search(key) is not None
 
     def _number(self, value: Any) -> Any:
-        text = str(value)
-        is_known = self.known.fullmatch(text) is not None
-        is_card = self.card_numbers and isinstance(value, int) and _is_card(text)
-        return self.mask if is_known or is_card else value
+        # Whole numbers become floats easily, as where a column of pandas lacks some.
+        text = _as_text(value).removesuffix(".0")
+        is_card = self.card_numbers and len(text) in CARD_LENGTHS and _is_card(text)
+        return self.mask if is_card or text in self.known_texts else value
 
     def _text(self, text: str) -> str:
         masked = self.known.sub(lambda _: self.mask, text)
@@ -209,18 +232,42 @@ class TaskMasking:
         return self.mask + text[end:] if end else text
 
 
+def _children(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {"children": meta["children"]} if "children" in meta else {}
+
+
 def _as_text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, (bytes, bytearray)):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, int) and value.bit_length() > LONGEST_NUMBER:
+        # Python itself refuses to write it out, as it takes so long.
+        return ""
+    return str(value)
 
 
 def _any_of(secrets: frozenset[str]) -> re.Pattern[str]:
-    longest_first = sorted(secrets, key=lambda one: (-len(one), one))
-    return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+    return re.compile(_alternatives(sorted(secrets)) if secrets else "(?!)")
+
+
+def _alternatives(texts: Sequence[str], depth: int = 20) -> str:
+    """Return a regular expression of these sorted texts, of which the longest counts.
+
+    What they begin with is looked at once for all of them, so that ten thousand
+    secrets take hardly longer to look for than one.
+    """
+    if len(texts) <= FEW or not depth:
+        return "|".join(map(re.escape, sorted(texts, key=len, reverse=True)))
+    start = len(commonprefix([texts[0], texts[-1]]))  # noqa: RUF071  of characters indeed
+    groups = [list(group) for _, group in groupby(texts, key=lambda one: one[: start + 1])]
+    # A text that is no longer than what they begin with comes first in the order.
+    found = [_alternatives([one[start:] for one in group], depth - 1) for group in groups]
+    return f"{re.escape(texts[0][:start])}(?:{'|'.join(reversed(found))})"
 
 
 def _is_card(text: str) -> bool:
     """Return whether the digits are those of a card, by their check digit (Luhn)."""
+    if CARD_NUMBER.fullmatch(text) is None:
+        return False
     digits = [int(one) for one in reversed(text) if one.isdigit()]
     doubled = [sum(divmod(2 * one, 10)) for one in digits[1::2]]
-    is_one = CARD_NUMBER.fullmatch(text) is not None
-    return is_one and (sum(digits[::2]) + sum(doubled)) % 10 == 0
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0

@@ -18,6 +18,7 @@ __all__ = ["ALL", "FIELDS", "RedactOptions", "TaskRule", "is_secret_key", "optio
 ALL = "all"
 #: What can be masked as a whole.
 FIELDS = ("args", "kwargs", "result", "traceback", "meta")
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,19 @@ def task_rule(task: str | None) -> TaskRule:
     return rule
 
 
-@lru_cache(maxsize=4096)
 def is_secret_key(key: object, patterns: tuple[str, ...], names: frozenset[str]) -> bool:
     """Return whether what stands under ``key`` is secret."""
     if isinstance(key, bytes):
         key = key.decode("latin-1")
     if not isinstance(key, str):
         return False
+    # What is longer than any name is not worth the memory.
+    decide = _is_secret if len(key) <= LONGEST_NAME else _is_secret.__wrapped__
+    return decide(key, patterns, names)
+
+
+@lru_cache(maxsize=4096)
+def _is_secret(key: str, patterns: tuple[str, ...], names: frozenset[str]) -> bool:
     return key in names or _any_of(patterns).match(_plain(key)) is not None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from traceback import walk_tb
@@ -66,7 +67,8 @@ def frame_secrets() -> Iterator[Any]:
         for name, value in frame.f_locals.items():
             if EVERY in names or name in names:
                 yield value
-            if isinstance(value, HttpRequest):
+            # By its type: to ask a lazy object for its class has it made, which may fail.
+            if issubclass(type(value), HttpRequest):
                 yield from _posted(value)
 
 
@@ -77,7 +79,13 @@ def _function(task: str | None) -> Any:
 
 @lru_cache(maxsize=1024)
 def _parameters(function: Any) -> Sequence[inspect.Parameter]:
-    return () if function is None else tuple(inspect.signature(function).parameters.values())
+    if function is None:
+        return ()
+    try:
+        return tuple(inspect.signature(function).parameters.values())
+    except ValueError:
+        # One that is written in C, and does not say.
+        return ()
 
 
 @lru_cache(maxsize=1024)
@@ -106,6 +114,8 @@ def _frame_names(frame: FrameType) -> Names:
 
 def _posted(request: HttpRequest) -> Iterator[Any]:
     names = _names(getattr(request, "sensitive_post_parameters", ()))
-    for name in request.POST if names else ():
-        if EVERY in names or name in names:
-            yield request.POST.getlist(name)
+    # Nothing was read of a form that is too long, or whose sender went away.
+    with suppress(Exception):
+        for name in request.POST if names else ():
+            if EVERY in names or name in names:
+                yield request.POST.getlist(name)

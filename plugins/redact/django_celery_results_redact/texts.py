@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
-__all__ = ["Span", "keyed_spans", "parsed_spans", "replaced"]
+__all__ = ["Span", "is_option", "keyed_spans", "parsed_spans", "replaced"]
 
 #: Where something stands in a text: the first character, and the one behind the last.
 Span = tuple[int, int]
 IsSecret = Callable[[object], bool]
 
-#: A name, and what says that its value follows.
-KEY = re.compile(r"""(?<![\w-])(?P<key>[\w-]+)\\*["']?\s*(?:=>|[:=](?!=))\s*""")
+#: A name, and what says that its value follows; behind an option of a command nothing has to.
+KEY = re.compile(
+    r"""
+    (?<![\w-])(?P<option>--)?(?P<key>[\w-]+)
+    (?:\\*["']?\s*(?:=>|[:=](?!=))\s* | (?(option)(?:\\*["'],\s*|\s+)(?!-)|(?!)))
+    """,
+    re.VERBOSE,
+)
 #: The value: in quotes of its own or of a text in a text, in brackets, or one word.
 VALUE = re.compile(
     r"""
     [bru]{0,2}(?P<quote>["'])(?:\\.|(?!(?P=quote)).)*(?:(?P=quote)|\\?\Z)
-    | \\+["'].*?(?:\\+["']|\Z)
-    | [\[({].*?(?:[\])}]|\Z)
+    | \\+["'].*?(?:\\["']|\Z)
+    | (?P<bracket>[\[({])
     | [^\s,;&"'<>)\]}\\]+
     """,
     re.DOTALL | re.IGNORECASE | re.VERBOSE,
 )
 #: A value that certainly ends where it seems to.
 CERTAIN = re.compile(r"""(?:'[^'\\]*'|"[^"\\]*"|[\w.+-]+)(?=\s*[,)\]}])""")
+#: What counts between brackets. A quote that is escaped neither opens nor closes.
+BRACKETS = re.compile(
+    r"""\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?P<open>[\[({])|(?P<close>[\])}])""",
+    re.DOTALL,
+)
 PAIR = 2
 #: What says that there is no value.
 NOTHING = frozenset({"None", "null"})
@@ -55,17 +67,27 @@ def keyed_spans(text: str, is_secret: IsSecret, *, certain: bool = False) -> Ite
     With ``certain`` all that follows is yielded where nobody can tell where a value ends.
     """
     end = 0
-    for found in KEY.finditer(text) if ":" in text or "=" in text else ():
+    for found in KEY.finditer(text) if any(one in text for one in (":", "=", "--")) else ():
         start = found.end()
         if not end <= start < len(text) or not is_secret(found["key"]):
             continue
         value = (CERTAIN if certain else VALUE).match(text, start)
         if value is not None and value[0] not in NOTHING:
-            end = value.end()
+            end = value.end() if certain or not value["bracket"] else _closing(text, start)
         elif value is None and certain:
             end = len(text)
         if end > start:
             yield start, end
+
+
+def _closing(text: str, start: int) -> int:
+    """Return where the brackets end that open at ``start``: with the text, if never closed."""
+    depth = 0
+    for found in BRACKETS.finditer(text, start):
+        depth += bool(found["open"]) - bool(found["close"])
+        if not depth:
+            return found.end()
+    return len(text)
 
 
 # -- The reprs of arguments ----------------------------------------------------------
@@ -101,8 +123,8 @@ def _by_key(tree: ast.expr, is_secret: IsSecret) -> Iterator[ast.expr]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             pairs = list(zip(node.keys, node.values, strict=True))
-        elif isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) == PAIR:
-            pairs = [(node.elts[0], node.elts[1])]
+        elif isinstance(node, (ast.Tuple, ast.List)):
+            pairs = _neighbours(node.elts)
         elif isinstance(node, ast.Call):
             pairs = [(ast.Constant(one.arg), one.value) for one in node.keywords]
         else:
@@ -110,6 +132,20 @@ def _by_key(tree: ast.expr, is_secret: IsSecret) -> Iterator[ast.expr]:
         yield from (
             value for key, value in pairs if isinstance(key, ast.Constant) and is_secret(key.value)
         )
+
+
+def _neighbours(nodes: Sequence[ast.expr]) -> list[tuple[ast.expr | None, ast.expr]]:
+    """Return the elements of a pair, and elsewhere each option of a command and what follows."""
+    return [
+        (key, value)
+        for key, value in pairwise(nodes)
+        if len(nodes) == PAIR or (isinstance(key, ast.Constant) and is_option(key.value))
+    ]
+
+
+def is_option(value: object) -> bool:
+    """Return whether that is how an option of a command is written, whose value follows."""
+    return isinstance(value, str) and value.startswith("--")
 
 
 def _characters(text: str) -> list[int]:

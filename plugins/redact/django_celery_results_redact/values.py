@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-__all__ = ["Change", "changed", "parts", "scalars"]
+from celery.utils.serialization import UnpickleableExceptionWrapper
+
+from .texts import is_option
+
+__all__ = ["ATOMS", "Change", "changed", "inside", "parts", "scalars"]
 
 #: Given a key (``None`` where there is none) and what stands under it, returns what is to
 #: stand there: the very same object where nothing changes.
 Change = Callable[[object, Any], Any]
+#: What most values are made of in the end, and has no parts: soon seen.
+ATOMS = frozenset({str, bytes, int, float, bool, type(None)})
+SEQUENCES = (list, tuple, deque)
 
 
 def parts(value: Any) -> Iterator[tuple[object, Any]]:
     """Yield what is in ``value``, with its key: of a dict, a pair, an object, an exception."""
+    if type(value) in ATOMS:
+        return
     if isinstance(value, Mapping):
         yield from value.items()
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, SEQUENCES):
         yield from zip(_keys(value), value, strict=True)
     elif isinstance(value, AbstractSet):
         yield from ((None, one) for one in value)
@@ -27,17 +37,38 @@ def parts(value: Any) -> Iterator[tuple[object, Any]]:
         yield None, value.args
         yield from vars(value).items()
     else:
-        yield from ((name, getattr(value, name)) for name in _fields(value))
+        # One that was declared and never set is none.
+        names = (name for name in _fields(value) if hasattr(value, name))
+        yield from ((name, getattr(value, name)) for name in names)
 
 
-def scalars(value: Any, seen: frozenset[int] = frozenset()) -> Iterator[Any]:
+def inside(value: Any) -> Iterator[Any]:
+    """Yield ``value`` and all that is in it, at any depth, each object once.
+
+    What cannot be looked into is yielded like what has no parts.
+    """
+    # With the objects themselves, so that none of the ids is another's meanwhile.
+    seen, waiting = {id(value): value}, [value]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        new = {id(part): part for part in _parts_of(one) if id(part) not in seen}
+        seen |= new
+        waiting += new.values()
+
+
+def scalars(value: Any) -> Iterator[Any]:
     """Yield all that is in ``value``, at any depth, and has no parts itself."""
-    inner = list(parts(value))
-    if not inner:
-        yield value
-    elif id(value) not in seen:
-        for _, one in inner:
-            yield from scalars(one, seen | {id(value)})
+    yield from (one for one in inside(value) if not _parts_of(one))
+
+
+def _parts_of(value: Any) -> Sequence[Any]:
+    if type(value) in ATOMS:
+        return ()
+    try:
+        return [one for _, one in parts(value)]
+    except Exception:  # noqa: BLE001 - whatever an object of the site's own raises
+        return ()
 
 
 def changed(value: Any, change: Change) -> Any:
@@ -51,20 +82,26 @@ def changed(value: Any, change: Change) -> Any:
         return _mapping(value, dict(new))
     if hasattr(value, "_make"):
         return value._make(items)
-    if isinstance(value, (list, tuple, AbstractSet)):
+    if isinstance(value, (*SEQUENCES, AbstractSet)):
         return _rebuilt(value, items)
     if isinstance(value, BaseException):
         return _exception(value, items[0], dict(new[1:]))
     return _object(value, {str(name): one for name, one in new})
 
 
-def _keys(value: list[Any] | tuple[Any, ...]) -> list[object]:
-    """Return the keys of a sequence: none, but of a pair the first is the second's."""
+def _keys(value: Sequence[Any]) -> list[object]:
+    """Return the keys of a sequence: none, but of a pair the first is the second's.
+
+    An option of a command is the key of what follows it.
+    """
     names = getattr(value, "_fields", None)
     if names is not None:
         return list(names)
     is_pair = len(value) == 2 and isinstance(value[0], (str, bytes))  # noqa: PLR2004 - a pair
-    return [None, value[0]] if is_pair else [None] * len(value)
+    if is_pair:
+        return [None, value[0]]
+    options = [one if is_option(one) else None for one in value]
+    return [None, *options[:-1]] if options else []
 
 
 def _mapping(value: Mapping[Any, Any], items: dict[Any, Any]) -> Mapping[Any, Any]:
@@ -85,14 +122,19 @@ def _rebuilt(value: Any, items: list[Any]) -> Any:
 
 def _exception(error: BaseException, args: Any, attributes: dict[object, Any]) -> BaseException:
     """Return an exception of the same class, which is not initialized anew."""
-    copied: BaseException = type(error).__new__(type(error), *error.args)
+    kind = type(error)
+    try:
+        copied: BaseException = kind.__new__(kind, *error.args)
+    except Exception:  # noqa: BLE001 - whatever a class of the site's own makes of it
+        # Celery's own stand-in for such, of which a class of that name is made again.
+        return UnpickleableExceptionWrapper(kind.__module__, kind.__name__, args)
     copied.args = args
     _with_attributes(copied, attributes)
     return copied
 
 
 def _object(value: Any, attributes: dict[str, Any]) -> Any:
-    if is_dataclass(value):
+    if not hasattr(value, "__struct_fields__"):
         return _with_attributes(copy.copy(value), attributes)
     return type(value)(**attributes)
 
@@ -105,10 +147,12 @@ def _with_attributes(copied: Any, attributes: Mapping[Any, Any]) -> Any:
 
 
 def _fields(value: Any) -> Sequence[str]:
-    """Return the names of what is in a dataclass or a Struct of msgspec; none of other objects."""
+    """Return the names of what is in a dataclass, a class of attrs or a Struct of msgspec."""
     if isinstance(value, type):
         return ()
     if is_dataclass(value):
         return [one.name for one in fields(value)]
-    names: Sequence[str] = getattr(value, "__struct_fields__", ())
+    if attributes := getattr(type(value), "__attrs_attrs__", ()):
+        return [one.name for one in attributes]
+    names: Sequence[str] = getattr(type(value), "__struct_fields__", ())
     return names

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from celery import current_app, shared_task
+from celery import Task, current_app, shared_task
 from celery.app.task import Context
 from django.test import RequestFactory
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from django_celery_results.models import TaskResult
@@ -177,6 +178,28 @@ def view(is_all: bool) -> None:
     (posted_with_nothing_to_show if is_all else posted)(request)
 
 
+def refuse() -> Any:
+    """Fail, as a query does in a transaction that is broken."""
+    raise RuntimeError
+
+
+@shared_task(name="redact.lazy")
+def lazy() -> None:
+    """A task that fails with things at hand that fail when they are looked at."""
+    user = SimpleLazyObject(refuse)
+    request = RequestFactory().post("/", {"pass": "swordfish"})
+    request.sensitive_post_parameters = "__ALL__"
+    request._read_started = True  # As after a request whose sender went away.
+    raise ValueError([type(user), type(request)])
+
+
+class Largest(Task):  # type: ignore[type-arg]  # at run time it takes none
+    """A task whose function is written in C."""
+
+    name = "redact.largest"
+    run = max
+
+
 @pytest.fixture(autouse=True)
 def _tasks_are_known() -> None:
     current_app.finalize()
@@ -238,6 +261,19 @@ def test_sensitive_post_parameters_are_in_no_column(
     """Where the request is at hand: in the frames of the traceback."""
     row = run("redact.view", is_all)
     assert expected == [one for one in ("robert", "swordfish") if one in columns(row)]
+
+
+@pytest.mark.django_db
+def test_things_that_cannot_be_looked_at_harm_no_result(run: Callable[..., TaskResult]) -> None:
+    """Neither a lazy object nor a form that was not read."""
+    assert "ValueError" in str(run("redact.lazy").result)
+
+
+def test_function_that_does_not_say_what_it_takes_is_no_error() -> None:
+    """As one that is written in C."""
+    current_app.register_task(Largest())
+    record = masked("redact.largest", args="('password=x',)")
+    assert f"('password={MASK}',)" == record.args
 
 
 @pytest.mark.django_db
