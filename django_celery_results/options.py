@@ -17,6 +17,7 @@ as a class and makes one instance of it::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, ClassVar, Generic, TypeVar, overload
@@ -188,5 +189,7 @@ def seconds(value: object) -> float:
     """Read a ``timedelta`` or a number of seconds, not below zero."""
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, (int, float)) and not isinstance(number, bool) and number >= 0:
-        return float(number)
+        # More than a timedelta holds, infinity as well, is no time that anybody meant.
+        with suppress(OverflowError):
+            return timedelta(seconds=number).total_seconds()
     raise ValueError("a timedelta, or seconds, not below zero")

@@ -135,6 +135,8 @@ def test_readers_give_the_value(read: Any, value: object, expected: object) -> N
         (names, "ab", "a list of strings"),
         (names, [1], "a list of strings"),
         (seconds, -1, "a timedelta, or seconds, not below zero"),
+        (seconds, float("inf"), "a timedelta, or seconds, not below zero"),
+        (seconds, 10**400, "a timedelta, or seconds, not below zero"),
         (seconds, True, "a timedelta, or seconds, not below zero"),
         (seconds, "1", "a timedelta, or seconds, not below zero"),
         (storage_alias, "s3", "one of STORAGES: 'default', 'staticfiles'"),

@@ -182,6 +182,7 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         contents = self._encode_task(task, extended)
         stored = stored_task(task, contents, self._retention(task), extended=extended)
         written = self._require("store_task", task=stored)
+        self._remember_part(request, stored)
         self.hooks.observe("after_store", task=task, stored=stored, written=written)
         return result
 

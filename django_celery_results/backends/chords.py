@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from celery.exceptions import ChordError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.utils.encoding import bytes_to_str
 
+from ..conf import results_settings
 from ..exceptions import ResultUnavailable
 from ..records import (
     ChordPart,
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["ChordMixin"]
 
 logger = logging.getLogger(__name__)
+
+#: The attribute of a header task's request that has the result that its part brings.
+PART = "django_celery_results_part"
 
 
 class ChordMixin(Backend):
@@ -115,8 +120,20 @@ class ChordMixin(Backend):
             body: Any = request.chord
             self._send_body(maybe_signature(body, app=self.app), progress)
 
+    def _remember_part(self, request: Context | None, task: StoredTask) -> None:
+        """Have a header task bring its result, where that may be gone before the chord ends."""
+        seconds = task.retention.seconds if task.retention else None
+        if seconds is None or not getattr(request, "chord", None):
+            return
+        if seconds < results_settings.expire_unfinished_after:
+            result = {"result": task.contents.fields["result"]}
+            setattr(request, PART, replace(task.contents, fields=result))
+
     def _part_contents(self, request: Context, state: str, result: Any) -> Contents | None:
-        """Return the encoded result of a task that stores none, so that the chord has it."""
+        """Return the encoded result of a task that does not keep it, so that the chord has it."""
+        remembered: Contents | None = getattr(request, PART, None)
+        if remembered is not None:
+            return remembered
         task = self.app.tasks.get(getattr(request, "task", None) or "")
         if not (getattr(request, "ignore_result", None) or getattr(task, "ignore_result", False)):
             return None

@@ -33,6 +33,8 @@ GROUPS = "_groups"
 UNNAMED = "_unnamed"
 UNDATED = "undated"
 LONGEST_FOLDER = 100
+#: What can be the name of a folder on every system, Windows among them.
+FOLDER_NAME = re.compile(r"(?!(?i:con|prn|aux|nul|(?:com|lpt)\d)(?:\.|$))[A-Za-z0-9].*(?<!\.)")
 #: That of the task, the day, the prefix, and what the prefix is in.
 NEW_FOLDERS = 4
 FILE_NAME = re.compile(r"[0-9a-f]{32}-(?P<rows>\d+)\.(jsonl(\.gz)?|parquet)")
@@ -68,10 +70,10 @@ def folder_of(task: str | None) -> str:
     if task is None:
         return UNNAMED
     clean = re.sub(r"[^A-Za-z0-9._-]", "_", task)[:LONGEST_FOLDER]
-    if clean == task and task[:1].isalnum():
+    if clean == task and FOLDER_NAME.fullmatch(task):
         return task
     # Tasks whose names differ have folders that differ.
-    return f"{clean.lstrip('._-')}-{hashlib.sha256(task.encode()).hexdigest()[:12]}"
+    return f"{clean.strip('._-') or 'task'}-{hashlib.sha256(task.encode()).hexdigest()[:12]}"
 
 
 def _save_file(folder: str, rows: list[Row]) -> None:
@@ -97,9 +99,15 @@ def _save_whole(storage: Storage, name: str, content: bytes) -> None:
         storage.save(name, ContentFile(content))
         return
     path = Path(storage.path(name))
-    part = storage.path(storage.save(f"{name}.{uuid4().hex}.part", ContentFile(content)))
-    _sync(part)
-    Path(part).replace(path)
+    part = f"{name}.{uuid4().hex}.part"
+    try:
+        storage.save(part, ContentFile(content))
+        _sync(storage.path(part))
+        Path(storage.path(part)).replace(path)
+    except BaseException:
+        # Or each cleanup would leave some more of them on a disk that is full.
+        storage.delete(part)
+        raise
     for folder in path.parents[:NEW_FOLDERS]:
         _sync(str(folder))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import json
+import resource
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
@@ -280,6 +281,19 @@ def test_batch_that_cannot_be_written_is_kept(
     )
     backend.cleanup()
     assert (False, ["t1"]) == (TaskResult.objects.exists(), [row["task_id"] for row in lines()])
+
+
+def test_disk_that_is_full_is_not_filled_further(tmp_path: Path) -> None:
+    """What was written of a file goes: each cleanup would add another piece."""
+    row = {"name": "shop.pay", "date_done": DONE, "result": "x" * 10_000}
+    _, most = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, most))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            files.save([row])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def _failing(save: Any) -> Any:

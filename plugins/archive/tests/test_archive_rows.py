@@ -71,12 +71,16 @@ def test_no_value_keeps_a_batch_from_being_written(value: Any) -> None:
         ("a-b_C.9", "a-b_C.9"),
         (None, "_unnamed"),
         ("../../etc/passwd", "etc_passwd-"),
-        ("..", "-"),
+        ("..", "task-"),
         ("_groups", "groups-"),
         (".hidden", "hidden-"),
         ("päy", "p_y-"),
         ("x" * 101, "x" * 100 + "-"),
-        ("", "-"),
+        ("", "task-"),
+        ("--", "task-"),
+        ("con", "con-"),
+        ("aux.pay", "aux.pay-"),
+        ("shop.", "shop-"),
     ],
 )
 def test_folder_of_a_task(task: str | None, start: str) -> None:

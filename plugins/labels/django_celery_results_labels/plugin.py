@@ -39,6 +39,17 @@ def dotted_path(value: object) -> Callable[[Any], Any]:
     return found  # type: ignore[no-any-return]  # callable() narrows no Any
 
 
+def label_names(value: object) -> tuple[str, ...]:
+    """Read a list of names that labels may have."""
+    found = names(value)
+    for name in found:
+        try:
+            require_name(name)
+        except ValueError as error:
+            raise ValueError(f"a list of names of labels, and {error}") from error
+    return found
+
+
 class LabelsOptions(PluginOptions):
     """The settings under ``DJANGO_CELERY_RESULTS["labels"]``."""
 
@@ -46,7 +57,7 @@ class LabelsOptions(PluginOptions):
     check_prefix = APP
 
     #: Names of other headers of a task, each of which is a label of that name.
-    headers: Option[tuple[str, ...]] = Option(names, default=(), check="E002")
+    headers: Option[tuple[str, ...]] = Option(label_names, default=(), check="E002")
     #: Dotted path of a function that is given the TaskRecord and returns labels by name.
     function: Option[Callable[[Any], Any] | None] = Option(dotted_path, default=None, check="E003")
     #: Labels that one result may have.

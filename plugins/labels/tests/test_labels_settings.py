@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         ({"HEADERS": ["a"], "FUNCTION": "labels_functions.labels_of", "MAX_LABELS": 100}, []),
         (["tenant"], ["E001"]),
         ({"HEADERS": "request_id"}, ["E002"]),
+        ({"HEADERS": ["request_id", ""]}, ["E002"]),
+        ({"HEADERS": ["x" * 51]}, ["E002"]),
         ({"FUNCTION": "labels_functions.absent"}, ["E003"]),
         ({"FUNCTION": "labels_functions.__doc__"}, ["E003"]),
         ({"FUNCTION": 3}, ["E003"]),

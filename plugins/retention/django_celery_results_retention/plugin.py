@@ -63,9 +63,14 @@ def add_arguments(parser: CommandParser) -> None:
 def explain(command: BaseCommand, arguments: Mapping[str, Any]) -> None:
     """Print for each state which rule decides, and what it says."""
     # Imported here: models and Celery's apps are there when a command runs.
+    from django.core.management.base import CommandError
+
     from django_celery_results.management.subcommands import print_table
 
-    rules = list(options.rules)
+    try:
+        rules = list(options.rules)
+    except BackendMisconfigured as error:
+        raise CommandError(str(error)) from error
     rows = []
     for state in STATES:
         rule = first_match(arguments["task"], state)

@@ -33,11 +33,17 @@ class Rule:
 
     def matches(self, task: str | None, state: str) -> bool:
         """Return whether the rule is for that task in that state."""
-        return state in self.states and fnmatchcase(task or "", self.task)
+        return state in self.states and self._is_like(task or "")
+
+    def _is_like(self, task: str) -> bool:
+        # A bracket is no wildcard here.
+        return fnmatchcase(task, self.task.replace("[", "[[]"))
 
     def hides(self, later: Rule) -> bool:
-        """Return whether nothing is left for ``later``, as far as the names say it."""
-        return self.task in {"*", later.task} and self.states >= later.states
+        """Return whether nothing is left for ``later`` of what it is written for."""
+        # Its wildcards are characters like any other to what matches any number of them.
+        is_wider = self._is_like(later.task) and not ("?" in self.task and "*" in later.task)
+        return (is_wider or self.task == later.task) and self.states >= later.states
 
     def __str__(self) -> str:
         where = self.task if len(self.states) == len(STATES) else f"{self.task} {self.words}"

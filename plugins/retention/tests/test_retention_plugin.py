@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery.app.task import Context
 from django.core.cache import caches
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from django_celery_results.checks import check_plugin_settings
 from django_celery_results.exceptions import BackendMisconfigured
 from django_celery_results.models import TaskResult
+from tests.backends.common import Chord
 
 if TYPE_CHECKING:
     from django_celery_results.testing.fixtures import MakeBackend
@@ -93,6 +94,39 @@ def test_result_that_is_not_kept_is_gone_after_the_cleanup(
     assert state == backend.get_state("t1")
 
 
+@pytest.mark.usefixtures("rules")
+@pytest.mark.parametrize("url", ["django-db", "django-cache"])
+def test_chord_has_the_results_that_are_not_kept(make_backend: MakeBackend, url: str) -> None:
+    """Gone before the last of the header ended; in a cache at once, elsewhere by a cleanup."""
+    caches["default"].clear()
+    conf = {"task_always_eager": True, "result_chord_join_timeout": 0.05}
+    backend = make_backend(url, **conf)
+    chord = Chord(backend)
+    chord.start("a", "b", "c")
+    chord.done("a", {"n": 1}, task="ping")
+    chord.done("b", 2, task="reports.x")
+    backend.cleanup()
+    chord.done("c", 3, task="ping")
+    assert [[{"n": 1}, 2, 3]] == chord.sent
+
+
+@pytest.mark.usefixtures("rules")
+@pytest.mark.parametrize("url", ["django-db", "django-cache"])
+def test_chord_fails_for_a_failure_that_is_not_kept(
+    make_backend: MakeBackend, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what went wrong, as ever."""
+    caches["default"].clear()
+    backend = make_backend(url, task_always_eager=True, result_chord_join_timeout=0.05)
+    chord = Chord(backend)
+    chord.start("a", "b")
+    chord.failed("a", KeyError("x"), task="ping")
+    backend.cleanup()
+    chord.done("b", 2, task="ping")
+    assert [] == chord.sent
+    assert "a ended as FAILURE" in caplog.text
+
+
 # -- Explained -----------------------------------------------------------------------
 
 
@@ -166,6 +200,9 @@ def test_right_rules_are_no_error(configure: Configure) -> None:
         ({"ping": 0}, "a list of rules."),
         (["ping"], "in rule 1 a dict is wanted."),
         ([{"TASK": "ping"}], "KEEP has to be 'forever', or a timedelta, or seconds, not below"),
+        ([{"KEEP": float("inf")}], "in rule 1 KEEP has to be 'forever', or a timedelta, or sec"),
+        ([{"KEEP": 10**400}], "in rule 1 KEEP has to be 'forever', or a timedelta, or sec"),
+        ([{"KEEP": timedelta.max}], "in rule 1 KEEP has to be 'forever', or a timedelta, or sec"),
         ([{"KEEP": -1}], "in rule 1 KEEP has to be 'forever'"),
         ([{"KEEP": 0, "TASK": 5}], "TASK has to be a task's name, in which * and ? may stand."),
         ([RULES[0], {"KEEP": 0, "STATE": "STARTED"}], "in rule 2 STATE has to be one or several"),
@@ -191,6 +228,14 @@ def test_wrong_rule_is_reported(configure: Configure, rules: Any, words: str) ->
             [{"TASK": "a", "KEEP": 60}, {"TASK": "a", "STATE": "FAILURE", "KEEP": "forever"}],
             "rule 2 (a FAILURE: for ever) is never asked, as rule 1 (a: 0:01:00) stands before it.",
         ),
+        (
+            [{"TASK": "a.*", "KEEP": 60}, {"TASK": "a.b?.*", "KEEP": 0}],
+            "rule 2 (a.b?.*: not kept) is never asked, as rule 1 (a.*: 0:01:00) stands before it.",
+        ),
+        (
+            [{"TASK": "a.?", "KEEP": 60}, {"TASK": "a.b", "KEEP": 0}],
+            "rule 2 (a.b: not kept) is never asked, as rule 1 (a.?: 0:01:00) stands before it.",
+        ),
     ],
 )
 def test_rule_that_is_never_asked_is_reported(
@@ -199,6 +244,34 @@ def test_rule_that_is_never_asked_is_reported(
     """The general stands before the particular."""
     expected = f"DJANGO_CELERY_RESULTS['retention']['RULES']: {message}"
     assert [("W002", expected)] == reported(configure, rules)
+
+
+def test_rule_that_is_asked_for_some_is_no_wrong_one(configure: Configure) -> None:
+    """A wildcard of the later one is not one character."""
+    rules = [{"TASK": "a.?", "KEEP": 60}, {"TASK": "a.*", "KEEP": 0}, {"TASK": "b", "KEEP": 0}]
+    assert [] == reported(configure, rules)
+
+
+def test_bracket_in_a_name_stands_for_itself(
+    configure: Configure, make_backend: MakeBackend
+) -> None:
+    """As it does not in a shell's patterns."""
+    configure(retention={"RULES": [{"TASK": "a[bc]*", "KEEP": 0}, {"KEEP": "forever"}]})
+    assert ["not kept", "for ever"] == [explained("a[bc]d"), explained("ab")]
+
+
+def test_command_says_which_rules_are_wrong(configure: Configure) -> None:
+    """As the check does."""
+    configure(retention={"RULES": "all"})
+    with pytest.raises(CommandError, match="is 'all'; it has to be a list of rules"):
+        call_command("celery_results", "retention", "ping")
+
+
+def explained(name: str) -> str:
+    """Return what the command says of a success."""
+    out = StringIO()
+    call_command("celery_results", "retention", name, stdout=out)
+    return out.getvalue().splitlines()[-1].split("  ")[-1].strip()
 
 
 def test_wrong_rules_store_nothing(configure: Configure, make_backend: MakeBackend) -> None:
