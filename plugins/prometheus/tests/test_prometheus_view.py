@@ -31,6 +31,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("plugins.prometheus.tests.
 
 URL = "/metrics/"
 FOLDER = Path(__file__).resolve().parent.parent
+#: As it is installed: whoever has the package has them.
+PACKAGE = Path(metrics.__file__).parent
 PAGES = [FOLDER / "README.md", FOLDER.parent.parent / "docs" / "plugins" / "prometheus.md"]
 
 
@@ -201,7 +203,7 @@ def known() -> set[str]:
 
 def queries() -> list[str]:
     """The queries of the dashboard."""
-    dashboard = json.loads((FOLDER / "grafana-dashboard.json").read_text(encoding="utf-8"))
+    dashboard = json.loads((PACKAGE / "grafana-dashboard.json").read_text(encoding="utf-8"))
     return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
 
 
@@ -228,7 +230,7 @@ def test_dashboard_shows_every_metric() -> None:
 
 def test_panels_of_the_dashboard_have_ids_and_places_of_their_own() -> None:
     """Grafana shows one of two that share either."""
-    dashboard = json.loads((FOLDER / "grafana-dashboard.json").read_text(encoding="utf-8"))
+    dashboard = json.loads((PACKAGE / "grafana-dashboard.json").read_text(encoding="utf-8"))
     panels = dashboard["panels"]
     ids = {panel["id"] for panel in panels}
     places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
@@ -237,7 +239,7 @@ def test_panels_of_the_dashboard_have_ids_and_places_of_their_own() -> None:
 
 def test_scrape_configuration_asks_the_view() -> None:
     """With the token, at the path that the README includes the URLs at."""
-    text = (FOLDER / "prometheus.yml").read_text(encoding="utf-8")
+    text = (PACKAGE / "prometheus.yml").read_text(encoding="utf-8")
     (job,) = yaml.safe_load(text)["scrape_configs"]
     assert (URL, "Bearer") == (job["metrics_path"], job["authorization"]["type"])
     assert URL == reverse("celery-results-metrics")
