@@ -586,6 +586,8 @@ def result_retention(task: TaskRecord) -> Retention | None:
 
     Stops at the first non-None result. Called for each result in a final state.
 
+    A chord has the results of its header however short they are kept.
+
     :param task: The values, as the last ``before_store`` left them.
     :return: The retention; ``None`` leaves it to ``result_failure_expires`` (Celery
         5.7 and later) and ``result_expires``.

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery import states
 from celery.app.defaults import NAMESPACES
+from django.core.cache import caches
 
 from django_celery_results import hookimpl
 from django_celery_results.exceptions import ResultUnavailable
 from django_celery_results.models import ChordCounter, GroupResult, TaskResult
 from django_celery_results.records import Retention
 
-from .common import Recorder, row
+from .common import Chord, Recorder, row
 
 if TYPE_CHECKING:
     from django_celery_results.testing.fixtures import MakeBackend, Register
@@ -41,6 +42,22 @@ def expiry_of(task_id: str = "t1") -> float | None:
     """Return the seconds until the row expires."""
     date: datetime | None = row(task_id).date_expires
     return None if date is None else (date - datetime.now(timezone.utc)).total_seconds()
+
+
+@pytest.mark.parametrize("seconds", [0, 10 * DAY, None])
+@pytest.mark.parametrize("url", ["django-db", "django-cache"])
+def test_a_chord_has_results_however_short_they_are_kept(
+    make_backend: MakeBackend, registered: Register, url: str, seconds: float | None
+) -> None:
+    """The part brings one that could be gone before the chord is given up."""
+    caches["default"].clear()
+    registered(retaining(seconds))
+    chord = Chord(make_backend(url, task_always_eager=True, result_chord_join_timeout=0.05))
+    chord.start("a", "b")
+    chord.done("a", 1)
+    chord.backend.cleanup()
+    chord.done("b", [2])
+    assert [[1, [2]]] == chord.sent
 
 
 def test_a_plugins_retention_is_stored(make_backend: MakeBackend, registered: Register) -> None:

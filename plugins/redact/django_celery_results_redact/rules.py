@@ -106,7 +106,8 @@ def task_rule(task: str | None) -> TaskRule:
     """Return what the setting ``TASKS`` says of a task: all that matches its name together."""
     rule = TaskRule()
     for pattern, one in options.tasks.items():
-        if fnmatchcase(task or "", pattern):
+        # A bracket is no wildcard here.
+        if fnmatchcase(task or "", pattern.replace("[", "[[]")):
             rule |= one
     return rule
 

@@ -62,6 +62,12 @@ def test_other_tasks_are_as_they_were(configure: Configure) -> None:
         assert expected == [getattr(record, field) for field in EVERYTHING]
 
 
+def test_bracket_in_a_name_stands_for_itself(configure: Configure) -> None:
+    """As it does not in a shell's patterns."""
+    configure(redact={"TASKS": {"pay[card]": "all"}})
+    assert [MASK, 1] == [masked(name, result=1).result for name in ("pay[card]", "payc")]
+
+
 @pytest.mark.parametrize(
     ("result", "expected"),
     [

@@ -252,9 +252,7 @@ def test_rule_that_is_asked_for_some_is_no_wrong_one(configure: Configure) -> No
     assert [] == reported(configure, rules)
 
 
-def test_bracket_in_a_name_stands_for_itself(
-    configure: Configure, make_backend: MakeBackend
-) -> None:
+def test_bracket_in_a_name_stands_for_itself(configure: Configure) -> None:
     """As it does not in a shell's patterns."""
     configure(retention={"RULES": [{"TASK": "a[bc]*", "KEEP": 0}, {"KEEP": "forever"}]})
     assert ["not kept", "for ever"] == [explained("a[bc]d"), explained("ab")]
