@@ -25,8 +25,6 @@ SEQUENCES = (list, tuple, deque)
 
 def parts(value: Any) -> Iterator[tuple[object, Any]]:
     """Yield what is in ``value``, with its key: of a dict, a pair, an object, an exception."""
-    if type(value) in ATOMS:
-        return
     if isinstance(value, Mapping):
         yield from value.items()
     elif isinstance(value, SEQUENCES):

@@ -193,7 +193,7 @@ def refuse() -> Any:
 def lazy() -> None:
     """A task that fails with things at hand that fail when they are looked at."""
     user = SimpleLazyObject(refuse)
-    request = RequestFactory().post("/", {"pass": "swordfish"})
+    request: Any = RequestFactory().post("/", {"pass": "swordfish"})
     request.sensitive_post_parameters = "__ALL__"
     request._read_started = True  # As after a request whose sender went away.
     raise ValueError([type(user), type(request)])
