@@ -65,6 +65,7 @@ class TaskMasking:
             for field, text in (("args", task.args), ("kwargs", task.kwargs))
             if isinstance(text, str)
         }
+        self.keys: dict[Any, Any] = {}
         self.known_texts = frozenset(self._secrets())
         self.known = _any_of(self.known_texts)
 
@@ -195,12 +196,19 @@ class TaskMasking:
         if isinstance(value, (int, float, Decimal, UUID)):
             return self._number(value)
         masked = changed(value, lambda key, one: self._value(one, key))
-        if isinstance(value, Mapping) and any(map(self._is_known, value)):
-            return {self._value(key): one for key, one in masked.items()}
+        if isinstance(value, Mapping) and any(self._key(one) is not one for one in value):
+            return {self._key(one): masked[one] for one in value}
         return masked
 
-    def _is_known(self, key: object) -> bool:
-        return isinstance(key, str) and self.known.search(key) is not None
+    def _key(self, key: Any) -> Any:
+        """Return a key without its secrets: it may be a token, or a card's number."""
+        if type(key) not in {str, bytes, int}:
+            return key
+        if key not in self.keys:
+            # Most dicts have the keys of others.
+            self.keys[key] = self._value(key)
+        masked = self.keys[key]
+        return key if masked == key else masked
 
     def _number(self, value: Any) -> Any:
         # Whole numbers become floats easily, as where a column of pandas lacks some.

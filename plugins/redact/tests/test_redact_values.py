@@ -125,6 +125,8 @@ class Sum(tuple[Any, ...]):
         (OrderedDict(token="x", a=1), OrderedDict(token=MASK, a=1)),
         (MappingProxyType({"token": "x", "a": 1}), {"token": MASK, "a": 1}),
         ({CARD}, {MASK}),
+        ({CARD: 1, "a": 2, (1,): 3, True: 4}, {MASK: 1, "a": 2, (1,): 3, True: 4}),
+        ([{4111111111111111: "a"}, {b"pwd=x": "b"}], [{MASK: "a"}, {b"pwd=" + MASK.encode(): "b"}]),
         (frozenset({CARD}), frozenset({MASK})),
         (Login("bob", "x"), Login("bob", MASK)),
         (Sum(CARD, 1), [MASK, 1]),
