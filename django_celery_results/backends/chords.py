@@ -126,8 +126,7 @@ class ChordMixin(Backend):
         if seconds is None or not getattr(request, "chord", None):
             return
         if seconds < results_settings.expire_unfinished_after:
-            result = {"result": task.contents.fields["result"]}
-            setattr(request, PART, replace(task.contents, fields=result))
+            setattr(request, PART, _result_of(task.contents))
 
     def _part_contents(self, request: Context, state: str, result: Any) -> Contents | None:
         """Return the encoded result of a task that does not keep it, so that the chord has it."""
@@ -278,18 +277,26 @@ class ChordMixin(Backend):
 
     def _parts_to_return(self, chord: UnfinishedChord) -> Iterator[ChordPart]:
         """Yield what dead workers did not return; for a chord that has all, any part again."""
-        ended = [(stored.task_id, stored.status) for stored in self._uncounted(chord)]
-        if not chord.waiting:
-            ended = [(chord.counted[0], states.SUCCESS)] if chord.counted else []
-        for task_id, status in ended:
+        # With their results, which may expire before the chord ends.
+        ended: list[tuple[str, str, Contents | None]] = [
+            (stored.task_id, stored.status, _result_of(stored.contents))
+            for stored in (self._uncounted(chord, ["result"]) if chord.waiting else ())
+        ]
+        if chord.counted and not chord.waiting:
+            ended = [(chord.counted[0], states.SUCCESS, None)]
+        for task_id, status, contents in ended:
             yield ChordPart(
-                group_id=chord.group_id, task_id=task_id, status=status, claimant=uuid4().hex
+                group_id=chord.group_id,
+                task_id=task_id,
+                status=status,
+                contents=contents,
+                claimant=uuid4().hex,
             )
 
-    def _uncounted(self, chord: UnfinishedChord) -> list[StoredTask]:
+    def _uncounted(self, chord: UnfinishedChord, contents: Sequence[str] = ()) -> list[StoredTask]:
         """Return the header tasks that have ended and were not counted."""
         ids = dict.fromkeys(leaf_ids(chord.results)).keys() - set(chord.counted)
-        stored = self._load(list(ids), primary=True, contents=())
+        stored = self._load(list(ids), primary=True, contents=contents)
         return [one for one in stored if one.is_ready]
 
     def _report_unknown_body(self, chord: UnfinishedChord) -> None:
@@ -300,6 +307,11 @@ class ChordMixin(Backend):
                 "It is kept until it expires",
                 chord.group_id,
             )
+
+
+def _result_of(contents: Contents) -> Contents:
+    """Return the contents without what a chord does not need."""
+    return replace(contents, fields={"result": contents.fields["result"]})
 
 
 def _log_failure(progress: ChordProgress, task_id: str, why: str) -> None:

@@ -68,6 +68,16 @@ def test_a_chord_under_way_is_left_to_its_workers(chord: Chord) -> None:
     assert (2, []) == (ChordCounter.objects.get().count, chord.sent)
 
 
+def test_a_part_that_was_counted_late_brings_its_result(chord: Chord) -> None:
+    """It may be one that expires before the others have ended, as in the cleanup that counts it."""
+    chord.start("a", "b")
+    store(chord, "a", 1)
+    chord.backend.finish_chords()
+    TaskResult.objects.filter(task_id="a").delete()
+    chord.done("b", 2)
+    assert [[1, 2]] == chord.sent
+
+
 def test_a_part_that_returns_after_all_counts_once(chord: Chord) -> None:
     """It was only slow."""
     chord.start("a", "b")
