@@ -247,8 +247,7 @@ def _codings() -> Iterator[CheckMessage]:
     plugins = load_plugins()
     names = results_settings.codings
     for name in names:
-        if plugins.contributions.coding(name) is None:
-            plugins.load_readers()
+        if plugins.coding(name) is None:
             yield _error(
                 f"{OPTIONS}['CODINGS'] names {name!r}, which "
                 f"{plugins.contributions.missing(name)}.",
@@ -265,7 +264,7 @@ def _codings() -> Iterator[CheckMessage]:
 
 def _recorded(names: Sequence[str]) -> str:
     """Return the content_encoding that results get at most."""
-    found = [load_plugins().contributions.coding(name) for name in names]
+    found = [load_plugins().coding(name) for name in names]
     return ", ".join(["us-ascii", *(coding.name for coding in found if coding is not None)])
 
 

@@ -56,6 +56,8 @@ MARK = uuid4().hex
 OPENING, BETWEEN, CLOSING = f'["{MARK}", ', f', "{MARK}", ', f', "{MARK}"]'
 
 _Payloads = dict[str, "str | bytes | None"]
+#: What a coding had made of a field, by the names of both.
+_Coded = dict[tuple[str, str], bytes]
 
 
 class CodecPlugin:
@@ -128,25 +130,30 @@ def recode(
     """
     encoding, applied = split_encoding(contents.content_encoding)
     chain = [_installed(name, codings) for name in reversed(applied[kept:])]
+    before: _Coded = {}
     payloads = {
-        name: _undone(name, text, _is_text(name, encoding) and not kept, chain)
+        name: _undone(name, text, _is_text(name, encoding) and not kept, chain, before)
         for name, text in contents.fields.items()
     }
     chosen = [_installed(name, codings) for name in names]
     inner = ", ".join([encoding, *applied[:kept]])
-    return _contents(contents.content_type, inner, payloads, chosen)
+    return _contents(contents.content_type, inner, payloads, chosen, before)
 
 
 # -- Writing -------------------------------------------------------------------------
 
 
 def _contents(
-    content_type: str, encoding: str, payloads: _Payloads, codings: Sequence[Coding]
+    content_type: str,
+    encoding: str,
+    payloads: _Payloads,
+    codings: Sequence[Coding],
+    before: _Coded | None = None,
 ) -> Contents:
     """Apply the codings and make text of what comes out."""
-    payloads, applied = _coded(payloads, codings)
+    payloads, applied = _coded(payloads, codings, before or {})
     if not applied and not all(map(_fits_as_text, payloads.items())):
-        payloads, applied = _coded(payloads, [_IDENTITY_CODING])
+        payloads, applied = _coded(payloads, [_IDENTITY_CODING], {})
     return Contents(
         fields={name: _to_text(one) for name, one in payloads.items()},
         content_type=content_type,
@@ -198,7 +205,9 @@ def _fits_as_text(item: tuple[str, str | bytes | None]) -> bool:
     return not isinstance(payload, str) or name in TEXT_FIELDS or is_storable(payload)
 
 
-def _coded(payloads: _Payloads, codings: Sequence[Coding]) -> tuple[_Payloads, list[str]]:
+def _coded(
+    payloads: _Payloads, codings: Sequence[Coding], before: _Coded
+) -> tuple[_Payloads, list[str]]:
     """Apply the codings that are wanted; return the payloads and the names of the codings."""
     size = _size(payloads) if codings else 0
     applied = []
@@ -206,7 +215,9 @@ def _coded(payloads: _Payloads, codings: Sequence[Coding]) -> tuple[_Payloads, l
         if coding.wanted is not None and not coding.wanted(size):
             continue
         coded: _Payloads = {
-            name: None if one is None else _bytes_of(coding, _to_bytes(one))
+            name: None
+            if one is None
+            else _bytes_of(coding, _to_bytes(one), before.get((coding.name, name)))
             for name, one in payloads.items()
         }
         if coding.only_if_smaller and _stored_size(coded) >= _stored_size(payloads):
@@ -216,8 +227,12 @@ def _coded(payloads: _Payloads, codings: Sequence[Coding]) -> tuple[_Payloads, l
     return payloads, applied
 
 
-def _bytes_of(coding: Coding, payload: bytes) -> bytes:
-    coded: object = coding.encode(payload)
+def _bytes_of(coding: Coding, payload: bytes, before: bytes | None) -> bytes:
+    coded: object = (
+        coding.encode(payload)
+        if before is None or coding.renew is None
+        else coding.renew(payload, before)
+    )
     if not isinstance(coded, bytes):
         # Stored as it is, text could not be told from what was never coded.
         kind = type(coded).__name__
@@ -316,16 +331,23 @@ def _read(
 
 
 def _undone(
-    name: str, text: str | None, as_text: bool, chain: Sequence[Coding]
+    name: str,
+    text: str | None,
+    as_text: bool,
+    chain: Sequence[Coding],
+    before: _Coded | None = None,
 ) -> str | bytes | None:
-    """Return what was coded: text or bytes."""
+    """Return what was coded, text or bytes; note in ``before`` what each coding had made."""
     if text is None or (as_text and not chain):
         return text
     done: str | bytes = text
     try:
         payload = b64decode(text, validate=True)
         for coding in chain:
-            done = payload = coding.decode(payload)
+            coded, payload = payload, coding.decode(payload)
+            done = payload
+            if before is not None:
+                before[coding.name, name] = coded
         return payload.decode("utf-8", "surrogatepass") if as_text else payload
     except ResultsError:
         raise

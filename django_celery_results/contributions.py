@@ -13,7 +13,7 @@ from kombu import compression
 from kombu.exceptions import EncodeError, SerializerNotInstalled
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
-from .distributions import advice
+from .distributions import FIRST_PARTY, advice
 from .exceptions import BackendMisconfigured, PluginError
 from .records import Coding, Command, Serializer
 
@@ -28,6 +28,7 @@ __all__ = [
     "get_compression",
     "instead_of",
     "is_serializer",
+    "kombus_name",
     "require_serializer",
 ]
 
@@ -56,11 +57,13 @@ class Contributions:
     owners: dict[tuple[type, str], str] = field(default_factory=dict)
 
     def coding(self, name: str) -> Coding | None:
-        """Return the coding that ``name`` selects: a plugin's, or a method of Kombu's."""
-        if name not in self.codings:
-            with suppress(KeyError):
-                _, name = get_compression(name)
-        return self.codings.get(name)
+        """Return the coding that ``name`` selects: a plugin's, or a method of Kombu's.
+
+        What is a plugin's name never selects Kombu's, though the plugin is disabled or,
+        a first-party one, not installed: it would be another coding without a word of it.
+        """
+        is_a_plugins = name in self.readers or name in FIRST_PARTY
+        return self.codings.get(name if is_a_plugins else kombus_name(name) or name)
 
     def accept(self, manager: pluggy.PluginManager, plugin: str) -> None:
         """Take in what ``plugin`` contributes: all of it, or none and raise what is wrong.
@@ -100,9 +103,13 @@ class Contributions:
 
     def missing(self, coding: str) -> str:
         """Return why the coding of that name cannot be selected."""
+        other = kombus_name(coding)
+        meant = f" (if you mean Kombu's method of that name, say {other!r})" if other else ""
         if coding in self.readers:
-            return f"belongs to the plugin {self.owners[Coding, coding]!r}, which is disabled"
-        return f"is not installed; install {advice(coding, 'the plugin that contributes it')}"
+            owner = self.owners[Coding, coding]
+            return f"belongs to the plugin {owner!r}, which is disabled{meant}"
+        wanted = advice(coding, "the plugin that contributes it")
+        return f"is not installed; install {wanted}{meant}"
 
     def _require_new(self, one: Coding | Command) -> None:
         owner = self.owners.get((type(one), one.name))
@@ -132,6 +139,14 @@ class Contributions:
             with suppress(SerializerNotInstalled):
                 registry.unregister(name)
         self.serializers.clear()
+
+
+def kombus_name(name: str) -> str | None:
+    """Return under which name the compression method ``name`` of Kombu's is a coding."""
+    try:
+        return get_compression(name)[1]
+    except KeyError:
+        return None
 
 
 def instead_of(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import FrameType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .exceptions import BackendMisconfigured, HookError, PluginError
 from .hookspecs import STORAGE_HOOKS
+from .logs import apart
 from .notes import annotate
 from .plugins import LoadedPlugins, get_plugin_manager, hook_names, load_plugins, manager_of
 
@@ -89,13 +91,13 @@ class Hooks:
 
     def observe(self, hook: str, /, **arguments: Any) -> None:
         """Call each plugin's ``hook`` by itself; what one raises is logged, not raised."""
+        handled = sys.exc_info()[1]
         for name, caller in self._observers[hook]:
             try:
                 caller(**arguments)
             except Exception as error:
-                logger.exception(
-                    "Plugin %r failed in the hook %r; the result is not affected", name, hook
-                )
+                message = "Plugin %r failed in the hook %r; the result is not affected"
+                logger.exception(message, name, hook, exc_info=apart(error, handled))
                 if hook != "observer_failed":
                     self.observe("observer_failed", plugin=name, hook=hook, error=error)
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 from django.core.signals import setting_changed
@@ -23,6 +23,9 @@ from .conf import results_settings
 from .contributions import Contributions
 from .discovery import Candidate, PluginInfo, describe, discover, fetch
 from .exceptions import PluginError
+
+if TYPE_CHECKING:
+    from .records import Coding
 
 __all__ = ["LoadedPlugins", "PluginInfo", "get_plugin_manager", "load_plugins"]
 
@@ -63,6 +66,13 @@ class LoadedPlugins:
         # By name and once: a plugin may implement one hook twice (``specname``).
         for name in dict.fromkeys(impl.plugin_name for impl in impls):
             yield name, getattr(manager_of(self.manager, {name}).hook, hook)
+
+    def coding(self, name: str) -> Coding | None:
+        """Return the coding that the setting ``CODINGS`` selects by ``name``."""
+        if name not in self.contributions.codings:
+            # The name may be a disabled plugin's.
+            self.load_readers()
+        return self.contributions.coding(name)
 
     def load_readers(self) -> None:
         """Import the disabled plugins, for what reads the results that they once wrote.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from .codec import PYTHON_CONTENT_TYPE, split_encoding
@@ -30,7 +30,7 @@ def readers_of(plugins: LoadedPlugins, contents: Contents) -> Mapping[str, Codin
     return readers
 
 
-def know_serializers(plugins: LoadedPlugins, accepted: Iterable[str]) -> None:
+def know_serializers(plugins: LoadedPlugins, accepted: Collection[str]) -> None:
     """Make those serializers known to Kombu that only disabled plugins have.
 
     Celery refuses to start with a name in ``result_accept_content`` that Kombu does not

@@ -375,6 +375,11 @@ class Coding:
     #: Leave the coding out of a record whose contents, all together, would take as much
     #: room with it as without: for compression.
     only_if_smaller: bool = False
+    #: For a coding that keeps contents elsewhere, called instead of ``encode`` when stored
+    #: contents are put into another form: with the new bytes, and with what ``encode``
+    #: had given for the old ones. What it kept for these has to stay until nothing can
+    #: point to it any more.
+    renew: Callable[[bytes, bytes], bytes] | None = None
 
     def __post_init__(self) -> None:
         _require_name("coding", self.name)

@@ -136,7 +136,8 @@ DJANGO_CELERY_RESULTS.setdefault("DISABLED_PLUGINS", {others!r})
 
 
 @pytest.mark.parametrize(
-    "block", settings_blocks(FOLDER.parent / f"docs/plugins/{name}.md" for name in NAMES)
+    "block",
+    settings_blocks(FOLDER.parent / f"docs/plugins/{page}.md" for page in (*NAMES, "combining")),
 )
 def test_settings_that_are_shown_work(block: str, tmp_path: Path) -> None:
     """A site with them passes its checks and opens its result backend."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -90,6 +91,26 @@ def test_what_is_kept_is_not_undone() -> None:
     only = {"held": HELD}
     changed = recode(encoded("json", "rolled", "held"), 1, ("held",), only)
     assert VALUES == read(changed)
+
+
+def test_coding_that_keeps_contents_elsewhere_is_told_what_it_had_made() -> None:
+    """Of each field; what was not coded by it before is encoded as always."""
+
+    def renew(content: bytes, before: bytes) -> bytes:
+        renewed.append((before, content))
+        return b"new " + content
+
+    renewed: list[tuple[bytes, bytes]] = []
+    away = Coding(name="away", encode=b"old ".__add__, decode=lambda coded: coded[4:], renew=renew)
+    codings = {**CODINGS, "away": away}
+    row = plugin.encode(values={"result": "one", "meta": 2}, serializer="json", codings=[away])
+    changed = recode(row, 0, ("held", "away"), codings)
+    assert "utf-8, held, away" == changed.content_encoding
+    assert [(b'old "one"', HELD.encode(b'"one"')), (b"old 2", HELD.encode(b"2"))] == renewed
+    assert {b"new "} == {b64decode(text)[:4] for text in changed.fields.values()}
+    renewed.clear()
+    recode(encoded("json", "held"), 1, ("away",), codings)
+    assert [] == renewed
 
 
 @pytest.mark.parametrize("names", [("gone",), ("held",)])

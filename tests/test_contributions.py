@@ -9,7 +9,7 @@ import pytest
 from django.test import override_settings
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
-from django_celery_results import distributions, hookimpl
+from django_celery_results import contributions, distributions, hookimpl
 from django_celery_results.contributions import require_serializer
 from django_celery_results.exceptions import BackendMisconfigured
 from django_celery_results.management.commands.celery_results import SUBCOMMANDS
@@ -106,6 +106,23 @@ def test_compression_of_kombu_is_found_by_either_name() -> None:
     found = contributions.coding("gzip")
     assert found is not None
     assert found is contributions.coding("application/x-gzip")
+
+
+def test_name_of_a_first_party_coding_is_no_method_of_kombus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also while its plugin is not installed: what is meant does not change without a word."""
+    monkeypatch.setattr(contributions, "FIRST_PARTY", {"gzip": "results-gzip"})
+    monkeypatch.setattr(distributions, "FIRST_PARTY", {"gzip": "results-gzip"})
+    found = load_plugins().contributions
+    assert [None, "application/x-gzip"] == [
+        one and one.name for one in map(found.coding, ("gzip", "application/x-gzip"))
+    ]
+    expected = (
+        "is not installed; install results-gzip "
+        "(if you mean Kombu's method of that name, say 'application/x-gzip')"
+    )
+    assert expected == found.missing("gzip")
 
 
 def test_coding_that_nobody_contributes() -> None:

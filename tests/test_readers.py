@@ -11,6 +11,7 @@ from celery import Celery
 
 from django_celery_results import distributions, hookimpl
 from django_celery_results.backends import ResultBackend
+from django_celery_results.checks import check_plugins
 from django_celery_results.exceptions import BackendMisconfigured, ResultUnreadable
 from django_celery_results.models import TaskResult
 from django_celery_results.plugins import load_plugins
@@ -68,6 +69,17 @@ class Rival:
     def contribute_serializers(self) -> Iterator[Serializer]:
         """Offer another ``literal``."""
         yield Serializer(name="literal", encode=repr, decode=len, content_type="text/x-literal")
+
+
+class Gzip:
+    """A plugin whose coding has the name of a method of Kombu's, and is another."""
+
+    django_celery_results_name = "gzipper"
+
+    @hookimpl
+    def contribute_codings(self) -> Iterator[Coding]:
+        """Offer ``gzip``."""
+        yield Coding(name="gzip", encode=backwards, decode=backwards)
 
 
 def backend(**conf: Any) -> ResultBackend:
@@ -151,6 +163,21 @@ def test_disabled_coding_cannot_be_selected(use: Any) -> None:
         backend()
 
 
+def test_disabled_coding_gives_its_name_to_no_method_of_kombus(use: Any) -> None:
+    """That would be another coding, without a word of it; the error says how to select it."""
+    use(PLUGINS=[Gzip], CODINGS=["gzip"])
+    backend(result_accept_content=["json"]).store_result("t1", 7, "SUCCESS")
+    assert "utf-8, gzip" == TaskResult.objects.get().content_encoding
+    use(PLUGINS=[Gzip], DISABLED_PLUGINS=["gzipper"], CODINGS=["gzip"])
+    expected = r"the plugin 'gzipper', which is disabled \(.*say 'application/x-gzip'\)\. Installed"
+    with pytest.raises(BackendMisconfigured, match=expected):
+        backend(result_accept_content=["json"])
+    assert ["django_celery_results.E012"] == [message.id for message in check_plugins()]
+    use(PLUGINS=[Gzip], DISABLED_PLUGINS=["gzipper"], CODINGS=["application/x-gzip"])
+    assert 7 == backend(result_accept_content=["json"]).get_result("t1")
+
+
+@pytest.mark.usefixtures("disabled")
 @pytest.mark.usefixtures("disabled")
 def test_disabled_serializer_cannot_be_selected() -> None:
     """The error says whose it is."""

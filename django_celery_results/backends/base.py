@@ -26,7 +26,7 @@ from kombu.exceptions import EncodeError
 from kombu.utils.encoding import bytes_to_str
 
 from ..conf import results_settings
-from ..contributions import require_serializer
+from ..contributions import kombus_name, require_serializer
 from ..exceptions import BackendMisconfigured, HookError, ResultUnavailable, ResultUnreadable
 from ..hooks import Hooks
 from ..readers import know_serializers, readers_of
@@ -129,19 +129,18 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         return self.serializer
 
     def _chosen_codings(self) -> list[Coding]:
-        # Celery has result_compression since 5.7.
+        # Celery has result_compression since 5.7, and means Kombu's methods by it.
         compression = getattr(self, "compression", None)
-        names = [compression] if compression else []
-        contributions = self.hooks.plugins.contributions
+        names = [kombus_name(compression) or compression] if compression else []
+        plugins = self.hooks.plugins
         chosen = []
         for name in [*names, *results_settings.codings]:
-            coding = contributions.coding(name)
+            coding = plugins.coding(name)
             if coding is None:
-                self.hooks.plugins.load_readers()
                 raise BackendMisconfigured(
                     f"Content coding {name!r} in DJANGO_CELERY_RESULTS['CODINGS'] "
-                    f"{contributions.missing(name)}. "
-                    f"Installed: {', '.join(sorted(contributions.codings))}."
+                    f"{plugins.contributions.missing(name)}. "
+                    f"Installed: {', '.join(sorted(plugins.contributions.codings))}."
                 )
             chosen.append(coding)
         return chosen

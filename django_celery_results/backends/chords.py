@@ -9,6 +9,7 @@ that returns again or by :meth:`ChordMixin.finish_chords`.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from kombu.utils.encoding import bytes_to_str
 
 from ..conf import results_settings
 from ..exceptions import ResultUnavailable
+from ..logs import apart
 from ..records import (
     ChordPart,
     ChordProgress,
@@ -148,10 +150,12 @@ class ChordMixin(Backend):
         elif not self._join_and_send(body, progress):
             return False
         # Only now: had this worker died above, the chord could still be finished.
+        handled = sys.exc_info()[1]
         try:
             self._persist("finish_chord", group_id=group_id)
-        except Exception:
-            logger.exception("Chord %s has been dispatched but could not be deleted", group_id)
+        except Exception as error:
+            message = "Chord %s has been dispatched but could not be deleted"
+            logger.exception(message, group_id, exc_info=apart(error, handled))
         return True
 
     def _was_sent(self, body: Any) -> bool:
@@ -161,13 +165,15 @@ class ChordMixin(Backend):
         return any(stored.status != states.PENDING for stored in found)
 
     def _join_and_send(self, body: Any, progress: ChordProgress) -> bool:
-        group_id = progress.group_id
+        group_id, handled = progress.group_id, sys.exc_info()[1]
         try:
             values = self._join(progress)
         except ChordError as error:
-            self.chord_error_from_stack(body, error)
+            # What the last part raised could be in the body's traceback: stored, and not masked.
+            self.chord_error_from_stack(body, apart(error, handled))
         except Exception as error:
-            logger.exception("Chord %s cannot be joined", group_id)
+            error = apart(error, handled)
+            logger.exception("Chord %s cannot be joined", group_id, exc_info=error)
             if isinstance(error, ResultUnavailable) and self._comes_again(group_id):
                 logger.warning("Chord %s is left to the next clean-up", group_id)
                 return False
@@ -182,10 +188,12 @@ class ChordMixin(Backend):
         return any(one.group_id == group_id and one.body is not None for one in chords)
 
     def _publish(self, body: Any, values: list[Any], group_id: str) -> None:
+        handled = sys.exc_info()[1]
         try:
             body.delay(values)
         except Exception as error:
-            logger.exception("The body of chord %s could not be sent", group_id)
+            error = apart(error, handled)
+            logger.exception("The body of chord %s could not be sent", group_id, exc_info=error)
             self.chord_error_from_stack(body, _caused(f"Callback error: {error!r}", error))
 
     def _join(self, progress: ChordProgress) -> list[Any]:

@@ -101,6 +101,16 @@ class CodingConformance(CodecConformance):
         assert (bytes, bytes) == (type(coded), type(decoded)), "it gives something else than bytes"
         assert PAYLOADS[number] == decoded
 
+    def test_renewed_bytes_come_back(self) -> None:
+        """What takes the place of another; and that other, to which a row may still point."""
+        if self.coding.renew is None:
+            pytest.skip("it keeps nothing elsewhere")
+        before = self.coding.encode(b"before")
+        coded = self.coding.renew(b"after", before)
+
+        assert isinstance(coded, bytes)
+        assert [b"after", b"before"] == [self.coding.decode(one) for one in (coded, before)]
+
     def test_threads_do_not_meet(self) -> None:
         """A worker may have many, and one coding serves them all."""
         texts = [bytes([number]) * 10_000 for number in range(200)]

@@ -11,14 +11,16 @@ from celery.backends.base import Backend
 from celery.result import GroupResult
 from celery.utils.serialization import b64encode
 
+from django_celery_results import hookimpl
 from django_celery_results.exceptions import BackendMisconfigured, IdTooLong, ResultUnreadable
 from django_celery_results.models import TaskResult
+from django_celery_results.records import Coding
 
 from .common import make_like, make_row, row
 from .conftest import request_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pytest_django import DjangoAssertNumQueries
 
@@ -222,6 +224,27 @@ def test_result_compression_is_a_coding(make_backend: MakeBackend, registered: R
     backend.mark_as_done("t1", "text")
     assert "utf-8, application/x-gzip, identity" == row().content_encoding
     assert "text" == make_backend().get_result("t1")
+
+
+class Gzip:
+    """A plugin whose coding has the name of a method of Kombu's."""
+
+    @hookimpl
+    def contribute_codings(self) -> Iterable[Coding]:
+        """Offer ``gzip``."""
+        yield Coding(name="gzip", encode=bytes, decode=bytes)
+
+
+@pytest.mark.skipif(
+    not hasattr(Backend, "prepare_compression"), reason="result_compression came with Celery 5.7"
+)
+def test_result_compression_is_always_kombus_method(
+    make_backend: MakeBackend, registered: Register
+) -> None:
+    """As Celery's documentation has it; a plugin's coding of that name is one of CODINGS."""
+    registered(Gzip(), CODINGS=["gzip"])
+    make_backend(result_compression="gzip").mark_as_done("t1", "text")
+    assert "utf-8, application/x-gzip, gzip" == row().content_encoding
 
 
 def test_arguments_kept_from_another_encoding_lose_no_result(

@@ -58,6 +58,10 @@ class Combination:
     pool_size: int = 0
     #: Dotted paths of plugins that the worker has, and the tests have not.
     plugins: tuple[str, ...] = ()
+    #: A plugin's serializer, in place of JSON.
+    serializer: str = ""
+    #: Modules with more tasks.
+    tasks: tuple[str, ...] = ()
 
     @property
     def queue(self) -> str:
@@ -139,12 +143,22 @@ BOUNCED = (
     ),
 )
 
+#: All first-party plugins at once: see plugins/together.
+_TOGETHER = replace(DATABASE, name="together", serializer="msgspec-json", tasks=("together_tasks",))
+TOGETHER = (
+    _TOGETHER,
+    replace(_TOGETHER, name="together_threads", pool="threads"),
+    replace(
+        _TOGETHER, name="together_cache", broker="redis", backend="django-cache", cache="redis"
+    ),
+)
+
 MATRIX: tuple[Combination, ...] = (DATABASE, *CACHES)
 if os.environ.get("RESULTS_REFERENCE") == "1":
     MATRIX = (*MATRIX, REFERENCE)
 CONNECTED = (*SHAKEN, *COUNTED, LASTING, POOLED, *BOUNCED)
 DYING = (*MORTALS, KILLED, CRASHING, CRASHED)
-ALL = (DATABASE, *CACHES, REFERENCE, *POOLS, *DYING, *COMPARED, *CONNECTED)
+ALL = (DATABASE, *CACHES, REFERENCE, *POOLS, *DYING, *COMPARED, *CONNECTED, *TOGETHER)
 BY_NAME = {one.name: one for one in ALL}
 
 
@@ -173,7 +187,7 @@ def make_app(combination: Combination, **options: Any) -> Celery:
     app = Celery(combination.queue, set_as_current=False, **options)
     app.conf.update(
         broker_connection_retry_on_startup=True,
-        imports=["tests.integration.tasks"],
+        imports=["tests.integration.tasks", *combination.tasks],
         result_accept_content=SERIALIZERS,
         result_backend=combination.backend,
         result_expires=RESULT_EXPIRES,
@@ -189,6 +203,9 @@ def make_app(combination: Combination, **options: Any) -> Celery:
     )
     if combination.keeps_connections:
         app.conf.CELERY_DB_REUSE_MAX = 1_000_000
+    if combination.serializer:
+        app.conf.result_serializer = combination.serializer
+        app.conf.result_accept_content = (*SERIALIZERS, combination.serializer)
     if combination.cache:
         app.conf.cache_backend = combination.cache
     if not combination.ours:

@@ -77,7 +77,9 @@ def _reversed(payload: bytes) -> bytes:
 class TestSound(CodingConformance):
     """Without a fault nothing is found."""
 
-    plugin = Broken(wanted=lambda size: size > 10)
+    plugin = Broken(
+        wanted=lambda size: size > 10, renew=lambda payload, _before: zlib.compress(payload)
+    )
     name = "broken"
     declined = 10
     finds = frozenset[str]()
@@ -89,6 +91,14 @@ class TestDoesNotTakeNothing(CodingConformance):
     plugin = Broken(encode=_empty_as_it_is)
     name = "broken"
     finds = frozenset({"test_bytes_come_back"})
+
+
+class TestRenewsNothing(CodingConformance):
+    """And gives back what there was."""
+
+    plugin = Broken(renew=lambda _payload, before: before)
+    name = "broken"
+    finds = frozenset({"test_renewed_bytes_come_back"})
 
 
 class TestGivesText(CodingConformance):

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from django.utils.timezone import is_naive, make_aware
 from kombu.utils.encoding import safe_repr
 
+from django_celery_results.codec import recode, split_encoding
 from django_celery_results.exceptions import ResultUnavailable, ResultUnreadable, StorageError
+from django_celery_results.plugins import load_plugins
+from django_celery_results.readers import readers_of
 
 if TYPE_CHECKING:
     from django_celery_results.records import (
@@ -84,12 +87,34 @@ def _decoded(
 
 
 def _contents(contents: Contents, unreadable: str | None) -> dict[str, Any]:
+    if unreadable is not None:
+        contents = _whole(contents)
     return {
         "content_type": contents.content_type,
         "content_encoding": contents.content_encoding,
         "unreadable": unreadable,
         "stored": None if unreadable is None else contents.fields,
     }
+
+
+def _whole(contents: Contents) -> Contents:
+    """Return the contents with what a coding has put elsewhere: it goes when the row goes.
+
+    Raises :class:`ResultUnavailable` where that could be had at another time.
+    """
+    applied = split_encoding(contents.content_encoding)[1]
+    codings = readers_of(load_plugins(), contents)
+    kept = len(applied)
+    while kept and (coding := codings.get(applied[kept - 1])) and coding.renew is not None:
+        kept -= 1
+    if kept == len(applied):
+        return contents
+    try:
+        return recode(contents, kept, (), codings)
+    except ResultUnavailable:
+        raise
+    except ResultUnreadable:
+        return contents
 
 
 def _column(name: str, value: Any) -> Any:

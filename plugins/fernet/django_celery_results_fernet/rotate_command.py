@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
+from dataclasses import dataclass, field, replace
+from functools import cache, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +117,50 @@ class Wanted:
         return self.encrypt_plain or NAME in split_encoding(contents.content_encoding)[1]
 
 
+class Reencryption:
+    """The contents of one row, under the newest key."""
+
+    def __init__(self, keys: Keyring, contents: Contents) -> None:
+        self.keys = keys
+        self.contents = contents
+        applied = split_encoding(contents.content_encoding)[1]
+        # What is inside of the encryption stays as it is, whether or not it could be undone.
+        self.kept, around = _divided(applied)
+        self.names = (NAME, *around)
+        own = Coding(name=NAME, encode=keys.encrypt, decode=self._decrypt)
+        codings = {**readers_of(load_plugins(), contents), NAME: own}
+        # All is undone twice; what is far away, in a blob, is fetched once.
+        self.codings = {
+            name: replace(coding, decode=cache(coding.decode)) if name in self.names else coding
+            for name, coding in codings.items()
+        }
+        self.found: list[str] = []
+
+    def _decrypt(self, stored: bytes) -> bytes:
+        content = self.keys.decrypt(stored)
+        self.found.append(fingerprint_of(stored))
+        return content
+
+    def older_key(self) -> str | None:
+        """Return the fingerprint of a key that is not the newest, if anything is under one.
+
+        What is not encrypted is under :data:`PLAIN`. Nothing is written for it anywhere.
+        """
+        undoing = {
+            name: Coding(name=name, encode=bytes, decode=coding.decode)
+            for name, coding in self.codings.items()
+        }
+        recode(self.contents, self.kept, self.names, undoing)
+        there = sum(text is not None for text in self.contents.fields.values())
+        # A field that an earlier state left is not always coded as the row says.
+        keys = self.found + [PLAIN] * (there - len(self.found))
+        return next((key for key in keys if key != self.keys.newest), None)
+
+    def result(self) -> Contents:
+        """Return the contents in their new form."""
+        return recode(self.contents, self.kept, self.names, self.codings)
+
+
 @dataclass
 class Rotation:
     """One run of the command, and what came of it."""
@@ -146,14 +190,17 @@ class Rotation:
         for row in batch:
             if not self.wanted.includes(row.contents):
                 continue
+            again = Reencryption(self.keys, row.contents)
             try:
-                contents, key = self.reencrypted(row.contents)
+                key = again.older_key()
+                if key is None:
+                    continue
+                contents = row.contents if self.dry_run else again.result()
             except ResultUnreadable as error:
                 self._note(row, str(error))
                 continue
-            if key != self.keys.newest:
-                self.rotated[row.kind, key] += 1
-                yield row, contents
+            self.rotated[row.kind, key] += 1
+            yield row, contents
 
     def _note(self, row: ContentRow, reason: str) -> None:
         if reason not in self.failures and len(self.failures) >= REASONS:
@@ -161,29 +208,6 @@ class Rotation:
         self.failures[reason] += 1
         if len(self.first[reason]) < SHOWN:
             self.first[reason].append(str(row))
-
-    def reencrypted(self, contents: Contents) -> tuple[Contents, str]:
-        """Return the contents under the newest key, and the key that they were under.
-
-        The newest is that key if all of them were under it.
-        """
-        found: list[str] = []
-
-        def decrypt(stored: bytes) -> bytes:
-            content = self.keys.decrypt(stored)
-            found.append(fingerprint_of(stored))
-            return content
-
-        own = Coding(name=NAME, encode=self.keys.encrypt, decode=decrypt)
-        applied = split_encoding(contents.content_encoding)[1]
-        codings = {**readers_of(load_plugins(), contents), NAME: own}
-        # What is inside of the encryption stays as it is, whether or not it could be undone.
-        inside, around = _divided(applied)
-        changed = recode(contents, inside, [NAME, *around], codings)
-        there = sum(text is not None for text in contents.fields.values())
-        # A field that an earlier state left is not always coded as the row says.
-        found += [PLAIN] * (there - len(found))
-        return changed, next((key for key in found if key != self.keys.newest), self.keys.newest)
 
     # -- What is said of it ----------------------------------------------------------
 

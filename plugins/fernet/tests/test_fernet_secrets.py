@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from base64 import b64encode
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,6 +16,8 @@ from django.core.cache import caches
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+
+from tests.searching import files, is_in, tables
 
 if TYPE_CHECKING:
     from tests.configuring import Configure
@@ -99,11 +99,7 @@ class Secrets:
 
     def found_in(self, *places: bytes) -> set[str]:
         """The names of the words that are somewhere, as they are or in base64."""
-        return {
-            name
-            for name, word in self.words.items()
-            if any(needle in place for needle in needles(word) for place in places)
-        }
+        return {name for name, word in self.words.items() if is_in(word, *places)}
 
     # -- What there is -------------------------------------------------------------------
 
@@ -116,36 +112,6 @@ class Secrets:
         # The chord, its part, and three tasks that keep their result.
         assert 5 == len(found)
         return pickle.dumps(found)
-
-
-def needles(word: str) -> list[bytes]:
-    """The word, and what base64 makes of it wherever it begins in the text."""
-    raw = word.encode()
-    found = [raw]
-    for before in range(3):
-        coded = b64encode(bytes(before) + raw)
-        found.append(coded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6])
-    return found
-
-
-def tables() -> bytes:
-    """Every column of every row of every table."""
-    dump = []
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
-            dump += cursor.fetchall()
-    return repr(dump).encode()
-
-
-def files() -> bytes:
-    """The database file, with what is beside it; nothing where a server has the files."""
-    path = Path(str(connection.settings_dict["NAME"]))
-    if connection.vendor != "sqlite":
-        return b""
-    found = sorted(path.parent.glob(f"{path.name}*"))
-    assert found
-    return b"".join(one.read_bytes() for one in found)
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> bytes:

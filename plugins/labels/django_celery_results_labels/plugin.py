@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from django.db import DatabaseError, connections, transaction
 from django.utils.module_loading import import_string
 
 from django_celery_results import hookimpl
+from django_celery_results.logs import apart
 from django_celery_results.options import Option, PluginOptions, names, whole_number
 
 from .sending import HEADER
@@ -100,6 +102,7 @@ def save(alias: str, task_id: str, found: Mapping[str, str]) -> None:
 
     rows = [Label(task_id=task_id, name=name, value=value) for name, value in found.items()]
     named = connections[alias].features.supports_update_conflicts_with_target
+    handled = sys.exc_info()[1]
     try:
         with transaction.atomic(using=alias):
             Label.objects.using(alias).bulk_create(
@@ -108,8 +111,9 @@ def save(alias: str, task_id: str, found: Mapping[str, str]) -> None:
                 update_fields=["value"],
                 unique_fields=["task", "name"] if named else None,
             )
-    except DatabaseError:
-        logger.exception("The labels of task %s were not stored; its result was", task_id)
+    except DatabaseError as error:
+        message = "The labels of task %s were not stored; its result was"
+        logger.exception(message, task_id, exc_info=apart(error, handled))
 
 
 # -- The labels of a task ------------------------------------------------------------
@@ -135,10 +139,12 @@ def labels_of(task: TaskRecord) -> Iterator[tuple[str, str]]:
 
 
 def _called(task: TaskRecord) -> object:
+    handled = sys.exc_info()[1]
     try:
         return None if options.function is None else options.function(task)
-    except Exception:
-        logger.exception("The function of the setting FUNCTION failed for task %s", task.task_id)
+    except Exception as error:
+        message = "The function of the setting FUNCTION failed for task %s"
+        logger.exception(message, task.task_id, exc_info=apart(error, handled))
         return None
 
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
 
 from django_celery_results.exceptions import ResultUnavailable, ResultUnreadable, StorageError
+from django_celery_results.logs import apart
 
 from .options import options
 from .pointers import Pointer
@@ -29,7 +31,7 @@ from .pointers import Pointer
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
-__all__ = ["delete", "fetch", "is_of", "list_blobs", "save", "section_of", "task_of"]
+__all__ = ["delete", "fetch", "is_of", "list_blobs", "save", "save_beside", "section_of", "task_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +61,17 @@ def section_of(storage: Any) -> str:
 
 def save(alias: str, section: str, task_id: str, field: str, content: bytes) -> Pointer:
     """Write a blob, and return the pointer to it; raise whatever the storage raises."""
-    storage, name = storages[alias], _name(section, task_id, field)
+    return _save(alias, _name(section, task_id, field), content)
+
+
+def save_beside(pointer: Pointer, content: bytes) -> Pointer:
+    """Write a blob that takes the place of another, which stays; return the pointer to it."""
+    stem = pointer.name.rpartition("-")[0]
+    return _save(pointer.storage, f"{stem}-{uuid4().hex}", content)
+
+
+def _save(alias: str, name: str, content: bytes) -> Pointer:
+    storage = storages[alias]
     try:
         _write(storage, name, content)
     except Exception:
@@ -124,14 +136,16 @@ def _sync(path: Path, root: Path) -> None:
 
 def delete(pointers: Iterable[Pointer]) -> None:
     """Delete blobs; one that cannot be deleted is logged, and found by the clean-up."""
+    handled = sys.exc_info()[1]
     for pointer in pointers:
         try:
             storages[pointer.storage].delete(pointer.name)
-        except Exception:
+        except Exception as error:
             logger.exception(
                 "Blob %r in storage %r was not deleted; 'celery_results offload --clean' will",
                 pointer.name,
                 pointer.storage,
+                exc_info=apart(error, handled),
             )
 
 

@@ -8,6 +8,7 @@ then, and when that fails, the content stays in the row.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,12 +19,14 @@ from django.db import connections, router, transaction
 
 from django_celery_results import hookimpl
 from django_celery_results.exceptions import ResultsError
+from django_celery_results.logs import apart
 from django_celery_results.records import Coding
 
-from .blobs import delete, fetch, is_of
+from .blobs import delete, fetch, is_of, save_beside
 from .command import command
 from .moving import moved
 from .options import options
+from .outage import outage
 from .pointers import CODING, Pointer, is_offloaded, pointers_in, stayed
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ REFUSALS = (ResultsError, ValueError)
 @hookimpl
 def contribute_codings() -> Iterable[Coding]:
     """Offer the coding ``offload``."""
-    yield Coding(name=CODING, encode=stayed, decode=decode, wanted=is_wanted)
+    yield Coding(name=CODING, encode=stayed, decode=decode, wanted=is_wanted, renew=renew)
 
 
 @hookimpl
@@ -70,6 +73,21 @@ def decode(stored: bytes) -> bytes:
     """Return the content that stands in the row, or where the row points to."""
     pointer = Pointer.from_bytes(stored)
     return stored[1:] if pointer is None else fetch(pointer)
+
+
+def renew(content: bytes, stored: bytes) -> bytes:
+    """Return what stands for another content: in a blob of its own where it was in one.
+
+    The older blob stays, as the row that points there is not written yet.
+    """
+    pointer = Pointer.from_bytes(stored)
+    if pointer is None:
+        return stayed(content)
+    try:
+        return save_beside(pointer, content).to_bytes()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the result is not lost for it
+        outage.log(pointer.storage, error)
+        return stayed(content)
 
 
 # -- Storing -------------------------------------------------------------------------
@@ -103,9 +121,14 @@ def store_task(
         if isinstance(error, REFUSALS):
             _tidy(storage, mine | tried, present)
         raise
-    if tried or before - mine or (mine and not written):
+    if tried or before - mine or (mine and not (written and _is_kept(task))):
         _tidy(storage, before | mine | tried, present)
     return written
+
+
+def _is_kept(task: StoredTask) -> bool:
+    """Return whether the row is there for a while; a cache does not even take one that is not."""
+    return task.retention is None or task.retention.seconds != 0
 
 
 def _pointers_now(present: Present) -> set[Pointer]:
@@ -164,11 +187,13 @@ def after_expire(batch: ExpiryBatch) -> None:
 
 def _tidy(storage: Any, pointers: set[Pointer], present: Present) -> None:
     """Delete those blobs that the row does not point to: the write is done, or refused."""
+    handled = sys.exc_info()[1]
     try:
         unused = pointers - _pointers_now(present)
-    except Exception:
+    except Exception as error:
         # The result is stored: that is not undone, nor repeated, for this.
-        logger.exception("Blobs may be left over; 'celery_results offload --clean' deletes them")
+        message = "Blobs may be left over; 'celery_results offload --clean' deletes them"
+        logger.exception(message, exc_info=apart(error, handled))
         return
     _delete_once_durable(_alias(storage), unused)
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django_celery_results import hookimpl
 from django_celery_results.exceptions import IdTooLong
 from django_celery_results.models import GroupResult, TaskResult
+from django_celery_results.records import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -92,6 +93,28 @@ def test_refused_write_leaves_nothing_and_takes_nothing(
     backend.store_result("t1", large("a"), "SUCCESS")
     backend.store_result("t1", late, "SUCCESS")
     assert (large("a"), 1) == (backend.get_result("t1"), blobs(tmp_path))
+
+
+class Brief:
+    """Keeps nothing."""
+
+    @hookimpl
+    def result_retention(self) -> Retention:
+        """Say so."""
+        return Retention(seconds=0)
+
+
+@each_backend
+def test_result_that_is_not_kept_leaves_no_blob(
+    make_backend: MakeBackend, tmp_path: Path, configure: Configure, url: str
+) -> None:
+    """A cache does not take it; a row keeps its blob until it expires."""
+    configure(PLUGINS=[Brief()], CODINGS=["offload"], offload=OPTIONS)
+    backend = make_backend(url)
+    backend.store_result("t1", large("a"), "SUCCESS")
+    assert TaskResult.objects.count() == blobs(tmp_path)
+    backend.cleanup()
+    assert 0 == blobs(tmp_path)
 
 
 def test_expired_results_take_their_blobs(make_backend: MakeBackend, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from celery.signals import worker_process_shutdown
 from prometheus_client.multiprocess import mark_process_dead
 
 from django_celery_results import hookimpl
+from django_celery_results.logs import apart
 
 from . import metrics
 from .labels import state_label, task_label
@@ -128,10 +130,12 @@ def _timed(hook: str) -> Iterator[None]:
 @contextmanager
 def _harmless() -> Iterator[None]:
     """Log what counting raises: a wrapper's error would be the storage's."""
+    handled = sys.exc_info()[1]
     try:
         yield
-    except Exception:
-        logger.exception("A metric could not be counted; the result is not affected")
+    except Exception as error:
+        message = "A metric could not be counted; the result is not affected"
+        logger.exception(message, exc_info=apart(error, handled))
 
 
 # -- Processes -----------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zstandard
 from django.core.cache import caches
+from kombu import compression
 
 from django_celery_results.checks import check_plugin_settings
 from django_celery_results.exceptions import BackendMisconfigured, ResultUnreadable
@@ -211,6 +212,42 @@ def test_wrong_setting_stores_nothing(configure: Configure, make_backend: MakeBa
     configure(CODINGS=["zstd"], zstd={"LEVEL": 23})
     with pytest.raises(BackendMisconfigured, match=r"\['LEVEL'\] is 23; it has to be a whole"):
         make_backend().store_result("t1", LARGE, "SUCCESS")
+
+
+# -- Kombu's method of the same name -------------------------------------------------
+
+
+@pytest.fixture
+def kombus(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The coding that Kombu's method ``zstd`` is; here it may lack the library for it."""
+    for known in ("_encoders", "_decoders", "_aliases"):
+        monkeypatch.setattr(compression, known, dict(getattr(compression, known)))
+    encode, decode = zstandard.ZstdCompressor().compress, zstandard.ZstdDecompressor().decompress
+    compression.register(encode, decode, "application/zstd", aliases=["zstd", "zstandard"])
+    return "application/zstd"
+
+
+def test_name_selects_this_plugins(
+    kombus: str, configure: Configure, make_backend: MakeBackend
+) -> None:
+    """Kombu's is selected by its own, and each row is read by what it says."""
+    for number, name in enumerate(("zstd", kombus)):
+        configure(CODINGS=[name])
+        assert f"utf-8, {name}" == row_of(make_backend(), LARGE, f"t{number}").content_encoding
+    assert [LARGE, LARGE] == [make_backend().get_result(one) for one in ("t0", "t1")]
+
+
+def test_name_selects_nothing_while_the_plugin_is_disabled(
+    kombus: str, backend: Any, configure: Configure, make_backend: MakeBackend
+) -> None:
+    """Least of all Kombu's, which has no limit; what is stored is read."""
+    row_of(backend, LARGE)
+    configure(CODINGS=["zstd"], DISABLED_PLUGINS=["zstd"])
+    expected = f"the plugin 'zstd', which is disabled .*say '{kombus}'"
+    with pytest.raises(BackendMisconfigured, match=expected):
+        make_backend()
+    configure(DISABLED_PLUGINS=["zstd"])
+    assert LARGE == make_backend().get_result("t1")
 
 
 # -- Off -----------------------------------------------------------------------------
