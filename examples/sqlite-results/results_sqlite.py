@@ -1,7 +1,7 @@
 """Results in a SQLite file of their own: ``sqlite-results:///var/lib/site/results.sqlite3``.
 
-A whole storage plugin in one module. It knows of django-celery-results the hooks and the
-records alone, of Django and Celery nothing.
+A whole storage plugin in one module, which knows of django-celery-results the public names
+alone, and of Django and Celery nothing.
 """
 
 from __future__ import annotations
@@ -80,7 +80,6 @@ STORE = "INSERT INTO task ({}) VALUES ({}) ON CONFLICT (id) DO UPDATE SET {} WHE
     "status <> 'SUCCESS' AND excluded.status <> 'PENDING'",
 )
 SAVE_GROUP = "INSERT OR REPLACE INTO saved_group VALUES (:id, :written, :result, :type, :encoding)"
-
 #: What may go, by table. Tasks that are under way stay: somebody may be waiting for them.
 DUE = {
     "task": "(expires <= :now OR expires IS NULL AND written < :now - :age AND status IN"

@@ -133,20 +133,6 @@ def test_an_unknown_storage_lists_those_installed(make_backend: MakeBackend) -> 
         make_backend("django-results+none://")
 
 
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("django-db", "django-db://"),
-        ("django-db://", "django-db://"),
-        ("django-db://secondary", "django-db://secondary"),
-        ("django-cache://redis?serializer=json", "django-cache://redis"),
-    ],
-)
-def test_as_uri_is_the_url(make_backend: MakeBackend, url: str, expected: str) -> None:
-    """As it was written, but for the options."""
-    assert expected == make_backend(url).as_uri()
-
-
 def test_as_uri_hides_the_password(make_backend: MakeBackend, registered: Register) -> None:
     """Unless it is asked for."""
     registered(MemoryStore())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from celery.exceptions import ImproperlyConfigured as CeleryImproperlyConfigured
 from django.core.exceptions import ImproperlyConfigured
 
 from django_celery_results.backends.location import BackendURL, require_known, without_secrets
 from django_celery_results.exceptions import BackendMisconfigured
+
+if TYPE_CHECKING:
+    from django_celery_results.testing.fixtures import MakeBackend
 
 
 @pytest.mark.parametrize(
@@ -78,3 +83,17 @@ def test_an_unknown_name_where_none_is_valid() -> None:
 def test_the_error_is_celerys_and_djangos(kind: type[Exception]) -> None:
     """Either may meet it."""
     assert issubclass(BackendMisconfigured, kind)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("django-db", "django-db://"),
+        ("django-db://", "django-db://"),
+        ("django-db://secondary", "django-db://secondary"),
+        ("django-cache://redis?serializer=json", "django-cache://redis"),
+    ],
+)
+def test_as_uri_is_the_url(make_backend: MakeBackend, url: str, expected: str) -> None:
+    """As it was written, but for the options."""
+    assert expected == make_backend(url).as_uri()

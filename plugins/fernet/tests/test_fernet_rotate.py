@@ -2,88 +2,25 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from celery import Celery
 from cryptography.fernet import Fernet
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connections
+from fernet_rotating import IDS, LOST, NEW, OLD, Site, key_of, keys, rotate, store
 
 from django_celery_results.backends.database_contents import DatabaseContents
 from django_celery_results.models import ChordCounter, ChordPart, GroupResult, TaskResult
 from django_celery_results_fernet import rotate_command
-from django_celery_results_fernet.keyring import fingerprint, fingerprint_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.configuring import Configure
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
-
-NEW, OLD, LOST = (Fernet.generate_key().decode() for _ in range(3))
-IDS = {key: fingerprint(key) for key in (NEW, OLD, LOST)}
-
-
-class Site(Protocol):
-    """Makes the site anew."""
-
-    def __call__(self, *keys: str, codings: Any = ("fernet",), url: str = "django-db") -> Any:
-        """Return its result backend, with these keys and codings."""
-
-
-@pytest.fixture
-def site(configure: Configure) -> Iterator[Site]:
-    """Makes the site's Celery app, and settings."""
-    from celery._state import get_current_app
-
-    before: Any = get_current_app()
-
-    def make(*keys: str, codings: Any = ("fernet",), url: str = "django-db") -> Any:
-        configure("fernet", "zstd", CODINGS=list(codings), fernet={"KEYS": list(keys)})
-        app = Celery("site", set_as_current=False)
-        app.conf.update(result_backend=url, result_extended=True)
-        app.set_current()
-        return app.backend
-
-    yield make
-    before.set_current()
-
-
-class Terminal(StringIO):
-    """A terminal."""
-
-    def isatty(self) -> bool:
-        """Say so."""
-        return True
-
-
-def rotate(*arguments: str, out: StringIO | None = None, **options: Any) -> str:
-    """Run the command; return what it printed."""
-    out = out or StringIO()
-    call_command("celery_results", "rotate", *arguments, stdout=out, no_color=True, **options)
-    return out.getvalue()
-
-
-def store(backend: Any, *ids: str, value: Any = "secret") -> None:
-    """Store the value under each id."""
-    for one in ids:
-        backend.store_result(one, value, "SUCCESS", "Traceback")
-
-
-def key_of(text: str) -> str:
-    """The fingerprint of the key of a stored text."""
-    return fingerprint_of(b64decode(text))
-
-
-def keys() -> dict[str, str]:
-    """The key of each task's result; the encoding of what is not encrypted."""
-    rows = TaskResult.objects.values_list("task_id", "result", "content_encoding").order_by("pk")
-    return {one: key_of(text) if "fernet" in coding else coding for one, text, coding in rows}
 
 
 # -- What is encrypted anew ----------------------------------------------------------
@@ -382,54 +319,3 @@ def test_an_interruption_leaves_whole_batches(site: Site, monkeypatch: pytest.Mo
     assert [IDS[NEW]] * 2 + [IDS[OLD]] * 3 == list(keys().values())
     assert rotate().startswith("3 rows were")
     assert {IDS[NEW]} == set(keys().values())
-
-
-# -- What it says --------------------------------------------------------------------
-
-
-def test_a_dry_run_counts_and_writes_nothing(site: Site) -> None:
-    """By kind and key; it finds what could not be decrypted, too."""
-    store(site(codings=()), "plain")
-    store(site(OLD), "t1", "t2")
-    store(site(LOST), "lost")
-    store(site(NEW), "new")
-    before = list(TaskResult.objects.values())
-    site(NEW, OLD)
-    out = StringIO()
-    with pytest.raises(CommandError, match=r"(?s)1 rows could not .*task 'lost'"):
-        rotate("--dry-run", "--encrypt-plain", out=out)
-    expected = [
-        ["KIND", "KEY", "ROWS"],
-        *sorted([["task", IDS[OLD], "2"], ["task", "plain", "1"]]),
-        ["3", "rows", "would", "be", "encrypted", "anew.", "Nothing", "was", "written."],
-    ]
-    assert expected == [line.split() for line in out.getvalue().splitlines()]
-    assert before == list(TaskResult.objects.values())
-
-
-def test_a_terminal_shows_how_far_it_is(site: Site) -> None:
-    """In one line that is written over, and a last one."""
-    store(site(OLD), *map(str, range(4)))
-    site(NEW, OLD)
-    printed = rotate("--batch-size", "2", out=Terminal())
-    shown = [part.split("]")[1].split()[0] for part in printed.split("\r")[1:]]
-    assert ["0%", "50%", "100%"] == shown
-    assert printed.endswith(f"4 of 4\n4 rows were encrypted anew with the key {IDS[NEW]}.\n")
-
-
-def test_nothing_is_said_to_those_who_ask_for_quiet(site: Site) -> None:
-    """With --verbosity 0, on a terminal too."""
-    store(site(OLD), "t1")
-    site(NEW, OLD)
-    assert "" == rotate(out=Terminal(), verbosity=0)
-    assert {"t1": IDS[NEW]} == keys()
-
-
-def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
-    """And names its options."""
-    with pytest.raises(SystemExit):
-        call_command("celery_results", "rotate", "--help")
-    printed = capsys.readouterr().out
-    wanted = ["--dry-run", "--encrypt-plain", "--batch-size", "--database"]
-    assert [] == [one for one in wanted if one not in printed]
-    assert str(rotate_command.BATCH_SIZE) in printed
