@@ -28,6 +28,9 @@ if "notebook" not in app.conf.result_backend:
     app.backend
 """
 BASE_SETTINGS = """
+from pathlib import Path
+
+BASE_DIR = Path.cwd()
 SECRET_KEY = "of a test"
 INSTALLED_APPS = ["django_celery_results"]
 CELERY_RESULT_BACKEND = "django-db"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 INDEX = "django_cele_date_ex_0c7140_idx"
+HOLD = f"SELECT id FROM {TaskResult._meta.db_table} WHERE task_id = %s FOR UPDATE"
 
 
 class Watcher:
@@ -285,6 +286,23 @@ def test_this_database_is_the_one_meant() -> None:
 
 
 # -- Beside others -------------------------------------------------------------------
+
+
+@pytest.mark.skipif(settings.DATABASE == "sqlite", reason="SQLite locks the whole file")
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_somebody_holds_are_left_and_not_waited_for(before: Any) -> None:
+    """However many others there are, and also if there are none."""
+    make(5)
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("BEGIN")
+            for task_id in ("t1", "t3"):
+                cursor.execute(HOLD, [task_id])
+            assert (3, ["t1", "t3"]) == (sum(clean(3, before)), ids())
+            assert [] == clean(3, before)
+    finally:
+        other.close()
 
 
 @pytest.mark.races
