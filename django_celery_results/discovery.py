@@ -23,7 +23,8 @@ from .exceptions import PluginError
 __all__ = ["Candidate", "PluginInfo", "describe", "discover", "fetch", "import_plugin"]
 
 ENTRY_POINT_GROUP = "django_celery_results"
-DISTRIBUTION = "django-celery-results"
+#: Where the entry points of this distribution lead, and nobody else's.
+OWN_MODULES = f"{__package__}."
 
 Status = Literal["active", "disabled", "failed"]
 
@@ -46,8 +47,12 @@ class PluginInfo:
 
     @property
     def built_in(self) -> bool:
-        """Whether the plugin is part of this distribution."""
-        return self.distribution == DISTRIBUTION
+        """Whether the plugin is part of this package.
+
+        Where its entry point leads says so, not its distribution, whose metadata may be
+        unreadable for a moment while it is being installed.
+        """
+        return self.origin == "entry point" and self.reference.startswith(OWN_MODULES)
 
     def __str__(self) -> str:
         source = f"{self.distribution} {self.version}" if self.distribution else self.origin
