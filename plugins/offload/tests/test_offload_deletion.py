@@ -14,6 +14,7 @@ from django.core.cache import caches
 from django.core.files.storage import FileSystemStorage
 from django.db import OperationalError, connections, transaction
 from django.utils import timezone
+from offload_disk import OPTIONS
 
 from django_celery_results import hookimpl
 from django_celery_results.exceptions import IdTooLong
@@ -23,29 +24,14 @@ from django_celery_results.records import Retention
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pytest_django import Settings
-
     from django_celery_results.testing.fixtures import MakeBackend
     from tests.configuring import Configure
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("on_disk")]
 
 URLS = ["django-db", "django-cache"]
-OPTIONS = {"STORAGE": "disk", "THRESHOLD": 2000}
 
 each_backend = pytest.mark.parametrize("url", URLS)
-
-
-@pytest.fixture(autouse=True)
-def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
-    """A storage on the disk, and the plugin switched on."""
-    disk = {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": str(tmp_path)},
-    }
-    settings.STORAGES = {**settings.STORAGES, "disk": disk}
-    configure(CODINGS=["offload"], offload=OPTIONS)
-    caches["default"].clear()
 
 
 def blobs(folder: Path) -> int:

@@ -11,6 +11,7 @@ import pytest
 from celery.result import GroupResult as CeleryGroup
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError, call_command
+from offload_disk import OPTIONS
 
 from django_celery_results.backends.database_contents import DatabaseContents
 from django_celery_results.models import TaskResult
@@ -18,26 +19,12 @@ from django_celery_results.models import TaskResult
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_django import Settings
-
     from django_celery_results.testing.fixtures import MakeBackend
     from tests.configuring import Configure
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("on_disk")]
 
 LARGE = "x" * 5000
-OPTIONS = {"STORAGE": "disk", "THRESHOLD": 2000}
-
-
-@pytest.fixture(autouse=True)
-def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
-    """A storage on the disk, and the plugin switched on."""
-    disk = {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": str(tmp_path)},
-    }
-    settings.STORAGES = {**settings.STORAGES, "disk": disk}
-    configure(CODINGS=["offload"], offload=OPTIONS)
 
 
 def use(monkeypatch: pytest.MonkeyPatch, backend: Any) -> Any:

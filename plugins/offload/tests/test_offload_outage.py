@@ -11,30 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 
-from django_celery_results_offload.outage import Outage, outage
+from django_celery_results_offload.outage import Outage
 
 if TYPE_CHECKING:
     from pytest_django import Settings
 
     from django_celery_results.testing.fixtures import MakeBackend
-    from tests.configuring import Configure
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("on_disk")]
 
 LARGE = "x" * 5000
-OPTIONS = {"STORAGE": "disk", "THRESHOLD": 2000}
-
-
-@pytest.fixture(autouse=True)
-def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
-    """A storage on the disk, and the plugin switched on."""
-    disk = {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": str(tmp_path)},
-    }
-    settings.STORAGES = {**settings.STORAGES, "disk": disk}
-    configure(CODINGS=["offload"], offload=OPTIONS)
-    outage.silent_until, outage.unsaid = 0, 0
 
 
 @pytest.fixture

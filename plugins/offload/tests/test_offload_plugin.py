@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery.result import GroupResult as CeleryGroup
-from django.core.cache import caches
 from django.core.files.storage import FileSystemStorage
+from offload_disk import OPTIONS
 
 from django_celery_results.exceptions import (
     BackendMisconfigured,
@@ -26,27 +26,12 @@ from tests.backends.conftest import request_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_django import Settings
-
     from django_celery_results.testing.fixtures import MakeBackend
     from tests.configuring import Configure
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("on_disk")]
 
 LARGE = {"words": ["ten thousand"] * 10_000}
-OPTIONS = {"STORAGE": "disk", "THRESHOLD": 2000}
-
-
-@pytest.fixture(autouse=True)
-def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
-    """A storage on the disk, and the plugin switched on."""
-    disk = {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": str(tmp_path)},
-    }
-    settings.STORAGES = {**settings.STORAGES, "disk": disk}
-    configure(CODINGS=["offload"], offload=OPTIONS)
-    caches["default"].clear()
 
 
 @pytest.fixture
