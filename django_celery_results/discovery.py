@@ -7,6 +7,7 @@ What is found is a :class:`Candidate`, imported or with the reason why it could 
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -21,6 +22,8 @@ from .conf import results_settings
 from .exceptions import PluginError
 
 __all__ = ["Candidate", "PluginInfo", "describe", "discover", "fetch", "import_plugin"]
+
+logger = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "django_celery_results"
 #: Where the entry points of this distribution lead, and nobody else's.
@@ -136,7 +139,9 @@ def _identity(distribution: importlib_metadata.Distribution | None) -> tuple[str
     """Return the name and the version of a distribution, as far as it says them."""
     try:
         return (distribution.name or "", distribution.version or "") if distribution else ("", "")
-    except Exception:  # noqa: BLE001 - one whose metadata are broken must not hide the others
+    except Exception:
+        # One whose metadata are broken must not hide the others.
+        logger.warning("The metadata of a plugin's distribution cannot be read", exc_info=True)
         return "", ""
 
 

@@ -62,6 +62,8 @@ class TaskFacts:
     stamps: Mapping[str, Any] | None = None
     group_id: str | None = None
     parent_id: str | None = None
+    #: This date and the next are those of results that expire; ``load_tasks`` of the built-in
+    #: storages leaves them out.
     date_created: datetime | None = None
     date_started: datetime | None = None
     #: When the task finished; ``None`` while it has not.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTENTS",
     "columns_for",
+    "contents_of",
     "group_columns",
     "require_id",
     "stored_group",
@@ -146,11 +147,11 @@ def stored_task(row: Sequence[Any], contents: Sequence[str] = CONTENTS) -> Store
         worker=worker,
         periodic_task_name=periodic_task_name,
         date_done=date_done,
-        contents=_contents(fields, content_type, content_encoding),
+        contents=contents_of(fields, content_type, content_encoding),
     )
 
 
-def _contents(
+def contents_of(
     fields: Mapping[str, Any], content_type: str | None, content_encoding: str | None
 ) -> Contents:
     """Return a row's contents; rows made by hand may not say of what type they are."""
@@ -180,5 +181,5 @@ def group_columns(group: StoredGroup) -> dict[str, Any]:
 
 def stored_group(row: GroupResult) -> StoredGroup:
     """Return the record of a group's model instance."""
-    contents = _contents({"result": row.result}, row.content_type, row.content_encoding)
+    contents = contents_of({"result": row.result}, row.content_type, row.content_encoding)
     return StoredGroup(group_id=row.group_id, contents=contents, date_done=row.date_done)

@@ -12,12 +12,13 @@ from django.apps import apps
 from django.db import transaction
 from django.db.models import Q
 
-from ..records import Contents
-from .columns import CONTENT_COLUMNS
+from ..records import once
+from .columns import CONTENT_COLUMNS, contents_of
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+    from ..records import Contents
     from .database import DatabaseStorage
 
 __all__ = ["ContentRow", "DatabaseContents"]
@@ -75,7 +76,7 @@ class DatabaseContents:
         self,
         storage: DatabaseStorage,
         wanted: Callable[[Sequence[str]], Q] = lambda _columns: Q(),
-        repeat: Callable[[Callable[[], Any]], Any] = lambda batch: batch(),
+        repeat: Callable[[Callable[[], Any]], Any] = once,
     ) -> None:
         self.repeat = repeat
         self.tables = {
@@ -153,12 +154,8 @@ def _compared(table: _Table) -> Sequence[str]:
 
 
 def _content_row(table: _Table, columns: Mapping[str, Any]) -> ContentRow:
-    # Rows made by hand may not say of what type they are.
-    contents = Contents(
-        fields={name: columns[column] for name, column in table.columns.items()},
-        content_type=columns["content_type"] or "application/json",
-        content_encoding=columns["content_encoding"] or "utf-8",
-    )
+    fields = {name: columns[column] for name, column in table.columns.items()}
+    contents = contents_of(fields, *(columns[name] for name in FORM))
     seen = {name: columns[name] for name in _compared(table)}
     return ContentRow(
         kind=table.kind, id=columns[table.key], contents=contents, pk=columns["pk"], seen=seen
