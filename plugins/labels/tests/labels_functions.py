@@ -14,6 +14,11 @@ def labels_of(task: TaskRecord) -> dict[str, object]:
     return {"queue": task.queue, **stamps}
 
 
+def id_of(task: TaskRecord) -> dict[str, object]:
+    """Label every result, whatever it is."""
+    return {"id": task.task_id}
+
+
 def failing(_task: TaskRecord) -> dict[str, object]:
     """Raise."""
     raise RuntimeError("no labels today")

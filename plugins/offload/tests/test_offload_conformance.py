@@ -1,4 +1,4 @@
-"""The plugin ``offload`` passes the suite for codings."""
+"""The plugin ``offload`` passes the suites for codings and for observers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from django_celery_results.testing import CodingConformance
+from django_celery_results.testing import CodingConformance, ObserverConformance
 
 if TYPE_CHECKING:
     from pytest_django import Settings
+
+
+@pytest.fixture(autouse=True)
+def _storages(settings: Settings) -> None:
+    memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+    settings.STORAGES = {**settings.STORAGES, "memory": memory}
 
 
 class TestOffload(CodingConformance):
@@ -22,7 +28,9 @@ class TestOffload(CodingConformance):
     declined = 1024
     detects_corruption = False
 
-    @pytest.fixture(autouse=True)
-    def _storages(self, settings: Settings) -> None:
-        memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
-        settings.STORAGES = {**settings.STORAGES, "memory": memory}
+
+class TestOffloadObserves(ObserverConformance):
+    """It deletes the blobs of what has expired, and harms nothing else."""
+
+    plugin = "offload"
+    options: ClassVar[Mapping[str, Any]] = TestOffload.options
