@@ -16,13 +16,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
-from uuid import uuid4
 
 from kombu import compression
 from kombu.exceptions import ContentDisallowed
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
-from . import hookimpl
+from . import hookimpl, kombu_json
 from .contributions import get_compression
 from .distributions import advice
 from .exceptions import HookError, ResultsError, ResultUnreadable
@@ -46,14 +45,6 @@ TEXT_FIELDS = frozenset({"traceback"})
 OPTIONAL_FIELDS = frozenset({"traceback", "args", "kwargs"})
 #: Fields in which releases before 2.0 wrote the bare repr.
 BARE_REPR_FIELDS = frozenset({"args", "kwargs"})
-
-
-JSON = "application/json"
-#: Stands between values that are written at once, and between texts that are read at
-#: once. Nobody who made one of them knew it.
-MARK = uuid4().hex
-#: What is in front of the first, between two and behind the last.
-OPENING, BETWEEN, CLOSING = f'["{MARK}", ', f', "{MARK}", ', f', "{MARK}"]'
 
 _Payloads = dict[str, "str | bytes | None"]
 #: What a coding had made of a field, by the names of both.
@@ -81,6 +72,12 @@ class CodecPlugin:
             return Contents(
                 fields=values, content_type=PYTHON_CONTENT_TYPE, content_encoding="binary"
             )
+        if not codings and kombu_json.writes(serializer):
+            texts = _write_quickly(values)
+            if texts is not None:
+                return Contents(
+                    fields=texts, content_type=kombu_json.CONTENT_TYPE, content_encoding="utf-8"
+                )
         return _contents(*_serialize(values, serializer), codings)
 
     @hookimpl(trylast=True)
@@ -95,8 +92,9 @@ class CodecPlugin:
             return contents.fields
         encoding, names = split_encoding(contents.content_encoding)
         chain = [_installed(name, codings) for name in reversed(names)]
-        if contents.content_type == JSON and encoding != "binary" and not chain:
-            values = _read_at_once(contents.fields, encoding, accept)
+        is_plain = contents.content_type == kombu_json.CONTENT_TYPE and encoding != "binary"
+        if is_plain and not chain and accept and kombu_json.CONTENT_TYPE in accept:
+            values = _read_quickly(contents.fields)
             if values is not None:
                 return values
         return {
@@ -143,6 +141,24 @@ def recode(
 # -- Writing -------------------------------------------------------------------------
 
 
+def _write_quickly(values: Mapping[str, Any]) -> dict[str, str | None] | None:
+    """Return the values as they are stored, or ``None`` if JSON cannot hold every one of them.
+
+    Kombu's JSON is ASCII, and escapes what no column could hold.
+    """
+    try:
+        return {
+            name: None
+            if value is None and name in OPTIONAL_FIELDS
+            else storable(str(value))
+            if name in TEXT_FIELDS
+            else kombu_json.dumps(value)
+            for name, value in values.items()
+        }
+    except Exception:  # noqa: BLE001 - whatever it is, Kombu has its own error for it
+        return None
+
+
 def _contents(
     content_type: str,
     encoding: str,
@@ -164,40 +180,15 @@ def _contents(
 def _serialize(values: Mapping[str, Any], serializer: str) -> tuple[str, str, _Payloads]:
     """Return the content type, the serializer's encoding and the payloads by name."""
     payloads: _Payloads = {}
-    to_dump = {}
+    content_type, encoding = registry.name_to_type.get(serializer, ""), "utf-8"
     for name, value in values.items():
         if value is None and name in OPTIONAL_FIELDS:
             payloads[name] = None
         elif name in TEXT_FIELDS:
             payloads[name] = str(value)
         else:
-            to_dump[name] = value
-    if registry.name_to_type.get(serializer) == JSON:
-        texts = _dump_at_once(list(to_dump.values()), serializer)
-        if texts is not None:
-            return JSON, "utf-8", {**payloads, **dict(zip(to_dump, texts, strict=True))}
-    content_type, encoding = registry.name_to_type.get(serializer, ""), "utf-8"
-    for name, value in to_dump.items():
-        content_type, encoding, payloads[name] = registry.dumps(value, serializer=serializer)
+            content_type, encoding, payloads[name] = registry.dumps(value, serializer=serializer)
     return content_type, encoding, payloads
-
-
-def _dump_at_once(values: Sequence[Any], serializer: str) -> list[str] | None:
-    """Return the JSON of each value, or ``None`` from a serializer that writes it otherwise.
-
-    To call a serializer takes longer than to write a result of the usual size.
-    """
-    marked = [MARK] * (2 * len(values) + 1)
-    marked[1::2] = values
-    try:
-        _, encoding, text = registry.dumps(marked, serializer=serializer)
-    except Exception:  # noqa: BLE001 - one by one: it may take no list, and the error is the value's own
-        return None
-    is_plain = isinstance(text, str) and encoding == "utf-8"
-    if not (is_plain and text.startswith(OPENING) and text.endswith(CLOSING)):
-        return None
-    texts = text[len(OPENING) : -len(CLOSING)].split(BETWEEN)
-    return texts if len(texts) == len(values) else None
 
 
 def _fits_as_text(item: tuple[str, str | bytes | None]) -> bool:
@@ -278,27 +269,20 @@ def _installed(name: str, codings: Mapping[str, Coding]) -> Coding:
         ) from None
 
 
-def _read_at_once(
-    fields: Mapping[str, str | None], encoding: str, accept: frozenset[str] | None
-) -> dict[str, Any] | None:
+def _read_quickly(fields: Mapping[str, str | None]) -> dict[str, Any] | None:
     """Return the values of texts that are JSON, or ``None`` if not every one of them is.
 
-    To call a deserializer takes longer than to read a result of the usual size. A mark
-    comes back from its place only if what stands before it is whole.
+    Read one by one, the text at fault is then named.
     """
-    texts = {
-        name: text for name, text in fields.items() if text is not None and name not in TEXT_FIELDS
-    }
+    if not kombu_json.reads():
+        return None
     try:
-        marked = registry.loads(
-            f"{OPENING}{BETWEEN.join(texts.values())}{CLOSING}", JSON, encoding, accept
-        )
-        values, marks = marked[1::2], marked[::2]
-    except Exception:  # noqa: BLE001 - whatever it is: read one by one, the text at fault is named
+        return {
+            name: text if text is None or name in TEXT_FIELDS else kombu_json.loads(text)
+            for name, text in fields.items()
+        }
+    except Exception:  # noqa: BLE001 - whatever it is
         return None
-    if len(values) != len(texts) or marks != [MARK] * (len(texts) + 1):
-        return None
-    return {**fields, **dict(zip(texts, values, strict=True))}
 
 
 def _read(

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Serializer,
         StorageLocation,
         StoredGroup,
+        StoredPart,
         StoredTask,
         TaskRecord,
         UnfinishedChord,
@@ -499,6 +500,38 @@ def chord_part_returned(storage: Any, part: ChordPart) -> ChordProgress | None:
 
 
 @hookspec(firstresult=True)
+def store_part(storage: Any, task: StoredTask, part: ChordPart) -> StoredPart | None:
+    """Store the state of a header task, and count it in its chord, in one step.
+
+    For storages that do both at once in less time than one after the other; the rest do
+    not implement it. Called on the storage by the worker when a header task has succeeded,
+    unless another plugin implements, or wraps, ``store_task`` or ``chord_part_returned``:
+    these two are called then. Stops at the first non-None result. The state is written as
+    ``store_task`` writes it. The part is counted only if it is new and others are still to
+    come: for one that is not, ``chord_part_returned`` is called, which gives the claim.
+    Either both are done or none; the call may be repeated.
+
+    :param storage: What ``open_storage`` returned.
+    :param task: The state to store.
+    :param part: The part to count.
+    :return: Whether the state was written, and whether the part was counted; ``None`` when
+        it cannot be done in one step, and nothing was.
+
+    What is raised is retried when ``can_retry`` says so, and reaches Celery otherwise.
+
+    .. code-block:: python
+
+        @hookimpl
+        def store_part(storage, task, part):
+            with storage.transaction():
+                written = storage.write(task)
+                return StoredPart(written=written, counted=storage.count_unless_last(part))
+
+    .. versionadded:: 3.0
+    """
+
+
+@hookspec(firstresult=True)
 def finish_chord(storage: Any, group_id: str) -> bool | None:
     """Forget a chord whose body has been sent, or failed for good.
 
@@ -792,6 +825,7 @@ STORAGE_HOOKS = (
     "start_chord",
     "resize_chord",
     "chord_part_returned",
+    "store_part",
     "finish_chord",
     "unfinished_chords",
     "can_retry",

@@ -217,11 +217,16 @@ class TaskResultManager(ResultManager["TaskResult"]):
         itself, so that two workers who write at once cannot break it.
         """
         alias = self.write_alias(using)
-        rule = FIRST_WRITE if fields["status"] == states.PENDING else WRITE
-        upsert = self.find_upsert(alias, rule, row := {"task_id": task_id, **fields})
+        row = {"task_id": task_id, **fields}
+        upsert = self.upsert_of(row, alias)
         if upsert is None:
             return self._write_in_steps(task_id, fields, alias)
         return upsert.execute(connections[alias], row)
+
+    def upsert_of(self, row: Mapping[str, Any], alias: str) -> Upsert | None:
+        """Return the one statement that does for ``row`` what :meth:`write` does, if there is."""
+        rule = FIRST_WRITE if row["status"] == states.PENDING else WRITE
+        return self.find_upsert(alias, rule, row)
 
     def _write_in_steps(self, task_id: str, fields: Mapping[str, Any], alias: str) -> bool:
         """Write as :meth:`write` does, by what every database can do, and with signals."""

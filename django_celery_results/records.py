@@ -229,6 +229,16 @@ class ChordProgress:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StoredPart:
+    """What became of a header task whose state was to be stored and counted in one step."""
+
+    #: Whether its state was stored, or what is there stays as it is.
+    written: bool
+    #: Whether it was counted; if not, ``chord_part_returned`` is called for it.
+    counted: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UnfinishedChord:
     """A chord whose body is still owed, as a storage lists it."""
 

@@ -55,14 +55,17 @@ class Upsert:
 
         An error marks the caller's transaction for rollback, as Django's own methods do.
         """
-        parameters = [slot.parameter(row, connection) for slot in self.slots]
         with mark_for_rollback_on_error(connection.alias), connection.cursor() as cursor:
-            cursor.execute(self.sql, parameters)
+            cursor.execute(self.sql, self.parameters(connection, row))
             if self.is_mysql:
                 # MySQL counts two where a row was updated, and one where it was inserted or
                 # left as it was; the tail makes the last id zero unless it was inserted.
                 return bool(cursor.rowcount > 1 or cursor.lastrowid)
             return bool(cursor.rowcount)
+
+    def parameters(self, connection: BaseDatabaseWrapper, row: _Row) -> list[Any]:
+        """Return the parameters of :attr:`sql` for ``row``."""
+        return [slot.parameter(row, connection) for slot in self.slots]
 
 
 #: By database, model, rule and the columns that are given; see :func:`find_upsert`.

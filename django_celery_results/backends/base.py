@@ -180,8 +180,7 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         extended = bool(self.app.conf.result_extended)
         contents = self._encode_task(task, extended)
         stored = stored_task(task, contents, self._retention(task), extended=extended)
-        written = self._require("store_task", task=stored)
-        self._remember_part(request, stored)
+        written = self._store(request, stored)
         self.hooks.observe("after_store", task=task, stored=stored, written=written)
         return result
 
@@ -281,9 +280,9 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
 
     def _meta(self, stored: StoredTask) -> dict[str, Any]:
         """Return a stored task's meta, its result as Celery's callers expect it."""
-        task = self._decode_task(stored)
+        values = self._values_of(stored)
         try:
-            meta = self.meta_from_decoded(task_meta(task))
+            meta = self.meta_from_decoded(task_meta(stored, values))
         except Exception as error:
             # Readable, but not what Celery makes of a failure, or a meta that is no mapping.
             raise ResultUnreadable(
@@ -320,7 +319,10 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         return metas
 
     def _decode_task(self, stored: StoredTask) -> TaskRecord:
-        return task_record(stored, self._decode(f"task {stored.task_id!r}", stored.contents))
+        return task_record(stored, self._values_of(stored))
+
+    def _values_of(self, stored: StoredTask) -> Mapping[str, Any]:
+        return self._decode(f"task {stored.task_id!r}", stored.contents)
 
     def _decode(self, what: str, contents: Contents) -> Mapping[str, Any]:
         try:

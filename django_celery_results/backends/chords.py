@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 from uuid import uuid4
 
 from celery import maybe_signature, states
@@ -29,6 +30,7 @@ from ..records import (
     ChordProgress,
     ChordRecord,
     Contents,
+    StoredPart,
     UnfinishedChord,
     leaf_ids,
 )
@@ -47,8 +49,20 @@ __all__ = ["ChordMixin"]
 
 logger = logging.getLogger(__name__)
 
-#: The attribute of a header task's request that has the result that its part brings.
-PART = "django_celery_results_part"
+#: The attribute of a header task's request that has its :class:`_Returning`.
+RETURNING = "django_celery_results_returning"
+
+
+@dataclass
+class _Returning:
+    """What is known of a part from the call that stores its result to the one that counts it."""
+
+    #: Whether the second call is sure to follow the first one.
+    follows: bool = False
+    #: The result that the part brings, where that may be gone before the chord ends.
+    contents: Contents | None = None
+    #: Whether the part was counted when its result was stored.
+    counted: bool = False
 
 
 class ChordMixin(Backend):
@@ -60,6 +74,8 @@ class ChordMixin(Backend):
         storage: Any
 
         def _persist(self, hook: str, **arguments: Any) -> Any: ...
+
+        def _require(self, hook: str, **arguments: Any) -> Any: ...
 
         def _load(
             self, task_ids: list[str], primary: bool = ..., contents: Sequence[str] | None = ...
@@ -96,20 +112,57 @@ class ChordMixin(Backend):
         """Make a running chord one longer (``Task.add_to_chord``)."""
         self._persist("resize_chord", group_id=chord_id, size=None, added=[result.as_tuple()])
 
+    def mark_as_done(
+        self,
+        task_id: str,
+        result: Any,
+        request: Context | None = None,
+        store_result: bool = True,
+        state: str = states.SUCCESS,
+    ) -> None:
+        """Store the result of a task and, of a header task, count it (called by the worker)."""
+        if _is_part(request):
+            setattr(request, RETURNING, _Returning(follows=True))
+        super().mark_as_done(task_id, result, request, store_result, state)
+
+    def _store(self, request: Context | None, task: StoredTask) -> bool:
+        """Store the state of a task; count a header task with it where that can be done."""
+        if not _is_part(request):
+            return bool(self._require("store_task", task=task))
+        follows = getattr(getattr(request, RETURNING, None), "follows", False)
+        returning = _Returning(contents=self._brought(task))
+        setattr(request, RETURNING, returning)
+        if follows and self._counts_with_store:
+            part = self._part(request, task.status, returning.contents)
+            done: StoredPart | None = self._persist("store_part", task=task, part=part)
+            if done is not None:
+                returning.counted = done.counted
+                return done.written
+        return bool(self._require("store_task", task=task))
+
+    @cached_property
+    def _counts_with_store(self) -> bool:
+        """Whether no plugin misses a call where the storage stores and counts in one."""
+        storage = self.hooks.storage
+        others = {
+            name
+            for hook in ("store_task", "chord_part_returned")
+            for name in self.hooks.implementers(hook) - {storage}
+        }
+        return storage in self.hooks.implementers("store_part") and not others
+
     def on_chord_part_return(
         self, request: Context, state: str, result: Any, **kwargs: Any
     ) -> None:
         """Count a finished header task; the last one to return sends the body."""
         if not (request.id and request.group):
             return
-        part = ChordPart(
-            group_id=request.group,
-            task_id=bytes_to_str(request.id),
-            status=state,
-            group_index=getattr(request, "group_index", None),
-            contents=self._part_contents(request, state, result),
-            claimant=uuid4().hex,
-        )
+        returning: _Returning = getattr(request, RETURNING, None) or _Returning()
+        setattr(request, RETURNING, None)
+        if returning.counted:
+            return
+        contents = returning.contents or self._unstored(request, state, result)
+        part = self._part(request, state, contents)
         progress: ChordProgress | None = self._persist("chord_part_returned", part=part)
         if progress is None:
             logger.info(
@@ -122,19 +175,25 @@ class ChordMixin(Backend):
             body: Any = request.chord
             self._send_body(maybe_signature(body, app=self.app), progress)
 
-    def _remember_part(self, request: Context | None, task: StoredTask) -> None:
-        """Have a header task bring its result, where that may be gone before the chord ends."""
-        seconds = task.retention.seconds if task.retention else None
-        if seconds is None or not getattr(request, "chord", None):
-            return
-        if seconds < results_settings.expire_unfinished_after:
-            setattr(request, PART, _result_of(task.contents))
+    def _part(self, request: Context, state: str, contents: Contents | None) -> ChordPart:
+        return ChordPart(
+            group_id=cast("str", request.group),
+            task_id=bytes_to_str(cast("str", request.id)),
+            status=state,
+            group_index=getattr(request, "group_index", None),
+            contents=contents,
+            claimant=uuid4().hex,
+        )
 
-    def _part_contents(self, request: Context, state: str, result: Any) -> Contents | None:
+    def _brought(self, task: StoredTask) -> Contents | None:
+        """Return the result that a part brings, as it may be gone before the chord ends."""
+        seconds = task.retention.seconds if task.retention else None
+        if seconds is None or seconds >= results_settings.expire_unfinished_after:
+            return None
+        return _result_of(task.contents)
+
+    def _unstored(self, request: Context, state: str, result: Any) -> Contents | None:
         """Return the encoded result of a task that does not keep it, so that the chord has it."""
-        remembered: Contents | None = getattr(request, PART, None)
-        if remembered is not None:
-            return remembered
         task = self.app.tasks.get(getattr(request, "task", None) or "")
         if not (getattr(request, "ignore_result", None) or getattr(task, "ignore_result", False)):
             return None
@@ -315,6 +374,11 @@ class ChordMixin(Backend):
                 "It is kept until it expires",
                 chord.group_id,
             )
+
+
+def _is_part(request: Context | None) -> TypeGuard[Context]:
+    """Return whether the request is that of a header task."""
+    return bool(getattr(request, "chord", None)) and bool(getattr(request, "group", None))
 
 
 def _result_of(contents: Contents) -> Contents:

@@ -10,8 +10,10 @@ from django.apps import apps
 from django.db import connections, models, router
 
 from .. import hookimpl
+from ..records import StoredPart
 from ..selects import SelectByKey
 from .base import ResultBackend
+from .chord_counting import store_and_count
 from .columns import (
     CONTENTS,
     columns_for,
@@ -106,6 +108,15 @@ class DatabaseStorage:
         """The chords under way, on the same database."""
         return DatabaseChords(self.alias)
 
+    def columns_to_write(self, task: StoredTask) -> dict[str, Any]:
+        """Return the columns of the task's row, and note in it where the row goes.
+
+        Those who look on from here on may want to write beside the row.
+        """
+        require_id(self.task_model, "task_id", task.task_id)
+        task.using = task.using or self.write_alias()
+        return task_columns(self.task_model, task)
+
     def write_alias(self) -> str:
         """Return the alias of the database that task results are written to."""
         return self.alias or router.db_for_write(self.task_model)
@@ -130,10 +141,7 @@ class DatabaseStoragePlugin:
     @hookimpl(trylast=True)
     def store_task(self, storage: DatabaseStorage, task: StoredTask) -> bool:
         """Write the row of the task, unless it says SUCCESS already."""
-        require_id(storage.task_model, "task_id", task.task_id)
-        # Those who look on from here on may want to write beside the row.
-        task.using = task.using or storage.write_alias()
-        columns = task_columns(storage.task_model, task)
+        columns = storage.columns_to_write(task)
         return storage.tasks().write(task.task_id, columns, using=task.using)
 
     @hookimpl(trylast=True)
@@ -194,6 +202,19 @@ class DatabaseStoragePlugin:
     ) -> ChordProgress | None:
         """Count the part in the chord's counter."""
         return storage.chords.part_returned(part)
+
+    @hookimpl(trylast=True)
+    def store_part(
+        self, storage: DatabaseStorage, task: StoredTask, part: ChordPart
+    ) -> StoredPart | None:
+        """Write the row and count the part in one transaction, on PostgreSQL in one statement."""
+        row = {"task_id": task.task_id, **storage.columns_to_write(task)}
+        using = cast("str", task.using)
+        upsert = storage.tasks().upsert_of(row, using)
+        if upsert is None or using != storage.chords.using:
+            return None
+        done = store_and_count(connections[using], upsert, row, part)
+        return None if done is None else StoredPart(written=done[0], counted=done[1])
 
     @hookimpl(trylast=True)
     def unfinished_chords(self, storage: DatabaseStorage) -> Iterator[UnfinishedChord]:

@@ -165,7 +165,7 @@ class Tries:
             f"the last time with {_described(error)}"
         )
         logger.error("%s; giving up", message)
-        if hook == "store_task":
+        if hook in ("store_task", "store_part"):
             task = arguments["task"]
             known = {"task_id": task.task_id, "state": task.status}
             return BackendStoreError(message, **known)

@@ -53,13 +53,16 @@ def request_facts(request: Context | None) -> dict[str, Any]:
     }
 
 
-def task_meta(task: TaskRecord) -> dict[str, Any]:
+def task_meta(task: TaskFacts, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the dict that Celery calls a task's meta; the result is not yet an exception.
+
+    It is made of the task's facts and its decoded ``values``, by field name.
 
     What the task itself put into ``request.meta`` never hides the state or the result.
     Arguments and name stand under Celery's names and under those of 2.6.
     """
     known = {name: getattr(task, name) for name in ("group_id", "parent_id", "retries", "queue")}
+    args, kwargs = values.get("args"), values.get("kwargs")
     return {
         "worker": task.worker,
         "periodic_task_name": task.periodic_task_name,
@@ -67,23 +70,23 @@ def task_meta(task: TaskRecord) -> dict[str, Any]:
         "task_name": task.name,
         **{name: value for name, value in known.items() if value is not None},
         **(task.stamps or {}),
-        **(task.meta or {}),
+        **(values.get("meta") or {}),
         "task_id": task.task_id,
         "status": task.status,
-        "result": task.result,
-        "traceback": task.traceback,
+        "result": values.get("result"),
+        "traceback": values.get("traceback"),
         # The column also moves with progress; only a final state is done.
         "date_done": task.date_done if task.is_ready else None,
-        "args": task.args,
-        "task_args": task.args,
-        "kwargs": task.kwargs,
-        "task_kwargs": task.kwargs,
+        "args": args,
+        "task_args": args,
+        "kwargs": kwargs,
+        "task_kwargs": kwargs,
     }
 
 
 def pending_meta(task_id: str) -> dict[str, Any]:
     """Return the meta of a task of which nothing is stored."""
-    return task_meta(TaskRecord(task_id=task_id, status=states.PENDING))
+    return task_meta(TaskFacts(task_id=task_id, status=states.PENDING), {})
 
 
 def stored_task(

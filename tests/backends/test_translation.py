@@ -77,19 +77,19 @@ def test_extended_facts_and_values_are_kept_only_when_asked_for() -> None:
 @pytest.mark.parametrize("name", ["task_id", "status", "result", "traceback", "date_done", "args"])
 def test_a_tasks_own_meta_hides_nothing(name: str) -> None:
     """Nor do its stamps."""
-    meta = task_meta(task(meta={name: "mine"}, stamps={name: "mine"}))
+    meta = task_meta(task(stamps={name: "mine"}), {"meta": {name: "mine"}})
     assert "mine" != meta[name]
 
 
 def test_a_tasks_own_meta_is_in_the_meta() -> None:
     """With the children."""
-    meta = task_meta(task(meta={"children": [], "progress": 5}, stamps={"tenant": 7}))
+    meta = task_meta(task(stamps={"tenant": 7}), {"meta": {"children": [], "progress": 5}})
     assert ([], 5, 7) == (meta["children"], meta["progress"], meta["tenant"])
 
 
 def test_arguments_have_two_names() -> None:
     """Celery's and those of 2.6."""
-    meta = task_meta(task(name="add", args=[1], kwargs={"a": 2}))
+    meta = task_meta(task(name="add"), {"args": [1], "kwargs": {"a": 2}})
     assert ("add", [1], {"a": 2}) == (meta["name"], meta["args"], meta["kwargs"])
     assert ("add", [1], {"a": 2}) == (meta["task_name"], meta["task_args"], meta["task_kwargs"])
 
@@ -98,7 +98,7 @@ def test_pending_is_a_meta_too() -> None:
     """With every key that a stored one has."""
     meta = pending_meta("t1")
     assert ("t1", states.PENDING, None) == (meta["task_id"], meta["status"], meta["result"])
-    assert task_meta(task()).keys() == meta.keys()
+    assert task_meta(task(), {}).keys() == meta.keys()
 
 
 def test_a_record_comes_back() -> None:
