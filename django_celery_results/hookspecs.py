@@ -509,7 +509,7 @@ def store_part(storage: Any, task: StoredTask, part: ChordPart) -> StoredPart | 
     these two are called then. Stops at the first non-None result. The state is written as
     ``store_task`` writes it. The part is counted only if it is new and others are still to
     come: for one that is not, ``chord_part_returned`` is called, which gives the claim.
-    Either both are done or none; the call may be repeated.
+    Either both are done or none.
 
     :param storage: What ``open_storage`` returned.
     :param task: The state to store.
@@ -517,7 +517,8 @@ def store_part(storage: Any, task: StoredTask, part: ChordPart) -> StoredPart | 
     :return: Whether the state was written, and whether the part was counted; ``None`` when
         it cannot be done in one step, and nothing was.
 
-    What is raised is retried when ``can_retry`` says so, and reaches Celery otherwise.
+    What is raised is logged, and ``store_task`` and ``chord_part_returned`` are called,
+    which are retried.
 
     .. code-block:: python
 

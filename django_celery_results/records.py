@@ -33,6 +33,7 @@ __all__ = [
     "Serializer",
     "StorageLocation",
     "StoredGroup",
+    "StoredPart",
     "StoredTask",
     "TaskRecord",
     "UnfinishedChord",

@@ -35,6 +35,7 @@ from ..records import (
     leaf_ids,
 )
 from .chord_bodies import leaf_signatures, plain
+from .retrying import described
 from .waiting import Pace
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class ChordMixin(Backend):
         def _persist(self, hook: str, **arguments: Any) -> Any: ...
 
         def _require(self, hook: str, **arguments: Any) -> Any: ...
+
+        def exception_safe_to_retry(self, exc: Exception) -> bool: ...
 
         def _load(
             self, task_ids: list[str], primary: bool = ..., contents: Sequence[str] | None = ...
@@ -133,12 +136,33 @@ class ChordMixin(Backend):
         returning = _Returning(contents=self._brought(task))
         setattr(request, RETURNING, returning)
         if follows and self._counts_with_store:
-            part = self._part(request, task.status, returning.contents)
-            done: StoredPart | None = self._persist("store_part", task=task, part=part)
+            done = self._try_both(task, self._part(request, task.status, returning.contents))
             if done is not None:
                 returning.counted = done.counted
                 return done.written
         return bool(self._require("store_task", task=task))
+
+    def _try_both(self, task: StoredTask, part: ChordPart) -> StoredPart | None:
+        """Store and count in one step; ``None`` where it cannot be done, or went wrong.
+
+        One after the other is tried then, each again and again: a chord that cannot be
+        counted must not keep the result from being stored.
+        """
+        try:
+            done: StoredPart | None = self.hooks.call(
+                "store_part", storage=self.storage, task=task, part=part
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, as said
+            logger.warning(
+                "Task %s could not be stored and counted in one step: %s. "
+                "One is tried after the other",
+                task.task_id,
+                described(error),
+            )
+            # Asking replaces a connection that is lost.
+            self.exception_safe_to_retry(error)
+            return None
+        return done
 
     @cached_property
     def _counts_with_store(self) -> bool:

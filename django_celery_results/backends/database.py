@@ -10,7 +10,6 @@ from django.apps import apps
 from django.db import connections, models, router
 
 from .. import hookimpl
-from ..records import StoredPart
 from ..selects import SelectByKey
 from .base import ResultBackend
 from .chord_counting import store_and_count
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
         Expiry,
         StorageLocation,
         StoredGroup,
+        StoredPart,
         StoredTask,
         UnfinishedChord,
     )
@@ -207,14 +207,13 @@ class DatabaseStoragePlugin:
     def store_part(
         self, storage: DatabaseStorage, task: StoredTask, part: ChordPart
     ) -> StoredPart | None:
-        """Write the row and count the part in one transaction, on PostgreSQL in one statement."""
+        """Write the row and count the part in one transaction: in one statement if there is one."""
         row = {"task_id": task.task_id, **storage.columns_to_write(task)}
         using = cast("str", task.using)
         upsert = storage.tasks().upsert_of(row, using)
         if upsert is None or using != storage.chords.using:
             return None
-        done = store_and_count(connections[using], upsert, row, part)
-        return None if done is None else StoredPart(written=done[0], counted=done[1])
+        return store_and_count(connections[using], upsert, row, part)
 
     @hookimpl(trylast=True)
     def unfinished_chords(self, storage: DatabaseStorage) -> Iterator[UnfinishedChord]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..hooks import Hooks
 
-__all__ = ["MAX_RETRIES", "RetryingMixin"]
+__all__ = ["MAX_RETRIES", "RetryingMixin", "described"]
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class Tries:
             "Storage %r failed, try %d: %s; trying again in %.3f s",
             self.storage,
             self.count,
-            _described(error),
+            described(error),
             wait,
         )
 
@@ -162,10 +162,10 @@ class Tries:
         seconds = time.monotonic() - self.started
         message = (
             f"Storage {self.storage!r} failed {self.count} times in {seconds:.1f} seconds, "
-            f"the last time with {_described(error)}"
+            f"the last time with {described(error)}"
         )
         logger.error("%s; giving up", message)
-        if hook in ("store_task", "store_part"):
+        if hook == "store_task":
             task = arguments["task"]
             known = {"task_id": task.task_id, "state": task.status}
             return BackendStoreError(message, **known)
@@ -175,7 +175,7 @@ class Tries:
         return BackendError(message)
 
 
-def _described(error: Exception) -> str:
+def described(error: Exception) -> str:
     """Return the error and its notes in one line: which hook, which database."""
     notes = getattr(error, "__notes__", ())
     text = " ".join(str(error).split())

@@ -10,13 +10,14 @@ import pytest
 from celery import states
 from celery.app.task import Context
 
-from ..records import ChordProgress, ChordRecord, Contents, UnfinishedChord
+from ..records import ChordProgress, ChordRecord, Contents, StoredPart, UnfinishedChord
 from .storage_suite import (
     StorageSuite,
     chord_of,
     group_of,
     part_of,
     results_of,
+    task_of,
 )
 
 if TYPE_CHECKING:
@@ -146,6 +147,63 @@ class StorageOfChords(StorageSuite):
             fields={"result": "5"}, content_type="application/json", content_encoding="utf-8"
         )
         self.returned("one", contents=contents, group_index=0)
+        progress = self.returned("two")
+
+        assert progress is not None
+        assert [("one", contents)] == [(part.task_id, part.contents) for part in progress.parts]
+
+    # -- Storing and counting in one step ------------------------------------------------
+
+    def stored(self, task_id: str, result: Any = None, **facts: Any) -> StoredPart:
+        """Store a header task and count it; skip the test of a storage that has no such step."""
+        self.require_chords()
+        task, part = task_of(task_id, result=result), part_of("chord", task_id, **facts)
+        done = self.call("store_part", task=task, part=part)
+        assert self.stores_parts is (done is not None)
+        self.require(self.stores_parts, "it stores and counts one after the other")
+        assert isinstance(done, StoredPart)
+        return done
+
+    def test_part_is_stored_and_counted(self) -> None:
+        """In one step, like in two."""
+        self.start(*IDS)
+
+        done = self.stored("one", result=5)
+        assert StoredPart(written=True, counted=True) == done
+        assert 5 == self.value("one")
+        assert [False, True] == self.claims("two", "three")
+
+    def test_last_part_is_stored_and_left_to_be_counted(self) -> None:
+        """The claim is given by the hook that can give it."""
+        self.start("one", "two")
+        self.stored("one")
+
+        done = self.stored("two", result=5)
+        assert StoredPart(written=True, counted=False) == done
+        assert (5, [True]) == (self.value("two"), self.claims("two"))
+
+    def test_part_that_is_delivered_again_changes_nothing(self) -> None:
+        """Whether the storage says that it is there, or that this takes another way."""
+        self.start(*IDS)
+        self.stored("one", result=5)
+        again = self.call("store_part", task=task_of("one", result=6), part=part_of("chord", "one"))
+
+        assert again in (StoredPart(written=False, counted=False), None)
+        assert (5, [False, True]) == (self.value("one"), self.claims("two", "three"))
+
+    def test_part_of_no_chord_is_stored(self) -> None:
+        """It may be finished, or never have been started."""
+        done = self.stored("one", result=5)
+
+        assert (StoredPart(written=True, counted=False), 5) == (done, self.value("one"))
+
+    def test_part_that_is_stored_brings_its_result(self) -> None:
+        """As one that is counted alone does."""
+        self.start("one", "two")
+        contents = Contents(
+            fields={"result": "5"}, content_type="application/json", content_encoding="utf-8"
+        )
+        self.stored("one", contents=contents)
         progress = self.returned("two")
 
         assert progress is not None

@@ -29,7 +29,9 @@ class StorageSuite(PluginConformance):
     has_groups: ClassVar[bool] = True
     #: Whether it counts chords (``start_chord`` and so on).
     has_chords: ClassVar[bool] = True
-    #: Whether it can list them (``unfinished_chords``).
+    #: Whether it can count a part and store its state in one step (``store_part``).
+    stores_parts: ClassVar[bool] = False
+    #: Whether it can list chords (``unfinished_chords``).
     lists_chords: ClassVar[bool] = True
     #: Whether results expire when somebody asks for it (``expire_results``).
     has_expiry: ClassVar[bool] = True

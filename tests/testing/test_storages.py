@@ -30,6 +30,7 @@ class TestDatabase(StorageConformance):
 
     plugin = "django-db"
     url = "django-db"
+    stores_parts = True
     bad_urls = ("django-db://nowhere", "django-db://default/path", "django-db://?option=1")
 
 
