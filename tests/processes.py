@@ -25,6 +25,7 @@ from django.db import connections
 
 from django_celery_results import hookimpl
 from django_celery_results.records import ChordPart
+from django_celery_results.testing.storage_suite import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,11 +122,12 @@ def return_parts(_number: int, url: str, group_id: str, task_ids: list[str]) -> 
 
 
 def return_deliveries(
-    number: int, count: int, group_id: str, task_ids: list[str], isolation: str | None
+    number: int, count: int, group_id: str, task_ids: list[str], isolation: str | None, stores: bool
 ) -> int:
     """Return this process's share of a chord's parts, of which every one is delivered twice.
 
-    Return how often the body was claimed. Nothing is retried: no error is one too many.
+    ``stores``: they are stored too, in the same step where that can be done. Return how
+    often the body was claimed. Nothing is retried: no error is one too many.
     """
     if isolation:
         connections["default"].settings_dict["OPTIONS"]["isolation_level"] = isolation
@@ -134,22 +136,33 @@ def return_deliveries(
     deliveries = [task_id for task_id in task_ids for _ in range(2)][number::count]
     claims = 0
     for task_id in deliveries:
-        part = ChordPart(group_id=group_id, task_id=task_id, status=states.SUCCESS)
-        progress = backend.hooks.call("chord_part_returned", storage=backend.storage, part=part)
-        claims += progress.claimed
+        claims += _returns(backend, group_id, task_id, stores)
     return claims
 
 
-def return_side_by_side(number: int, chords: int, isolation: str | None) -> int:
+def _returns(backend: Any, group_id: str, task_id: str, stores: bool) -> bool:
+    """Let a part return; return whether it was given the claim."""
+    part = ChordPart(group_id=group_id, task_id=task_id, status=states.SUCCESS)
+    if stores:
+        done = backend.hooks.call(
+            "store_part", storage=backend.storage, task=task_of(task_id), part=part
+        )
+        if done is None:
+            backend.hooks.call("store_task", storage=backend.storage, task=task_of(task_id))
+        elif done.counted:
+            return False
+    progress = backend.hooks.call("chord_part_returned", storage=backend.storage, part=part)
+    return bool(progress.claimed)
+
+
+def return_side_by_side(number: int, chords: int, isolation: str | None, stores: bool) -> int:
     """Return one part of each of many chords ``c0``, ``c1``…; return the claims."""
     if isolation:
         connections["default"].settings_dict["OPTIONS"]["isolation_level"] = isolation
     backend = _backend("django-db")
     claims = 0
     for one in range(chords):
-        part = ChordPart(group_id=f"c{one}", task_id=f"{one}-{number}", status=states.SUCCESS)
-        progress = backend.hooks.call("chord_part_returned", storage=backend.storage, part=part)
-        claims += progress.claimed
+        claims += _returns(backend, f"c{one}", f"{one}-{number}", stores)
     return claims
 
 

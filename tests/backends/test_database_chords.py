@@ -11,7 +11,7 @@ from celery import states
 from django.db import OperationalError
 
 from django_celery_results.backends.database_chords import DatabaseChords
-from django_celery_results.models import ChordCounter
+from django_celery_results.models import ChordCounter, TaskResult
 from django_celery_results.models import ChordPart as PartModel
 from django_celery_results.records import (
     ChordPart,
@@ -323,27 +323,30 @@ def test_parts_returned_by_four_processes_at_once(chords: DatabaseChords) -> Non
 
 
 @pytest.mark.races
+@pytest.mark.parametrize("stores", [False, True])
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 @COMMITTED
 def test_a_long_chord_finished_by_eight_processes(
-    chords: DatabaseChords, isolation: str | None
+    chords: DatabaseChords, isolation: str | None, stores: bool
 ) -> None:
     """Every part is delivered twice: one claim, no error, and nothing is counted twice."""
     ids = [f"t{one}" for one in range(2000)]
     start(chords, *ids)
-    assert 1 == sum(at_once(8, return_deliveries, 8, "c1", ids, isolation))
+    assert 1 == sum(at_once(8, return_deliveries, 8, "c1", ids, isolation, stores))
     assert (0, 2000) == (ChordCounter.objects.get().count, PartModel.objects.count())
+    assert 2000 * stores == TaskResult.objects.filter(status="SUCCESS").count()
 
 
 @pytest.mark.races
 @pytest.mark.skipif(test_settings.DATABASE != "mariadb", reason="MariaDB's own isolation")
+@pytest.mark.parametrize("stores", [False, True])
 @COMMITTED
-def test_chords_side_by_side(chords: DatabaseChords) -> None:
+def test_chords_side_by_side(chords: DatabaseChords, stores: bool) -> None:
     """Short ones that four processes finish at one time: no deadlock for the gaps between."""
     for one in range(100):
         header = results(*(f"{one}-{part}" for part in range(4)))
         chords.start(ChordRecord(group_id=f"c{one}", size=4, results=header))
-    assert 100 == sum(at_once(4, return_side_by_side, 100, ISOLATIONS[-1]))
+    assert 100 == sum(at_once(4, return_side_by_side, 100, ISOLATIONS[-1], stores))
     assert 400 == PartModel.objects.count()
 
 

@@ -109,6 +109,7 @@ MORTALS = tuple(replace(one, name=f"mortal_{one.name}") for one in (DATABASE, *C
 KILLED = Combination(name="killed", broker="rabbitmq")
 #: The same two ways to die, at a step of a chord that the test chooses.
 CRASHING = replace(DATABASE, name="crashing", plugins=("tests.integration.crashes",))
+AT_ONCE = replace(CRASHING, name="at_once", plugins=("tests.integration.crashes_at_once",))
 CRASHED = replace(CRASHING, name="crashed", broker="rabbitmq")
 #: The catalogue of canvases runs on all of these at once, and the first is the measure.
 COMPARED = (
@@ -157,7 +158,7 @@ MATRIX: tuple[Combination, ...] = (DATABASE, *CACHES)
 if os.environ.get("RESULTS_REFERENCE") == "1":
     MATRIX = (*MATRIX, REFERENCE)
 CONNECTED = (*SHAKEN, *COUNTED, LASTING, POOLED, *BOUNCED)
-DYING = (*MORTALS, KILLED, CRASHING, CRASHED)
+DYING = (*MORTALS, KILLED, CRASHING, AT_ONCE, CRASHED)
 ALL = (DATABASE, *CACHES, REFERENCE, *POOLS, *DYING, *COMPARED, *CONNECTED, *TOGETHER)
 BY_NAME = {one.name: one for one in ALL}
 

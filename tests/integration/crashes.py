@@ -42,7 +42,8 @@ def _mark(task_id: str) -> Path:
     return notes.DIRECTORY / f"killed-{task_id.rpartition(':')[0]}"
 
 
-def _die(step: str, task_id: str) -> None:
+def die(step: str, task_id: str) -> None:
+    """Kill whoever runs this if the task's id says that it has to end here, the first time."""
     who, _, rest = task_id.partition(":")
     if not rest.startswith(f"{step}:"):
         return
@@ -60,10 +61,10 @@ def _die(step: str, task_id: str) -> None:
 def store_task(task: StoredTask) -> Generator[None, Any, Any]:
     """Die before a part's result is stored, or after it and before it is counted."""
     if task.is_ready:
-        _die("before_store", task.task_id)
+        die("before_store", task.task_id)
     written = yield
     if task.is_ready:
-        _die("after_store", task.task_id)
+        die("after_store", task.task_id)
     return written
 
 
@@ -74,7 +75,7 @@ def chord_part_returned(
     """Die with the claim on the body."""
     progress = yield
     if progress is not None and progress.claimed:
-        _die("after_claim", part.task_id)
+        die("after_claim", part.task_id)
         _claims[part.group_id] = part.task_id
     return progress
 
@@ -82,5 +83,5 @@ def chord_part_returned(
 @hookimpl(wrapper=True)
 def finish_chord(group_id: str) -> Generator[None, Any, Any]:
     """Die when the body has been sent and the chord is still there."""
-    _die("after_dispatch", _claims.get(group_id, ""))
+    die("after_dispatch", _claims.get(group_id, ""))
     return (yield)

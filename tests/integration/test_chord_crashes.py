@@ -12,9 +12,9 @@ from celery.exceptions import ChordError
 from django.core.management import call_command
 
 from django_celery_results.models import ChordCounter, TaskResult
-from tests.integration import notes, tasks
-from tests.integration.combinations import CRASHED, CRASHING, Combination
-from tests.integration.crashes import STEPS, has_died, part_id
+from tests.integration import crashes, crashes_at_once, notes, tasks
+from tests.integration.combinations import AT_ONCE, CRASHED, CRASHING, Combination
+from tests.integration.crashes import has_died, part_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class Crash:
     @property
     def is_lost(self) -> bool:
         """Whether a part's result is gone: its message was acknowledged before the task ran."""
-        return bool(self.step == "before_store" and self.task is tasks.echo)
+        return bool(self.step.startswith("before") and self.task is tasks.echo)
 
 
 def finish() -> bool:
@@ -99,19 +99,24 @@ def outcome(crash: Crash, result: Any) -> Any:
     return type(error) if error else notes.read(crash.body_key)
 
 
+@pytest.mark.parametrize(
+    ("combination", "steps"),
+    [(CRASHING, crashes.STEPS), (AT_ONCE, crashes_at_once.STEPS)],
+    ids=str,
+)
 def test_a_body_runs_once_at_whichever_step_a_process_dies(
-    start_lab: Callable[[Combination], Lab],
+    start_lab: Callable[[Combination], Lab], combination: Combination, steps: tuple[str, ...]
 ) -> None:
     """With messages that come again and without; what was lost with its process is an error."""
-    lab = start_lab(CRASHING)
-    crashes = [
+    lab = start_lab(combination)
+    dying = [
         Crash(f"{lab.key}-{name}", step, task)
-        for step in STEPS
+        for step in steps
         for name, task in (("early", tasks.echo), ("late", tasks.echo_late))
     ]
-    bodies = {crash: crash.apply() for crash in crashes}
+    bodies = {crash: crash.apply() for crash in dying}
     finish_all(bodies)
-    expected = {one: ChordError if one.is_lost else ["[0, 1]"] for one in crashes}
+    expected = {one: ChordError if one.is_lost else ["[0, 1]"] for one in dying}
     assert expected == {crash: outcome(crash, result) for crash, result in bodies.items()}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import results_sqlite
 from django_celery_results import hookimpl
+from django_celery_results.records import StoredPart
 from django_celery_results.testing.storage_chords import StorageOfChords
 from django_celery_results.testing.storage_expiry import StorageThatExpires
 from django_celery_results.testing.storage_races import StorageInRaces
@@ -134,6 +135,22 @@ def eager__chord_part_returned(storage: Any, part: Any) -> Any:
     """Give the claim to everybody."""
     progress = results_sqlite.chord_part_returned(storage, part)
     return progress and replace(progress, claimed=progress.waiting == 0)
+
+
+def store_part(storage: Any, task: Any, part: Any) -> StoredPart:
+    """Count every part, the last one too."""
+    written = results_sqlite.store_task(storage, task)
+    progress = results_sqlite.chord_part_returned(storage, part)
+    return StoredPart(written=written, counted=progress is not None)
+
+
+def forgetful__store_part(storage: Any, part: Any) -> StoredPart:
+    """Count what is new, and store nothing."""
+    chord = next(iter(results_sqlite.unfinished_chords(storage)), None)
+    is_counted = chord is not None and part.task_id not in chord.counted and chord.waiting > 1
+    if is_counted:
+        results_sqlite.chord_part_returned(storage, part)
+    return StoredPart(written=True, counted=is_counted)
 
 
 def busy__expire_results(storage: Any, expiry: Any) -> int:
@@ -288,6 +305,38 @@ class TestClaimsForEverybody(StorageOfChords):
     plugin = Broken(eager__chord_part_returned)
     url = URL
     finds = frozenset({"test_claim_is_given_once"})
+
+
+class TestCountsTheLastPart(StorageOfChords):
+    """Nobody is told to send the body."""
+
+    plugin = Broken(store_part)
+    url = URL
+    stores_parts = True
+    finds = frozenset(
+        {
+            "test_celery_sends_the_body_once",
+            "test_last_part_is_stored_and_left_to_be_counted",
+            "test_part_that_is_delivered_again_changes_nothing",
+        }
+    )
+
+
+class TestCountsAndForgets(StorageOfChords):
+    """The result of a part is nowhere."""
+
+    plugin = Broken(forgetful__store_part)
+    url = URL
+    stores_parts = True
+    finds = frozenset(
+        {
+            "test_celery_sends_the_body_once",
+            "test_last_part_is_stored_and_left_to_be_counted",
+            "test_part_is_stored_and_counted",
+            "test_part_of_no_chord_is_stored",
+            "test_part_that_is_delivered_again_changes_nothing",
+        }
+    )
 
 
 class TestTakesWhatIsUnderWay(StorageThatExpires):
