@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from django.db import connections, models, transaction
-from django.db.models import BooleanField, Case, F, Func, Q, Subquery, Value, When
-from django.db.models.expressions import RawSQL
+from django.db.models import Q
 
+from .locking import is_in, lock_keys, locking, locks_by_key
 from .records import once
+from .sweeping import Sweep, is_worth_sweeping
 
-__all__ = ["Cleaner", "Due", "is_in"]
+__all__ = ["Cleaner", "Due"]
 
 _M = TypeVar("_M", bound=models.Model)
 #: The values of one row's fields of the order.
@@ -67,9 +68,24 @@ class Cleaner(Generic[_M]):
 
         A batch that is kept is passed over, and so is a row that somebody else has locked.
         """
-        unseen = self.before is None and not _locks_by_key(rows.db)
-        batches = self._unseen_batches if unseen else self._batches
-        yield from filter(None, batches(rows, due))
+        if self.before is not None or locks_by_key(rows.db):
+            batches = self._batches(rows, due)
+        elif is_worth_sweeping(rows.filter(due.condition)):
+            batches = self._swept_batches(rows.filter(due.condition))
+        else:
+            batches = self._unseen_batches(rows, due)
+        yield from filter(None, batches)
+
+    def _swept_batches(self, due_rows: _Rows[_M]) -> Iterator[int]:
+        """Delete from the table's first page to its last; none of the rows is read."""
+        sweep = Sweep(due_rows, self.size)
+        while True:
+            deleted = self.repeat(sweep.delete_next)
+            yield deleted
+            if sweep.is_over:
+                return
+            if deleted:
+                time.sleep(self.pause)
 
     def _unseen_batches(self, rows: _Rows[_M], due: Due) -> Iterator[int]:
         """Delete in statements that find their rows by themselves; none of them is read."""
@@ -90,7 +106,7 @@ class Cleaner(Generic[_M]):
 
     def _delete_unseen(self, due_rows: _Rows[_M], page: _Page[_M]) -> int:
         with transaction.atomic(using=due_rows.db):
-            batch = _locking(page[: self.size])
+            batch = locking(page[: self.size])
             by_model: dict[str, int] = due_rows.filter(is_in(batch)).delete()[1]
         return by_model.get(due_rows.model._meta.label, 0)
 
@@ -114,15 +130,15 @@ class Cleaner(Generic[_M]):
         self, rows: _Rows[_M], due: Q, page: _Page[_M]
     ) -> tuple[list[_Values], list[Any]]:
         """Delete one page; return what it found, and what of that went."""
-        by_key = _locks_by_key(rows.db)
+        by_key = locks_by_key(rows.db)
         # A copy, which is read again if the page is deleted again.
         page = page.all()
         found = list(page) if by_key else []
         with transaction.atomic(using=rows.db):
             if by_key:
-                keys = _lock_keys(rows, due, _keys(found))
+                keys = lock_keys(rows, due, _keys(found))
             else:
-                found = list(_locking(page))
+                found = list(locking(page))
                 keys = _keys(found)
             going = self._announce(rows, due, keys)
             if going:
@@ -158,61 +174,3 @@ def _behind(order: Sequence[str], last: _Values) -> Q:
 def _from(order: Sequence[str], first: _Values) -> Q:
     """Return a condition of ``first`` and what follows it that is looked up in an index."""
     return Q(**{f"{order[0]}__gte": first[0]})
-
-
-def is_in(batch: _Page[Any]) -> Q | Func:
-    """Return the condition of the rows of ``batch``, whose query is run within the DELETE.
-
-    PostgreSQL takes a row by its place in the table (``ctid``) twice as fast as by its key.
-    A row that was written again since has another place, and stays. Two partitions of a
-    table may have rows at the same place, so this is no condition to delete by alone.
-    """
-    if connections[batch.db].vendor != "postgresql" or batch.model._meta.parents:
-        # The query of a child is of two tables, each with places of its own.
-        return Q(pk__in=batch.values("pk"))
-    places = Subquery(batch.values(place=RawSQL("ctid", ())))
-    return Func(places, template="ctid = ANY(ARRAY%(expressions)s)", output_field=BooleanField())
-
-
-# -- Locks ---------------------------------------------------------------------------
-
-
-def _locks_by_key(alias: str) -> bool:
-    """Return whether a page has to be read first, and then locked row by row.
-
-    InnoDB also locks the entries of the index through which it finds a row. When two
-    cleaners do that, each is soon waiting for the other: to delete a row takes a lock
-    on its entries in every index. Found by its primary key, only the row is locked.
-    Deadlocks are rare then, though not gone: a DELETE by key of a small table may be
-    planned as a scan of it, which waits for rows that are none of its own.
-    """
-    connection = connections[alias]
-    features = connection.features
-    at_once = features.has_select_for_update_skip_locked and (
-        features.supports_select_for_update_with_limit
-    )
-    return features.has_select_for_update and (connection.vendor == "mysql" or not at_once)
-
-
-def _lock_keys(rows: _Rows[_M], due: Q, keys: list[Any]) -> list[Any]:
-    """Lock the rows of ``keys`` that nobody else holds; return those that are still due."""
-    if not keys:
-        return []
-    skips = connections[rows.db].features.has_select_for_update_skip_locked
-    locked = rows.filter(pk__in=keys).order_by("pk").select_for_update(skip_locked=skips)
-    # Not a condition of the query, which could send it through another index.
-    is_due = Case(When(due, then=Value(True)), default=Value(False))
-    still_due = {pk for pk, yes in locked.values_list("pk", is_due) if yes}
-    return [key for key in keys if key in still_due]
-
-
-def _locking(page: _Page[_M]) -> _Page[_M]:
-    """Return the page as a query that locks its rows and leaves out what others have locked."""
-    if connections[page.db].features.has_select_for_update:
-        locking: _Page[_M] = page.select_for_update(skip_locked=True)
-        return locking
-    # SQLite has one lock for the whole file, taken at the first statement that could
-    # write. This one writes nothing: no row is without a date.
-    rows = page.model._base_manager.using(page.db).filter(date_done=None)
-    rows.update(date_done=F("date_done"))
-    return page

@@ -200,11 +200,17 @@ class Heard:
         self.gone += batch.ids
 
 
-def clean_or_write(number: int, expires: float, count: int, heard: bool) -> dict[str, Any]:
+def clean_or_write(
+    number: int, expires: float, count: int, heard: bool, by_index: bool
+) -> dict[str, Any]:
     """Clean up, in the first two processes, or write to some of the rows in the others.
 
-    Returns how many rows this process deleted, what it told of them, and what it wrote.
+    ``by_index``: PostgreSQL reads no table as a whole. Returns how many rows this process
+    deleted, what it told of them, and what it wrote.
     """
+    if by_index:
+        options = connections["default"].settings_dict["OPTIONS"]
+        options["options"] = "-c enable_seqscan=off"
     noted = Heard()
     deleted, written = 0, []
     backend = _backend("django-db", PLUGINS=[noted] if heard else [])
