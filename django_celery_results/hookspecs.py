@@ -505,8 +505,8 @@ def store_part(storage: Any, task: StoredTask, part: ChordPart) -> StoredPart | 
 
     For storages that do both at once in less time than one after the other; the rest do
     not implement it. Called on the storage by the worker when a header task has succeeded,
-    unless another plugin implements, or wraps, ``store_task`` or ``chord_part_returned``:
-    these two are called then. Stops at the first non-None result. The state is written as
+    unless a plugin wraps ``store_task`` or ``chord_part_returned``, and not this hook: these
+    two are called then. Stops at the first non-None result. The state is written as
     ``store_task`` writes it. The part is counted only if it is new and others are still to
     come: for one that is not, ``chord_part_returned`` is called, which gives the claim.
     Either both are done or none.

@@ -83,13 +83,13 @@ def _delete(here: _Rows[Any]) -> int:
         with transaction.atomic(using=here.db):
             with connections[here.db].cursor() as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE}")
-            return here.delete()[0]
+            return int(here.delete()[0])
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) != LOCKED:
             raise
     # To lock each row before takes half as long again, so it is not done where nobody is near.
     with transaction.atomic(using=here.db):
-        return here.filter(is_in(locking(here.values_list("pk")))).delete()[0]
+        return int(here.filter(is_in(locking(here.values_list("pk")))).delete()[0])
 
 
 def _page_count(rows: _Rows[Any]) -> int:

@@ -30,7 +30,8 @@ pytestmark = [
 def due_rows() -> QuerySet[TaskResult]:
     """Return what is older than an hour."""
     by_age = list(TaskResult.objects.due(HOUR))[1]
-    return TaskResult.objects.filter(by_age.condition)
+    due: QuerySet[TaskResult] = TaskResult.objects.filter(by_age.condition)
+    return due
 
 
 def clean(size: int, **how: Any) -> list[int]:

@@ -167,13 +167,9 @@ class ChordMixin(Backend):
     @cached_property
     def _counts_with_store(self) -> bool:
         """Whether no plugin misses a call where the storage stores and counts in one."""
-        storage = self.hooks.storage
-        others = {
-            name
-            for hook in ("store_task", "chord_part_returned")
-            for name in self.hooks.implementers(hook) - {storage}
-        }
-        return storage in self.hooks.implementers("store_part") and not others
+        either = map(self.hooks.implementers, ("store_task", "chord_part_returned"))
+        both = self.hooks.implementers("store_part")
+        return self.hooks.storage in both and both.issuperset(set().union(*either))
 
     def on_chord_part_return(
         self, request: Context, state: str, result: Any, **kwargs: Any

@@ -199,6 +199,28 @@ def test_a_plugin_that_wraps_either_hook_misses_nothing(
     assert (["a"], 2, ["a"]) == outcome()
 
 
+def test_a_plugin_that_wraps_the_step_too_has_it(
+    make_chord: Callable[..., Chord], watcher: Watcher
+) -> None:
+    """It misses nothing either."""
+
+    class Knowing(Watcher):
+        """Wraps all three."""
+
+        django_celery_results_name = "knowing"
+
+        @hookimpl(wrapper=True)
+        def store_task(self) -> Generator[None, Any, Any]:
+            return (yield)
+
+        @hookimpl(wrapper=True)
+        def chord_part_returned(self) -> Generator[None, Any, Any]:
+            return (yield)
+
+    make_chord(watcher, knowing := Knowing()).done("a", 1)
+    assert [DONE] == watcher.heard == knowing.heard
+
+
 def test_in_a_transaction_of_the_callers(
     make_chord: Callable[..., Chord], watcher: Watcher
 ) -> None:

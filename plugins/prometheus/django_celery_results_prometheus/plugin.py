@@ -22,7 +22,7 @@ from .options import multiprocess_directory, options
 if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
-    from django_celery_results.records import Contents, StoredTask, TaskRecord
+    from django_celery_results.records import Contents, StoredPart, StoredTask, TaskRecord
 
 __all__ = ["size_of"]
 
@@ -51,6 +51,13 @@ def after_store(task: TaskRecord, stored: StoredTask, written: bool) -> None:
 def store_task() -> Generator[None, bool | None, bool | None]:
     """Take the time, that of the wrappers within included."""
     with _timed("store_task"):
+        return (yield)
+
+
+@hookimpl(wrapper=True, tryfirst=True)
+def store_part() -> Generator[None, StoredPart | None, StoredPart | None]:
+    """Take the time of a chord's part, which is stored and counted in one step."""
+    with _timed("store_part"):
         return (yield)
 
 

@@ -149,6 +149,17 @@ def test_time_of_storing_is_taken(backend: Any, counted: Counted) -> None:
     assert 0 < counted("storage_seconds_sum", hook="store_task") < 5
 
 
+@pytest.mark.django_db(transaction=True)
+def test_time_of_a_chords_part_is_taken(make_backend: MakeBackend, counted: Counted) -> None:
+    """It is stored and counted in one step here too."""
+    own = make_backend()
+    body = own.app.signature("body")
+    own.apply_chord(("g1", [own.app.AsyncResult(one) for one in "ab"]), body)
+    own.mark_as_done("a", 1, request_of("a", group="g1", chord=body))
+    times = [counted("storage_seconds_count", hook=one) for one in ("store_part", "store_task")]
+    assert [1, 0] == times
+
+
 # -- Deleted -------------------------------------------------------------------------
 
 
