@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from celery import Celery, states
+from celery import Celery
 from celery.app.task import Context
 from celery.result import AsyncResult, GroupResult
 
@@ -19,6 +19,7 @@ from django_celery_results.records import (
     Expiry,
     ExpiryBatch,
     StoredGroup,
+    StoredPart,
     StoredTask,
     TaskRecord,
     UnfinishedChord,
@@ -93,6 +94,11 @@ class Memory:
         return ChordProgress(group_id=part.group_id, waiting=0, claimed=True, results=results)
 
     @hookimpl
+    def store_part(self, storage: Memory, task: StoredTask) -> StoredPart:
+        """Keep the task; every part is the last."""
+        return StoredPart(written=self.store_task(storage, task), counted=False)
+
+    @hookimpl
     def finish_chord(self, storage: Memory, group_id: str) -> bool:
         """Drop the chord."""
         return storage.chords.pop(group_id, None) is not None
@@ -154,7 +160,7 @@ def use_everything(app: Celery) -> None:
     backend.set_chord_size("a chord", 1)
     body = app.signature("nobody listens")
     request = Context(id="a task", group="a chord", chord=body, task="its name")
-    backend.on_chord_part_return(request, states.SUCCESS, 1)
+    backend.mark_as_done("a task", 1, request)
     backend.cleanup()
     result.forget()
 

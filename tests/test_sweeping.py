@@ -47,20 +47,23 @@ def execute(*statements: str) -> None:
             cursor.execute(statement)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def planner() -> Iterator[Any]:
-    """Sets the planner's parameters, until the end of the test."""
-    yield lambda **parameters: execute(
-        *(f"SET {name} = {value}" for name, value in parameters.items())
-    )
-    execute("RESET ALL")
+    """Sets the planner's parameters, until the end of the test; it is to read whole tables."""
+
+    def plan(**parameters: Any) -> None:
+        execute(*(f"SET {name} = {value}" for name, value in parameters.items()))
+
+    plan(enable_seqscan="on", enable_indexscan="off", enable_bitmapscan="off")
+    yield plan
+    connection.close()
 
 
 # -- Whether -----------------------------------------------------------------------------
 
 
 def test_a_table_that_would_be_read_whole_is_swept() -> None:
-    """As a small one always is."""
+    """As a small one is."""
     assert is_worth_sweeping(due_rows())
 
 
@@ -69,14 +72,13 @@ def test_a_table_that_would_be_read_whole_by_several_is_swept(planner: Any) -> N
     make(1000)
     execute(f"ANALYZE {TaskResult._meta.db_table}")
     planner(parallel_setup_cost=0, parallel_tuple_cost=0, min_parallel_table_scan_size=0)
-    planner(enable_indexscan="off", enable_bitmapscan="off")
     assert "Gather" in due_rows().values("pk").explain()
     assert is_worth_sweeping(due_rows())
 
 
 def test_a_table_of_which_an_index_knows_the_few_that_are_due_is_not_swept(planner: Any) -> None:
     """They are found through it."""
-    planner(enable_seqscan="off")
+    planner(enable_seqscan="off", enable_indexscan="on")
     make(7)
     assert not is_worth_sweeping(due_rows())
     assert ([3, 3, 1], []) == (clean(3), ids())
