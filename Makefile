@@ -78,6 +78,7 @@ lint types docs package: $(VENV)-tox/installed
 # In benchmarks/README.md. Forty minutes on a machine that does nothing else.
 figures:
 	$(PYTHON) -m benchmarks --database all --json benchmarks/figures.json
+	$(PYTHON) -m benchmarks --database all --durable --no-install --json benchmarks/figures.json
 	$(PYTHON) -m benchmarks.workers --database all --no-install --json benchmarks/figures.json
 	$(PYTHON) -m benchmarks.plugins --database all --json benchmarks/figures.json
 	.venv-bench-plugins/bin/python -m benchmarks.serializers --json benchmarks/figures.json

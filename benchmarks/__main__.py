@@ -25,7 +25,7 @@ def measure(database: str, options: argparse.Namespace, found: dict[str, Path]) 
     return {
         "machine": figures.machine(),
         "versions": versions,
-        "databases": {database: measured},
+        figures.part(servers.durable()): {database: measured},
     }
 
 

@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-__all__ = ["load", "machine", "merge"]
+__all__ = ["load", "machine", "merge", "part"]
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -17,6 +17,11 @@ def load(path: Path) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def part(durable: bool) -> str:
+    """Return the part of the file for the comparison, with and without waiting for the disk."""
+    return "durable" if durable else "databases"
 
 
 def merge(path: Path, new: dict[str, dict[str, Any]]) -> None:

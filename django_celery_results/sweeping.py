@@ -25,8 +25,8 @@ _Rows: TypeAlias = models.QuerySet[_M]
 PATIENCE = 20
 #: SQLSTATE of a lock that was waited for in vain: lock_not_available.
 LOCKED = "55P03"
-#: Rows that are expected in a page at the outset: more than there ever are, as a rule.
-DENSEST = 60
+#: Rows that are expected in a page at the outset: more than there are, as a rule.
+DENSE = 20
 
 
 def is_worth_sweeping(due_rows: _Rows[Any]) -> bool:
@@ -56,7 +56,7 @@ class Sweep(Generic[_M]):
         self.due_rows = due_rows
         self.size = size
         self.page = 0
-        self.pages = max(1, size // DENSEST)
+        self.pages = max(1, size // DENSE)
         #: What is written behind it from now on is not due.
         self.end = _page_count(due_rows)
 

@@ -8,6 +8,7 @@ database and set of columns, and shared by all threads: it keeps hold of no conn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +54,12 @@ class Upsert:
     def execute(self, connection: BaseDatabaseWrapper, row: _Row) -> bool:
         """Write ``row``; return whether it was written, or what is there stays as it is.
 
-        An error marks the caller's transaction for rollback, as Django's own methods do.
+        An error marks the caller's transaction for rollback.
         """
-        with mark_for_rollback_on_error(connection.alias), connection.cursor() as cursor:
+        # As Django's methods do; without a transaction there is nothing to mark.
+        open_one = connection.in_atomic_block
+        guard = mark_for_rollback_on_error(connection.alias) if open_one else nullcontext()
+        with guard, connection.cursor() as cursor:
             cursor.execute(self.sql, self.parameters(connection, row))
             if self.is_mysql:
                 # MySQL counts two where a row was updated, and one where it was inserted or

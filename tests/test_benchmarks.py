@@ -31,18 +31,21 @@ def test_page_has_no_figure_of_its_own() -> None:
     assert [] == re.findall(r"\d[\d.,]*\s*(?:times|%|per cent|ms|µs|seconds|MB|x\b)", PAGE)
 
 
-@pytest.mark.parametrize("table", ["times", "facts", "workers", "plugins", "sizes"])
+@pytest.mark.parametrize("table", ["times", "facts", "durable", "workers", "plugins", "sizes"])
 @pytest.mark.parametrize("database", DATABASES)
 def test_page_shows_each_table(database: str, table: str) -> None:
     """No database and no kind of figure is left out."""
     assert f"```{{benchmarks}} {table} {database}\n" in PAGE
 
 
+@pytest.mark.parametrize("part", ["databases", "durable"])
 @pytest.mark.parametrize("database", DATABASES)
-def test_every_piece_of_work_was_measured(figures: dict[str, Any], database: str) -> None:
+def test_every_piece_of_work_was_measured(
+    figures: dict[str, Any], database: str, part: str
+) -> None:
     """A run of a part alone is not what is shown."""
     expected = ["store_new", "store_existing", "read_one", "read_group", "chord_part", "expire"]
-    assert expected == list(figures["databases"][database]["work"])
+    assert expected == list(figures[part][database]["work"])
 
 
 def test_figures_name_no_place(figures: dict[str, Any]) -> None:

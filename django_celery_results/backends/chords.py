@@ -23,7 +23,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.utils.encoding import bytes_to_str
 
 from ..conf import results_settings
-from ..exceptions import ResultUnavailable
+from ..exceptions import HookError, ResultUnavailable
 from ..logs import apart
 from ..records import (
     ChordPart,
@@ -149,9 +149,10 @@ class ChordMixin(Backend):
         counted must not keep the result from being stored.
         """
         try:
-            done: StoredPart | None = self.hooks.call(
-                "store_part", storage=self.storage, task=task, part=part
-            )
+            done = self.hooks.call("store_part", storage=self.storage, task=task, part=part)
+            if done is not None and not isinstance(done, StoredPart):
+                kind = type(done).__name__
+                raise HookError(f"The hook 'store_part' has to give a StoredPart, not {kind}")  # noqa: TRY301 - it went wrong too
         except Exception as error:  # noqa: BLE001 - whatever it is, as said
             logger.warning(
                 "Task %s could not be stored and counted in one step: %s. "
@@ -177,11 +178,16 @@ class ChordMixin(Backend):
         """Count a finished header task; the last one to return sends the body."""
         if not (request.id and request.group):
             return
-        returning: _Returning = getattr(request, RETURNING, None) or _Returning()
-        setattr(request, RETURNING, None)
-        if returning.counted:
-            return
-        contents = returning.contents or self._unstored(request, state, result)
+        returning: _Returning | None = getattr(request, RETURNING, None)
+        contents = None
+        if returning is not None:
+            # For this call: the next one is another delivery.
+            setattr(request, RETURNING, None)
+            if returning.counted:
+                return
+            contents = returning.contents
+        if contents is None:
+            contents = self._unstored(request, state, result)
         part = self._part(request, state, contents)
         progress: ChordProgress | None = self._persist("chord_part_returned", part=part)
         if progress is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from celery import states
@@ -110,6 +111,7 @@ def require_id(model: type[models.Model], column: str, value: str | None) -> Non
         )
 
 
+@cache
 def _max_length(model: type[models.Model], column: str) -> int:
     field = cast("models.CharField[Any, Any]", model._meta.get_field(column))
     return int(field.max_length or 0)

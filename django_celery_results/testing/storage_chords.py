@@ -191,6 +191,15 @@ class StorageOfChords(StorageSuite):
         assert again in (StoredPart(written=False, counted=False), None)
         assert (5, [False, True]) == (self.value("one"), self.claims("two", "three"))
 
+    def test_part_that_is_stored_already_is_counted(self) -> None:
+        """Its worker may have died before it could do that."""
+        self.start(*IDS)
+        self.store("one", result=5)
+
+        done = self.stored("one", result=6)
+        assert StoredPart(written=False, counted=True) == done
+        assert (5, [False, True]) == (self.value("one"), self.claims("two", "three"))
+
     def test_part_of_no_chord_is_stored(self) -> None:
         """It may be finished, or never have been started."""
         done = self.stored("one", result=5)

@@ -56,6 +56,8 @@ def content(found: dict[str, Any], which: str, database: str) -> tuple[Sequence[
         return tables.CONDITIONS, tables.condition_rows(found)
     if which == "serializers":
         return tables.SERIALIZERS, tables.serializer_rows(found["serializers"])
+    if which == "durable":
+        return tables.TIMES, tables.time_rows(database, found["durable"][database])
     if which == "times":
         return tables.TIMES, tables.time_rows(database, found["databases"][database])
     if which == "facts":

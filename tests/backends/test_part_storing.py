@@ -310,6 +310,24 @@ def test_a_failed_part_is_stored_and_then_counted(
 # -- What goes wrong --------------------------------------------------------------------
 
 
+def test_an_answer_of_another_kind_is_an_error_that_is_logged(
+    make_chord: Callable[..., Chord], caplog: pytest.LogCaptureFixture
+) -> None:
+    """And does not keep the result from being stored, nor the part from being counted."""
+
+    class Wrong:
+        """Answers as another hook would."""
+
+        @hookimpl(wrapper=True)
+        def store_part(self) -> Generator[None, Any, Any]:
+            yield
+            return True
+
+    make_chord(Wrong).done("a", 1)
+    assert "The hook 'store_part' has to give a StoredPart, not bool" in caplog.text
+    assert (["a"], 2, ["a"]) == outcome()
+
+
 @pytest.fixture
 def broken_parts() -> Iterator[None]:
     """The table of parts under another name for a while."""

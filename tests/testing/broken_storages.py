@@ -335,6 +335,7 @@ class TestCountsAndForgets(StorageOfChords):
             "test_part_is_stored_and_counted",
             "test_part_of_no_chord_is_stored",
             "test_part_that_is_delivered_again_changes_nothing",
+            "test_part_that_is_stored_already_is_counted",
         }
     )
 
