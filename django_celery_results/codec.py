@@ -147,16 +147,15 @@ def _write_quickly(values: Mapping[str, Any]) -> dict[str, str | None] | None:
     Kombu's JSON is ASCII, and escapes what no column could hold.
     """
     try:
-        return {
-            name: None
-            if value is None and name in OPTIONAL_FIELDS
-            else storable(str(value))
-            if name in TEXT_FIELDS
-            else kombu_json.dumps(value)
-            for name, value in values.items()
-        }
+        return {name: _json_text(name, value) for name, value in values.items()}
     except Exception:  # noqa: BLE001 - whatever it is, Kombu has its own error for it
         return None
+
+
+def _json_text(name: str, value: Any) -> str | None:
+    if value is None and name in OPTIONAL_FIELDS:
+        return None
+    return storable(str(value)) if name in TEXT_FIELDS else kombu_json.dumps(value)
 
 
 def _contents(

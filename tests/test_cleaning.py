@@ -7,12 +7,10 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection, models
+from django.db import connection
 from django.db.models.signals import post_delete
-from django.test.utils import isolate_apps
 
 from django_celery_results.cleaning import Cleaner
-from django_celery_results.locking import is_in
 from django_celery_results.models import TaskResult
 
 from . import settings
@@ -229,25 +227,6 @@ def test_the_statements_of_a_batch_that_is_looked_at() -> None:
     """It is found, read, looked at, found again without what changed, and deleted."""
     make(30)
     assert SEEN[settings.DATABASE] == statements(Watcher().before)
-
-
-@isolate_apps("tests.dependent")
-def test_rows_of_a_batch_are_found_by_place_only_where_they_are_in_one_table() -> None:
-    """PostgreSQL's ``ctid`` of two tables that are joined would be ambiguous."""
-
-    class Parent(models.Model):
-        class Meta:
-            app_label = "dependent"
-
-    class Child(Parent):
-        class Meta:
-            app_label = "dependent"
-
-    querysets: list[Any] = [models.QuerySet(Parent), models.QuerySet(Child)]
-    by_place = [
-        "ctid" in str(rows.filter(is_in(rows.values_list("pk")[:2])).query) for rows in querysets
-    ]
-    assert [settings.DATABASE == "postgresql", False] == by_place
 
 
 def peak(count: int) -> int:
