@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import states
+from django.core.cache import caches
 from django.db import DatabaseError, connection, connections, transaction
 from django.db.models.signals import post_save
 from django.test.utils import CaptureQueriesContext
@@ -302,6 +303,7 @@ def test_results_and_chords_on_two_databases(
 
 def test_a_cache_counts_by_itself(make_chord: Callable[..., Chord], watcher: Watcher) -> None:
     """It has no such step."""
+    caches["default"].clear()
     chord = make_chord(watcher, url="django-cache")
     for task_id in IDS:
         chord.done(task_id, task_id)
