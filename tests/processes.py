@@ -201,16 +201,16 @@ class Heard:
 
 
 def clean_or_write(
-    number: int, expires: float, count: int, heard: bool, by_index: bool
+    number: int, expires: float, count: int, heard: bool, forbidden: tuple[str, ...]
 ) -> dict[str, Any]:
     """Clean up, in the first two processes, or write to some of the rows in the others.
 
-    ``by_index``: PostgreSQL reads no table as a whole. Returns how many rows this process
+    ``forbidden``: what PostgreSQL's planner must not use. Returns how many rows this process
     deleted, what it told of them, and what it wrote.
     """
-    if by_index:
+    if forbidden:
         options = connections["default"].settings_dict["OPTIONS"]
-        options["options"] = "-c enable_seqscan=off"
+        options["options"] = " ".join(f"-c {name}=off" for name in forbidden)
     noted = Heard()
     deleted, written = 0, []
     backend = _backend("django-db", PLUGINS=[noted] if heard else [])

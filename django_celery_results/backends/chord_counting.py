@@ -63,7 +63,7 @@ def store_and_count(
                 written = upsert.execute(connection, row)
                 counted = _count(connection, counting(connection), part)
     except IntegrityError:
-        # As above; the row went back with it.
+        # Delivered twice, as a rule. The row went back with the part, and is stored by itself.
         return None
     return StoredPart(written=bool(written), counted=bool(counted))
 

@@ -42,6 +42,8 @@ class BenchmarkTable(SphinxDirective):
         return [table(headings, rows)]
 
 
+#: The part of the figures that each table of the comparison shows.
+COMPARISONS = {"times": figures.part(durable=False), "durable": figures.part(durable=True)}
 #: Of each kind of table the headings, the part of the figures, and what makes rows of it.
 TABLES: dict[str, tuple[Sequence[str], str, Callable[[Any], tables.Rows]]] = {
     "workers": (tables.WORKERS, "workers", tables.worker_rows),
@@ -56,10 +58,8 @@ def content(found: dict[str, Any], which: str, database: str) -> tuple[Sequence[
         return tables.CONDITIONS, tables.condition_rows(found)
     if which == "serializers":
         return tables.SERIALIZERS, tables.serializer_rows(found["serializers"])
-    if which == "durable":
-        return tables.TIMES, tables.time_rows(database, found["durable"][database])
-    if which == "times":
-        return tables.TIMES, tables.time_rows(database, found["databases"][database])
+    if which in COMPARISONS:
+        return tables.TIMES, tables.time_rows(database, found[COMPARISONS[which]][database])
     if which == "facts":
         return tables.FACTS, tables.fact_rows(database, found["databases"][database])
     headings, part, rows = TABLES[which]

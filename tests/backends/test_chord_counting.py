@@ -17,12 +17,10 @@ from django_celery_results.models import ChordPart as PartModel
 from django_celery_results.records import ChordPart, ChordRecord, Contents
 
 from .common import COMMITTED
-from .conftest import request_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from django_celery_results.testing.fixtures import MakeBackend
 
 pytestmark = COMMITTED
 
@@ -156,20 +154,3 @@ def test_other_errors_are_not_taken_for_a_part_that_is_there() -> None:
     start("a", "b")
     with pytest.raises((DatabaseError, OverflowError)):
         count_quickly("default", part("a", group_index=2**70))
-
-
-def test_a_part_is_stored_and_returned_in_few_statements(
-    make_backend: MakeBackend, queries: CaptureQueriesContext
-) -> None:
-    """That which stores the result counts too, where the database can do both at once."""
-    backend = make_backend()
-    start("a", "b", "c")
-    counts = []
-    for task_id in "ab":
-        before = len(statements(queries))
-        backend.mark_as_done(
-            task_id, 1, request=request_of(task_id, group="c1", chord={"task": "total"})
-        )
-        counts.append(len(statements(queries)) - before)
-    expected = 3 if connection.vendor == "sqlite" else 1
-    assert [expected] * 2 == counts

@@ -15,7 +15,6 @@ from django.test.utils import CaptureQueriesContext
 from django_celery_results import hookimpl
 from django_celery_results.models import ChordCounter, ChordPart, TaskResult
 from django_celery_results.records import Retention, StoredPart
-from tests import settings as test_settings
 
 from .common import COMMITTED, Chord, row
 from .killing import SERVER, kill
@@ -157,27 +156,6 @@ def test_a_part_whose_result_expires_soon_brings_it(
     chord = make_chord(watcher, Short)
     chord.done("a", 5)
     assert ([DONE], "5") == (watcher.heard, ChordPart.objects.get().result)
-
-
-@pytest.mark.skipif(test_settings.DATABASE != "postgresql", reason="PostgreSQL's own")
-def test_the_statement_may_be_prepared(make_chord: Callable[..., Chord], watcher: Watcher) -> None:
-    """The server, which binds the parameters then, knows of what type each is."""
-    configured = connection.settings_dict["OPTIONS"]
-    connection.close()
-    connection.settings_dict["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 1}
-    try:
-        chord = make_chord(watcher)
-        for number, task_id in enumerate("ab"):
-            chord.done(task_id, number, group_index=number)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'WITH stored%'"
-            )
-            assert (1,) == cursor.fetchone()
-    finally:
-        connection.close()
-        connection.settings_dict["OPTIONS"] = configured
-    assert ([DONE, DONE], (["a", "b"], 1, ["a", "b"])) == (watcher.heard, outcome())
 
 
 def test_observers_hear_of_a_store(make_chord: Callable[..., Chord]) -> None:

@@ -13,19 +13,22 @@ from celery.result import GroupResult
 from django.db import connection, connections
 
 from django_celery_results.backends import DatabaseBackend
+from django_celery_results.models import ChordCounter, TaskResult
 from django_celery_results.models import GroupResult as GroupModel
-from django_celery_results.models import TaskResult
 from tests import settings as test_settings
 
 from .common import COMMITTED
 from .conftest import request_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from pytest_django import Settings
 
     from django_celery_results.testing.fixtures import MakeBackend
 
 BOTH = pytest.mark.django_db(databases=["default", "secondary"])
+POSTGRESQL = pytest.mark.skipif(test_settings.DATABASE != "postgresql", reason="PostgreSQL's own")
 
 pytestmark = pytest.mark.django_db
 
@@ -145,26 +148,47 @@ def test_one_backend_reads_in_many_threads(backend: Any) -> None:
 # -- Prepared statements -------------------------------------------------------------
 
 
-@COMMITTED
-@pytest.mark.skipif(test_settings.DATABASE != "postgresql", reason="PostgreSQL's own")
-def test_statements_may_be_prepared(backend: Any) -> None:
-    """The driver prepares what comes again, where the options of the database ask for it."""
+@pytest.fixture
+def prepared() -> Iterator[Callable[[str], int]]:
+    """Gives how many statements that begin so the driver has prepared, as it may here."""
     configured = connection.settings_dict["OPTIONS"]
     connection.close()
     connection.settings_dict["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 1}
-    try:
-        for one in range(5):
-            backend.mark_as_started("t1")
-            backend.mark_as_done("t1", one)
-            assert 0 == backend.get_result("t1")
+
+    def count(beginning: str) -> int:
+        query = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s"
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INS%'"
-            )
-            assert (0,) < cursor.fetchone()
-    finally:
-        connection.close()
-        connection.settings_dict["OPTIONS"] = configured
+            cursor.execute(query, [f"{beginning}%"])
+            return int(cursor.fetchone()[0])
+
+    yield count
+    connection.close()
+    connection.settings_dict["OPTIONS"] = configured
+
+
+@COMMITTED
+@POSTGRESQL
+def test_statements_may_be_prepared(backend: Any, prepared: Callable[[str], int]) -> None:
+    """Where the options of the database ask for it."""
+    for one in range(5):
+        backend.mark_as_started("t1")
+        backend.mark_as_done("t1", one)
+        assert 0 == backend.get_result("t1")
+    assert prepared("INSERT") > 0
+
+
+@COMMITTED
+@POSTGRESQL
+def test_the_statement_of_a_chords_part_may_be_prepared(
+    backend: Any, prepared: Callable[[str], int]
+) -> None:
+    """The server, which binds the parameters then, knows of what type each is."""
+    backend.apply_chord(("c1", [backend.app.AsyncResult(one) for one in "abcd"]), None)
+    for place, task_id in zip((0, 1, None), "abc", strict=True):
+        request = request_of(task_id, group="c1", chord={"task": "body"}, group_index=place)
+        backend.mark_as_done(task_id, 1, request)
+    assert prepared("WITH stored") > 0
+    assert 1 == ChordCounter.objects.get().count
 
 
 @COMMITTED
