@@ -17,8 +17,8 @@ from celery.app.task import Context
 from django.conf import settings
 
 from django_celery_results import hookimpl
-from django_celery_results.codec import plugin as codec
-from django_celery_results.plugins import forget_plugins
+from django_celery_results.codec.plugin import plugin as codec
+from django_celery_results.registry.loading import forget_plugins
 
 from . import sample
 

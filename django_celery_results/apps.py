@@ -6,7 +6,7 @@ from django.apps import AppConfig
 from django.core.checks import Tags, register
 from django.utils.translation import gettext_lazy as _
 
-from .migration_history import check_migration_history
+from .migrations._history import check_migration_history
 
 __all__ = ["CeleryResultConfig"]
 

@@ -1,7 +1,7 @@
 """System checks: a wrong setting or plugin is reported before it loses a result.
 
 Each check's id is stable; the settings reference lists them. ``E050``, about the
-migrations of 2.6, stands in :mod:`django_celery_results.migration_history`.
+migrations of 2.6, stands in :mod:`django_celery_results.migrations._history`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 
-from .backends.location import BackendURL
+from .backends.url import BackendURL
 from .conf import KNOWN_KEYS, results_settings
-from .contributions import require_serializer
-from .discovery import describe
 from .exceptions import PluginError, ResultsError
-from .hooks import Hooks
-from .plugins import load_plugins
 from .records import StorageLocation
+from .registry.calling import Hooks
+from .registry.catalogue import require_serializer
+from .registry.discovery import describe
+from .registry.loading import load_plugins
 
 __all__ = [
     "check_backend",
@@ -145,7 +145,7 @@ def _open(address: BackendURL) -> Any:
 def _suitable_cache(storage: Any) -> Iterator[CheckMessage]:
     """Yield a warning for a cache that loses results by its nature or by its default."""
     # Imported here: it brings all of Celery's backend, which no django.setup() should wait for.
-    from .backends.cache import CacheStorage
+    from .storages.cache.plugin import CacheStorage
 
     if not isinstance(storage, CacheStorage):
         return

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         UnfinishedChord,
     )
 
-__all__ = ["API_VERSION", "STORAGE_HOOKS", "hookimpl", "hookspec"]
+__all__ = ["API_VERSION", "OBSERVER_HOOKS", "STORAGE_HOOKS", "hookimpl", "hookspec"]
 
 #: Version of this contract. A plugin may say which one it was written for with an
 #: attribute ``django_celery_results_api``; another number keeps it from loading.
@@ -832,6 +832,9 @@ STORAGE_HOOKS = (
     "can_retry",
     "expire_results",
 )
+
+#: Hooks that only observe: each plugin is called separately, and what one raises is logged.
+OBSERVER_HOOKS = ("after_store", "after_expire", "storage_retried", "observer_failed")
 
 #: Those that a storage cannot do without; the rest have a sensible absence.
 REQUIRED_STORAGE_HOOKS = ("open_storage", "store_task", "load_tasks", "forget_task")

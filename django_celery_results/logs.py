@@ -1,21 +1,26 @@
-"""Logging an error, and not what was being handled when it was raised."""
+"""Errors for people: their notes, their text in one line, and tracebacks without secrets."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from traceback import walk_tb
+from typing import TYPE_CHECKING, TypeVar
 
-__all__ = ["apart"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["annotate", "apart", "described", "frames_of"]
 
 _E = TypeVar("_E", bound=BaseException)
 
 
 def apart(error: _E, handled: BaseException | None) -> _E:
-    """Return ``error``, from whose traceback ``handled`` has been taken.
+    """Return ``error`` with ``handled`` removed from its chain of causes and contexts.
 
-    The exception of a failed task is being handled while its failure is stored. Python
-    would add it, with all that it says, to the traceback of whatever is raised and logged
-    meanwhile: before anything of it was masked or encrypted. ``handled`` is what
-    ``sys.exc_info()[1]`` was before the ``try``::
+    While a task's failure is stored, Python is still handling the exception of the task. It
+    adds that exception, with everything its message says, to the traceback of any error that
+    is raised and logged meanwhile, and at that point nothing has been masked or encrypted.
+    ``handled`` is the value of ``sys.exc_info()[1]`` before the ``try``::
 
         handled = sys.exc_info()[1]
         try:
@@ -33,3 +38,26 @@ def apart(error: _E, handled: BaseException | None) -> _E:
             link.__context__ = None
         link = link.__context__
     return error
+
+
+def annotate(error: BaseException, note: str) -> bool:
+    """Make ``note`` the last note of the error; return whether it was absent before.
+
+    For Python 3.10 as well: ``BaseException.add_note`` came with Python 3.11.
+    """
+    notes = list(getattr(error, "__notes__", ()))
+    others = [one for one in notes if one != note]
+    error.__notes__ = [*others, note]  # type: ignore[attr-defined]  # set on 3.10 too
+    return len(others) == len(notes)
+
+
+def described(error: Exception) -> str:
+    """Return the error and its notes in one line: which hook, which database."""
+    notes = getattr(error, "__notes__", ())
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def frames_of(error: BaseException) -> Iterator[FrameType]:
+    """Yield the frames of the error's traceback, outermost first."""
+    return (frame for frame, _ in walk_tb(error.__traceback__))

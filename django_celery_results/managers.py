@@ -6,25 +6,24 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from functools import wraps
+from functools import reduce, wraps
+from operator import or_
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from celery import states
-from django.db import IntegrityError, connections, models, transaction
+from django.db import IntegrityError, connections, models, router, transaction
 from django.db.models import Q
 from django.db.models.signals import post_save, pre_save
 
-from .cleaning import Due
-from .clock import DatabaseNow
 from .conf import results_settings
-from .expiring import ExpiringManager, as_timedelta, moment_ago
-from .upserts import Upsert, WriteRule, find_upsert
-from .utils import now
+from .records import once
+from .sql.clock import DatabaseNow
+from .sql.deletion import BatchDeletion, Due
+from .sql.upserts import Upsert, WriteRule, find_upsert
+from .utils import as_timedelta, moment_ago, now
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
-
-    from .models import GroupResult, TaskResult
 
 __all__ = [
     "GroupResultManager",
@@ -97,8 +96,43 @@ def transaction_retry(max_retries: int = 1) -> Callable[[Callable[_P, _R]], Call
     return decorate
 
 
-class ResultManager(ExpiringManager[_M]):
-    """What the managers of task and group results share."""
+class ResultManager(models.Manager[_M]):
+    """What the managers of task and group results share: routing, writing and expiry."""
+
+    def write_alias(self, using: str | None = None) -> str:
+        """Return the database alias of writes: ``using``, or what the routers say."""
+        return using or self._db or router.db_for_write(self.model)
+
+    def due(self, expires: float | timedelta | None) -> Iterator[Due]:
+        """Yield each way in which a row expires.
+
+        ``expires`` is the age in seconds (or a timedelta) that results may reach;
+        ``None`` means that age alone expires nothing. No row meets two of them.
+        """
+        if expires is not None:
+            condition = Q(date_done__lt=moment_ago(expires))
+            yield Due(condition=condition, order=("date_done", "pk"))
+
+    def get_all_expired(self, expires: float | timedelta) -> models.QuerySet[_M]:
+        """Return the rows that :meth:`delete_expired` would delete."""
+        return self.filter(reduce(or_, (due.condition for due in self.due(expires))))
+
+    def delete_expired(
+        self, expires: float | timedelta | None, batch_size: int | None = None
+    ) -> int:
+        """Delete what expired, in transactions of ``batch_size`` rows; return how many."""
+        deletion: BatchDeletion[_M] = BatchDeletion(
+            size=batch_size or results_settings.expire_batch_size,
+            pause=results_settings.expire_batch_pause,
+            repeat=once,
+        )
+        return sum(self.delete_due(deletion, *self.due(expires)))
+
+    def delete_due(self, deletion: BatchDeletion[_M], *ways: Due) -> Iterator[int]:
+        """Let ``deletion`` delete the rows that are due; yield how many go with each batch."""
+        rows = self.using(self.write_alias())
+        for due in ways:
+            yield from deletion.run(rows, due)
 
     def connection_for_write(self) -> BaseDatabaseWrapper:
         """Return the connection that the routers choose for writes."""
@@ -150,12 +184,12 @@ class ResultManager(ExpiringManager[_M]):
         return row
 
 
-class TaskResultManager(ResultManager["TaskResult"]):
+class TaskResultManager(ResultManager[_M]):
     """Manager of :class:`~django_celery_results.models.TaskResult`."""
 
     _last_id: str | None = None
 
-    def get_task(self, task_id: str) -> TaskResult:
+    def get_task(self, task_id: str) -> _M:
         """Return the row of ``task_id``, or one that is not saved where there is none."""
         row = self.filter(task_id=task_id).first()
         if row is not None:
@@ -181,7 +215,7 @@ class TaskResultManager(ResultManager["TaskResult"]):
         worker: str | None = None,
         using: str | None = None,
         **kwargs: Any,
-    ) -> TaskResult:
+    ) -> _M:
         """Create or update the row of ``task_id`` and return it as it now stands.
 
         ``result``, ``meta``, ``task_args`` and ``task_kwargs`` are encoded text, as
@@ -292,12 +326,12 @@ class TaskResultManager(ResultManager["TaskResult"]):
         return Q(date_expires=None, date_done__lt=moment_ago(expires)) & by_age
 
 
-class GroupResultManager(ResultManager["GroupResult"]):
+class GroupResultManager(ResultManager[_M]):
     """Manager of :class:`~django_celery_results.models.GroupResult`."""
 
     _last_id: str | None = None
 
-    def get_group(self, group_id: str) -> GroupResult:
+    def get_group(self, group_id: str) -> _M:
         """Return the row of ``group_id``, or one that is not saved where there is none."""
         row = self.filter(group_id=group_id).first()
         if row is not None:
@@ -314,7 +348,7 @@ class GroupResultManager(ResultManager["GroupResult"]):
         group_id: str,
         result: str | None,
         using: str | None = None,
-    ) -> GroupResult:
+    ) -> _M:
         """Create or update the row of ``group_id`` and return it as it now stands.
 
         ``result`` is encoded text, as ``content_type`` and ``content_encoding`` say;

@@ -120,7 +120,7 @@ class TaskResult(models.Model):
         help_text=_("What else the task recorded, such as its child tasks, serialized"),
     )
 
-    objects: ClassVar[TaskResultManager] = TaskResultManager()
+    objects: ClassVar[TaskResultManager[TaskResult]] = TaskResultManager()
 
     class Meta:
         ordering: ClassVar = ["-date_done"]
@@ -198,7 +198,7 @@ class GroupResult(models.Model):
         ),
     )
 
-    objects: ClassVar[GroupResultManager] = GroupResultManager()
+    objects: ClassVar[GroupResultManager[GroupResult]] = GroupResultManager()
 
     class Meta:
         ordering: ClassVar = ["-date_done"]

@@ -16,7 +16,7 @@ as a class and makes one instance of it::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
@@ -33,6 +33,7 @@ __all__ = [
     "PluginOptions",
     "boolean",
     "names",
+    "require_known",
     "seconds",
     "storage_alias",
     "text",
@@ -193,3 +194,16 @@ def seconds(value: object) -> float:
         with suppress(OverflowError):
             return timedelta(seconds=number).total_seconds()
     raise ValueError("a timedelta, or seconds, not below zero")
+
+
+def require_known(kind: str, given: Iterable[str], valid: Iterable[str], where: str) -> None:
+    """Raise :class:`BackendMisconfigured` for the first of ``given`` that is not in ``valid``."""
+    valid = sorted(valid)
+    for name in given:
+        if name not in valid:
+            closest = get_close_matches(name, valid, n=1)
+            hint = f" Did you mean {closest[0]!r}?" if closest else ""
+            listed = ", ".join(valid) or "none"
+            raise BackendMisconfigured(
+                f"{name!r} in {where} is not a valid {kind}.{hint} Valid: {listed}."
+            )

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from celery import states
 
-from .contributed import Coding, Command, Serializer
+from .contributions import Coding, Command, Serializer
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -38,6 +39,10 @@ __all__ = [
     "TaskRecord",
     "UnfinishedChord",
 ]
+
+#: Serializer of storages that keep Python objects: the values are left as they are.
+PYTHON_OBJECTS = "python"
+PYTHON_CONTENT_TYPE = "application/x-python-objects"
 
 #: A result as Celery writes it in messages: ``[[id, parent], children]``,
 #: where children is ``None`` but for a group.
@@ -117,6 +122,13 @@ class Contents:
     def __post_init__(self) -> None:
         if not (self.content_type and self.content_encoding):
             raise ValueError("contents need a content_type and a content_encoding")
+
+
+@lru_cache
+def split_encoding(content_encoding: str) -> tuple[str, tuple[str, ...]]:
+    """Return the serializer's own encoding and the names of the codings, as applied."""
+    encoding, *names = [part.strip() for part in content_encoding.split(",")]
+    return encoding.lower() or "utf-8", tuple(names)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ set up, which is why it stays that small.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
@@ -25,3 +26,13 @@ def now() -> datetime:
     """
     moment = timezone.now()
     return timezone.localtime(moment) if results_settings.use_tz else moment
+
+
+def as_timedelta(age: float | timedelta) -> timedelta:
+    """Return ``age``, which is a timedelta or seconds, as a timedelta."""
+    return age if isinstance(age, timedelta) else timedelta(seconds=age)
+
+
+def moment_ago(age: float | timedelta) -> datetime:
+    """Return the moment ``age`` (seconds or timedelta) ago."""
+    return now() - as_timedelta(age)

@@ -142,7 +142,7 @@ def _metas(backend: Any, members: Sequence[ResultTuple]) -> _Metas:
 
     task_ids = leaf_ids(members)
     if isinstance(backend, ResultBackend):
-        return backend.get_task_metas(task_ids)
+        return backend.results.metas(task_ids)
     return {task_id: _meta(backend, task_id) for task_id in task_ids}
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import importlib_metadata
 import pytest
 
-from django_celery_results.distributions import FIRST_PARTY
 from django_celery_results.options import PluginOptions
-from django_celery_results.plugins import load_plugins
 from django_celery_results.records import Coding
+from django_celery_results.registry.catalogue import FIRST_PARTY
+from django_celery_results.registry.loading import load_plugins
 from tests.shown import settings_blocks, try_settings
 
 FOLDER = Path(__file__).resolve().parent

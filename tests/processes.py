@@ -215,7 +215,7 @@ def clean_or_write(
     deleted, written = 0, []
     backend = _backend("django-db", PLUGINS=[noted] if heard else [])
     if number < 2:
-        expiry = backend.expiry(expires, 20)
+        expiry = backend.expirer.expiry(expires, 20)
         deleted = backend.hooks.call("expire_results", storage=backend.storage, expiry=expiry)
     else:
         for one in random.sample(range(count), 100):

@@ -11,8 +11,10 @@ from unittest import mock
 import importlib_metadata
 from django.test import override_settings
 
-from django_celery_results import discovery, hookimpl, plugins
-from django_celery_results.plugins import get_plugin_manager, load_plugins
+from django_celery_results import hookimpl
+from django_celery_results.registry import discovery
+from django_celery_results.registry import loading as plugins
+from django_celery_results.registry.loading import get_plugin_manager, load_plugins
 from tests.memory import record
 
 #: Where the entry points of :func:`installed` find their plugins.

@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
-from django_celery_results import checks, hookimpl, migration_history
+from django_celery_results import checks, hookimpl
 from django_celery_results.checks import (
     check_backend,
     check_options,
@@ -21,6 +21,7 @@ from django_celery_results.checks import (
     check_plugins,
     check_settings,
 )
+from django_celery_results.migrations import _history as migration_history
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

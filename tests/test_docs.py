@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
-from django_celery_results import checks, hookspecs, migration_history, models
+from django_celery_results import checks, hookspecs, models
 from django_celery_results.conf import KNOWN_KEYS
-from django_celery_results.plugins import hook_names
+from django_celery_results.migrations import _history as migration_history
+from django_celery_results.registry.loading import hook_names
 from django_celery_results.urls import noun_first_patterns
 from tests.integration.catalogue.differences import DIFFERENCES, PENDING, UNSETTLED
 from tests.shown import environment, run, settings_blocks, try_settings

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from django_celery_results import hookimpl, hookspecs
-from django_celery_results.plugins import hook_names, load_plugins, new_manager
+from django_celery_results.registry.loading import hook_names, load_plugins, new_manager
 from django_celery_results.testing import RecordingPlugin, registered_plugins
 from tests.memory import Memory, make_app, use_everything
 

@@ -100,8 +100,8 @@ def test_backends_has_no_other_names() -> None:
 
 def test_importing_the_manager_discovers_nothing() -> None:
     """Plugins are looked for at first use."""
-    modules = modules_after("import django_celery_results.plugins")
-    assert "django_celery_results.codec" not in modules
+    modules = modules_after("import django_celery_results.registry.loading")
+    assert "django_celery_results.codec.plugin" not in modules
 
 
 def test_only_conf_reads_the_settings() -> None:

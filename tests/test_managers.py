@@ -10,8 +10,8 @@ from celery import states
 from django.db import IntegrityError, transaction
 from django.db.models.signals import post_save
 
-from django_celery_results.clock import DatabaseNow
 from django_celery_results.models import TaskResult
+from django_celery_results.sql.clock import DatabaseNow
 
 from .processes import STATES
 from .rows import BOTH, COMMITTED, elsewhere, row, store, write

@@ -1,7 +1,7 @@
-"""The bridge: Celery's result backend API on one side, the hooks on the other.
+"""Celery's result backend API over the hooks: every method here is called by Celery.
 
-:class:`ResultBackend` knows no storage and no serializer. A storage plugin of a third
-party is used by naming this class for its URL scheme, without a subclass::
+:class:`ResultBackend` knows no storage and no serializer. A third party's storage plugin is
+used by naming this class for its URL scheme, without a subclass::
 
     [project.entry-points."celery.result_backends"]
     mystore = "django_celery_results.backends:ResultBackend"
@@ -12,8 +12,7 @@ party is used by naming this class for its URL scheme, without a subclass::
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -21,64 +20,50 @@ from celery import states
 from celery._state import get_current_task
 from celery.backends.base import BaseBackend
 from celery.result import GroupResult, result_from_tuple
-from celery.utils.serialization import get_pickled_exception
-from kombu.exceptions import EncodeError
 from kombu.utils.encoding import bytes_to_str
 
-from ..conf import results_settings
-from ..contributions import kombus_name, require_serializer
-from ..exceptions import BackendMisconfigured, HookError, ResultUnavailable, ResultUnreadable
-from ..hooks import Hooks
-from ..readers import know_serializers, readers_of
-from ..records import (
-    Coding,
-    Contents,
-    GroupRecord,
-    Retention,
-    StorageLocation,
-    StoredGroup,
-    StoredTask,
-    TaskRecord,
-)
-from .chords import ChordMixin
-from .cleanup import CleanupMixin
-from .location import BackendURL, without_secrets
-from .retrying import RetryingMixin
-from .translation import (
-    pending_meta,
-    reduced,
-    request_facts,
-    stored_task,
-    task_meta,
-    task_record,
-    values_of,
-)
-from .waiting import WaitingMixin
+from ..records import Contents, GroupRecord, StorageLocation, TaskRecord
+from ..registry.calling import Hooks
+from ..registry.catalogue import require_serializer
+from ..registry.loading import know_serializers
+from .chord_parts import ChordParts, is_part
+from .chords import Chords
+from .cleanup import Expirer
+from .results import Results
+from .retrying import set_retry_defaults
+from .translation import pending_meta, request_facts
+from .url import BackendURL, without_secrets
+from .waiting import Pace, wait_for, wait_for_many
 
 if TYPE_CHECKING:
     from celery import Celery
     from celery.app.task import Context
+    from celery.result import AsyncResult
 
 __all__ = ["ResultBackend"]
 
-logger = logging.getLogger(__name__)
 
-#: Ids that one call of ``load_tasks`` asks for.
-CHUNK = 1000
+class ResultBackend(BaseBackend):
+    """Celery's result backend over the storage plugin that the URL names.
 
-
-class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseBackend):
-    """Celery's result backend over whichever storage plugin the URL names."""
+    The work is done by four objects: :attr:`results` stores and loads, :attr:`chords` starts and
+    finishes chords, :attr:`chord_parts` counts header tasks, :attr:`expirer` deletes what has expired.
+    """
 
     #: The storage plugin; where it is not set the URL's scheme names it.
     storage_name: ClassVar[str | None] = None
 
-    # What Celery's Backend sets and its stubs do not say.
+    # Attributes that Celery's Backend sets and its stubs lack.
     accept: frozenset[str] | None
+    always_retry: bool
+    base_sleep_between_retries_ms: int
     compression: str | None
     expires: float | None
+    max_retries: float
+    max_sleep_between_retries_ms: int
     serializer: str
     url: str | None
+    _cache: Any
 
     supports_native_join = True
     supports_result_compression = True
@@ -92,7 +77,7 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         **kwargs: Any,
     ) -> None:
         address = BackendURL.parse(url or self._configured_url(app))
-        # Before Celery looks for the serializer: loading plugins is what registers it.
+        # Before Celery looks for the serializer: loading the plugins registers it.
         self.hooks = Hooks(self.storage_name or address.scheme)
         options = dict(address.options)
         named = options.pop("serializer", None)
@@ -102,7 +87,9 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         know_serializers(self.hooks.plugins, accepted)
         require_serializer(serializer or app.conf.result_serializer)
         super().__init__(app, serializer=serializer, url=url, **kwargs)
-        self.codings = self._chosen_codings()
+        set_retry_defaults(self, app)
+        # Celery has result_compression since 5.7, and means Kombu's methods by it.
+        self.codings = self.hooks.plugins.chosen_codings(getattr(self, "compression", None))
         self.location = StorageLocation(
             name=self.hooks.storage,
             alias=address.alias,
@@ -113,6 +100,12 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
             parameters=self.storage_parameters(),
         )
         self.storage = self.hooks.ask("open_storage", location=self.location)
+        self.results = Results(
+            self, self.hooks, self.storage, serializer=self.content_serializer, codings=self.codings
+        )
+        self.chords = Chords(app, self.results)
+        self.chord_parts = ChordParts(app, self.results, self.chords)
+        self.expirer = Expirer(self.results, self.chords)
 
     def _configured_url(self, app: Celery) -> str | None:
         """Return the bare word that selected a third party's storage, such as ``mystore``."""
@@ -128,23 +121,6 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         """The name of the serializer for contents; ``serializer`` is the one for exceptions."""
         return self.serializer
 
-    def _chosen_codings(self) -> list[Coding]:
-        # Celery has result_compression since 5.7, and means Kombu's methods by it.
-        compression = getattr(self, "compression", None)
-        names = [kombus_name(compression) or compression] if compression else []
-        plugins = self.hooks.plugins
-        chosen = []
-        for name in [*names, *results_settings.codings]:
-            coding = plugins.coding(name)
-            if coding is None:
-                raise BackendMisconfigured(
-                    f"Content coding {name!r} in DJANGO_CELERY_RESULTS['CODINGS'] "
-                    f"{plugins.contributions.missing(name)}. "
-                    f"Installed: {', '.join(sorted(plugins.contributions.codings))}."
-                )
-            chosen.append(coding)
-        return chosen
-
     def as_uri(self, include_password: bool = False) -> str:
         """Return the URL of the backend, by default without its password and options."""
         url = self.url or f"{self.hooks.storage}://"
@@ -156,7 +132,39 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         reduce: Any = super().__reduce__
         return reduce(args, {**own, **(kwargs or {})})
 
+    # -- Retrying --------------------------------------------------------------------
+
+    def exception_safe_to_retry(self, exc: Exception) -> bool:
+        """Return whether the storage says that the call that raised ``exc`` may be repeated."""
+        return self.results.can_retry(exc)
+
+    def _ensure_retryable(
+        self, func: Callable[..., Any], *args: Any, max_retries: float | None = None, **kwargs: Any
+    ) -> Any:
+        """Call ``func``, in which at most ``max_retries`` retries are made.
+
+        This replaces Celery's own loop, because the calls of the storage repeat themselves.
+        """
+        # Celery raises these when the tries are used up; ours come from Results.
+        for name in ("fallback_exc", "fallback_msg"):
+            kwargs.pop(name, None)
+        with self.results.retrying.limited(max_retries):
+            return func(*args, **kwargs)
+
     # -- Tasks: storing --------------------------------------------------------------
+
+    def mark_as_done(
+        self,
+        task_id: str,
+        result: Any,
+        request: Context | None = None,
+        store_result: bool = True,
+        state: str = states.SUCCESS,
+    ) -> None:
+        """Store the result of a task and, of a header task, count it."""
+        if is_part(request):
+            self.chord_parts.expect(request)
+        super().mark_as_done(task_id, result, request, store_result, state)
 
     def _store_result(
         self,
@@ -171,17 +179,12 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         """Store the state and the prepared result of one task; return the result."""
         task = self._record(task_id, result, status, traceback, request)
         task.using = using
-        self.hooks.call("before_store", task=task)
-        if task.task_id != bytes_to_str(task_id):
-            raise HookError(
-                f"A before_store hook changed the id of task {task_id!r} to "
-                f"{task.task_id!r}; every attribute may be set but the id"
-            )
-        extended = bool(self.app.conf.result_extended)
-        contents = self._encode_task(task, extended)
-        stored = stored_task(task, contents, self._retention(task), extended=extended)
-        written = self._store(request, stored)
-        self.hooks.observe("after_store", task=task, stored=stored, written=written)
+        stored = self.results.prepare(task)
+        if is_part(request):
+            written = self.chord_parts.store(request, stored)
+        else:
+            written = self.results.store(stored)
+        self.results.announce(task, stored, written)
         return result
 
     def _record(
@@ -223,162 +226,124 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
         source = request or getattr(get_current_task(), "request", None)
         own = getattr(source, "meta", None)
         if not isinstance(own, Mapping):
-            # None as a rule; anything else is no meta, and not worth losing a result for.
+            # Usually None. Anything else is not worth losing a result for.
             own = {}
         return {**own, "children": self.current_task_children(request)}
 
-    def _encode_task(self, task: TaskRecord, extended: bool) -> Contents:
-        try:
-            return self._encode_values(values_of(task, extended=extended))
-        except EncodeError:
-            return self._encode_values(values_of(reduced(task), extended=extended))
+    def _forget(self, task_id: str) -> None:
+        self.results.forget(bytes_to_str(task_id))
 
-    def _encode_values(self, values: Mapping[str, Any]) -> Contents:
-        contents = self.hooks.ask(
-            "encode", values=values, serializer=self.content_serializer, codings=self.codings
-        )
-        if not isinstance(contents, Contents):
-            raise HookError(
-                f"The hook 'encode' has to give Contents, not {type(contents).__name__}"
-            )
-        return contents
-
-    def _retention(self, task: TaskRecord) -> Retention | None:
-        if not task.is_ready:
-            return None
-        retention: Retention | None = self.hooks.call("result_retention", task=task)
-        if retention is None and task.status == states.FAILURE:
-            # A setting of Celery 5.7; absent from the conf of earlier ones.
-            expires = self.app.conf.get("result_failure_expires")
-            if expires is not None:
-                return Retention(seconds=self.prepare_expires(expires) or None)
-        return retention
-
-    # -- Tasks: reading --------------------------------------------------------------
+    # -- Tasks: reading and waiting --------------------------------------------------
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         """Return the meta of one task, from the storage."""
         task_id = bytes_to_str(task_id)
-        found = self._load([task_id])
-        return self._meta(found[0]) if found else pending_meta(task_id)
+        found = self.results.load([task_id])
+        return self.results.meta(found[0]) if found else pending_meta(task_id)
 
     def task_result_exists(self, task_id: str) -> bool:
         """Return whether anything is stored for the task, whatever its state."""
-        return bool(self._load([bytes_to_str(task_id)], contents=()))
+        return bool(self.results.load([bytes_to_str(task_id)], contents=()))
 
-    def _load(
+    def wait_for(
         self,
-        task_ids: list[str],
-        primary: bool = False,
-        contents: Sequence[str] | None = None,
-    ) -> list[StoredTask]:
-        found: list[StoredTask] = []
-        for start in range(0, len(task_ids), CHUNK):
-            chunk = task_ids[start : start + CHUNK]
-            found += self._require("load_tasks", task_ids=chunk, primary=primary, contents=contents)
-        return found
+        task_id: str,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_interval: Callable[[], Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return the task's meta once it is in a final state.
 
-    def _meta(self, stored: StoredTask) -> dict[str, Any]:
-        """Return a stored task's meta, its result as Celery's callers expect it."""
-        values = self._values_of(stored)
-        try:
-            meta = self.meta_from_decoded(task_meta(stored, values))
-        except Exception as error:
-            # Readable, but not what Celery makes of a failure, or a meta that is no mapping.
-            raise ResultUnreadable(
-                f"The stored result of task {stored.task_id!r} is not one of Celery's: {error}"
-            ) from error
-        if isinstance(meta["result"], BaseException):
-            # Written by a serializer that keeps exceptions, whichever is selected now.
-            meta["result"] = get_pickled_exception(cast("Exception", meta["result"]))
-        return meta
-
-    def _meta_or_error(self, stored: StoredTask, *, can_wait: bool = False) -> dict[str, Any]:
-        """Return a stored task's meta; for one that cannot be read, its error as a failure.
-
-        So that one corrupt row among many stays the trouble of that one alone. To whoever
-        ``can_wait``, :class:`ResultUnavailable` is raised.
+        ``interval`` is the longest wait between two looks, ``timeout`` the longest in
+        all, both in seconds. Raises :exc:`celery.exceptions.TimeoutError`.
         """
-        try:
-            return self._meta(stored)
-        except Exception as error:
-            if can_wait and isinstance(error, ResultUnavailable):
-                raise
-            logger.exception("The result of task %s cannot be read", stored.task_id)
-            return {**pending_meta(stored.task_id), "status": states.FAILURE, "result": error}
+        self._ensure_not_eager()
+        pace = Pace(timeout, interval)
+        return wait_for(lambda: self.get_task_meta(task_id), pace, on_interval)
 
-    def get_task_metas(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Return the meta of each task by its id, reading a thousand of them at once.
+    def get_many(
+        self,
+        task_ids: Iterable[str],
+        timeout: float | None = None,
+        interval: float | None = 0.5,
+        no_ack: bool = True,
+        on_message: Callable[[dict[str, Any]], Any] | None = None,
+        on_interval: Callable[[], Any] | None = None,
+        max_iterations: int | None = None,
+        READY_STATES: Iterable[str] = states.READY_STATES,
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the id and the meta of each task as it reaches one of ``READY_STATES``.
 
-        That of a task of which nothing is stored is pending. That of one that cannot be
-        read is a failure, whose result is the :class:`ResultUnreadable`.
+        A result that cannot be read is yielded as a failure with its error. Raises
+        :exc:`celery.exceptions.TimeoutError` after ``timeout`` seconds.
         """
-        metas = {one: pending_meta(one) for one in map(bytes_to_str, task_ids)}
-        for stored in self._load(list(metas)):
-            metas[stored.task_id] = self._meta_or_error(stored)
-        return metas
-
-    def _decode_task(self, stored: StoredTask) -> TaskRecord:
-        return task_record(stored, self._values_of(stored))
-
-    def _values_of(self, stored: StoredTask) -> Mapping[str, Any]:
-        return self._decode(f"task {stored.task_id!r}", stored.contents)
-
-    def _decode(self, what: str, contents: Contents) -> Mapping[str, Any]:
-        try:
-            values: Mapping[str, Any] = self.hooks.ask(
-                "decode",
-                contents=contents,
-                accept=self.accept,
-                codings=readers_of(self.hooks.plugins, contents),
-            )
-            if not isinstance(values, Mapping):
-                raise HookError(  # noqa: TRY301 - so that it names the record
-                    f"the hook 'decode' has to give a mapping, not {type(values).__name__}"
-                )
-        except Exception as error:
-            # A setting that is wrong is mended, and says nothing about the result.
-            is_away = isinstance(error, (ResultUnavailable, BackendMisconfigured))
-            error_class = ResultUnavailable if is_away else ResultUnreadable
-            unreadable = error_class(f"The stored result of {what} cannot be read: {error}")
-            # Which plugin it came out of; noted on Python 3.10 too.
-            unreadable.__notes__ = list(getattr(error, "__notes__", ()))  # type: ignore[attr-defined]  # Python 3.11's
-            raise unreadable from error
-        return values
-
-    def _forget(self, task_id: str) -> None:
-        self._require("forget_task", task_id=bytes_to_str(task_id))
+        self._ensure_not_eager()
+        yield from wait_for_many(
+            self.results,
+            self._cache,
+            task_ids,
+            Pace(timeout, interval),
+            on_message=on_message,
+            on_interval=on_interval,
+            max_iterations=max_iterations,
+            ready_states=READY_STATES,
+        )
 
     # -- Groups ----------------------------------------------------------------------
 
     def _save_group(self, group_id: str, result: GroupResult) -> GroupResult:
-        contents = self._encode_values({"result": result.as_tuple()})
-        group = StoredGroup(group_id=group_id, contents=contents)
-        self._require("save_group", group=group)
+        self.results.save_group(GroupRecord(group_id=group_id, result=result.as_tuple()))
         return result
 
     def _restore_group(self, group_id: str) -> dict[str, Any] | None:
         """Return the meta of a saved group, or ``None`` when there is none."""
-        group: StoredGroup | None = self._persist("load_group", group_id=group_id)
+        group = self.results.load_group(group_id)
         if group is None:
             return None
-        saved = self._decode_group(group).result
-        result = result_from_tuple(cast("Any", saved), app=self.app) if saved else None
+        saved = cast("Any", group.result)
+        result = result_from_tuple(saved, app=self.app) if saved else None
         return {"group_id": group_id, "result": result, "date_done": group.date_done}
 
-    def _decode_group(self, stored: StoredGroup) -> GroupRecord:
-        values = self._decode(f"group {stored.group_id!r}", stored.contents)
-        result = values.get("result") or ()
-        return GroupRecord(group_id=stored.group_id, result=result, date_done=stored.date_done)
-
     def _delete_group(self, group_id: str) -> None:
-        self._require("forget_group", group_id=group_id)
+        self.results.forget_group(group_id)
+
+    # -- Chords ----------------------------------------------------------------------
+
+    def apply_chord(self, header_result_args: Sequence[Any], body: Any, **kwargs: Any) -> None:
+        """Record the chord before its header is sent (called by Celery's ``chord``)."""
+        group_id, members = header_result_args[:2]
+        self.chords.start(group_id, [result.as_tuple() for result in members], body)
+
+    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+        """Correct the size, which Celery knows for sure once it has walked the header."""
+        self.chords.resize(group_id, size=chord_size)
+
+    def add_to_chord(self, chord_id: str, result: AsyncResult[Any]) -> None:
+        """Make a running chord one longer (``Task.add_to_chord``)."""
+        self.chords.resize(chord_id, added=[result.as_tuple()])
+
+    def on_chord_part_return(
+        self, request: Context, state: str, result: Any, **kwargs: Any
+    ) -> None:
+        """Count a finished header task; the last one to return sends the body."""
+        if request.id and request.group:
+            self.chord_parts.count(request, state, result)
+
+    # -- Cleaning up -----------------------------------------------------------------
+
+    def cleanup(self) -> None:
+        """Finish chords whose worker died, and delete what has expired.
+
+        Celery's ``celery.backend_cleanup`` calls this daily.
+        """
+        self.expirer.run(self.expires or None)
 
     # -- What 2.6's subclasses call --------------------------------------------------
 
     def encode_content(self, data: Any) -> tuple[str, str, Any]:
         """Return the content type, the content encoding and the stored form of ``data``."""
-        contents = self._encode_values({"result": data})
+        contents = self.results.encode({"result": data})
         return contents.content_type, contents.content_encoding, contents.fields["result"]
 
     def decode_content(self, obj: Any, content: Any) -> Any:
@@ -390,4 +355,4 @@ class ResultBackend(WaitingMixin, ChordMixin, CleanupMixin, RetryingMixin, BaseB
             content_type=obj.content_type or "application/json",
             content_encoding=obj.content_encoding or "utf-8",
         )
-        return self._decode(str(obj), contents)["result"]
+        return self.results.decode(str(obj), contents)["result"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from celery.app.task import Context
 
 __all__ = [
+    "leaf_signatures",
     "pending_meta",
+    "plain",
     "reduced",
     "request_facts",
-    "stored_task",
+    "to_stored",
     "task_meta",
     "task_record",
-    "values_of",
+    "values_to_encode",
 ]
 
 FACTS = tuple(one.name for one in fields(TaskFacts))
@@ -89,7 +91,7 @@ def pending_meta(task_id: str) -> dict[str, Any]:
     return task_meta(TaskFacts(task_id=task_id, status=states.PENDING), {})
 
 
-def stored_task(
+def to_stored(
     task: TaskRecord, contents: Contents, retention: Retention | None, *, extended: bool
 ) -> StoredTask:
     """Return ``task`` as a storage gets it: its facts, and contents instead of values."""
@@ -105,7 +107,7 @@ def task_record(stored: StoredTask, values: Mapping[str, Any]) -> TaskRecord:
     return TaskRecord(**dict(zip(FACTS, _facts_of(stored), strict=True)), **known)
 
 
-def values_of(task: TaskRecord, *, extended: bool) -> dict[str, Any]:
+def values_to_encode(task: TaskRecord, *, extended: bool) -> dict[str, Any]:
     """Return what is to be encoded of ``task``, by field name."""
     values = dict(zip(VALUES, _values_of(task), strict=True))
     return values if extended else values | dict.fromkeys(EXTENDED_VALUES)
@@ -125,3 +127,35 @@ def reduced(task: TaskRecord) -> TaskRecord:
 
 def _repr(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else safe_repr(value)
+
+
+# -- The body of a chord -------------------------------------------------------------
+
+#: The kinds of signature that only hold others, and under which argument (Celery's
+#: ``canvas``; the kind is a signature's ``subtask_type``).
+CANVASES: Mapping[str, tuple[str, ...]] = {
+    "chain": ("tasks",),
+    "group": ("tasks",),
+    "chord": ("header", "body"),
+}
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` with plain dicts and lists in it, which every serializer takes."""
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return value
+
+
+def leaf_signatures(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the single tasks in a signature, or in a list of them: canvases are opened."""
+    if not isinstance(value, Mapping):
+        for one in value or ():
+            yield from leaf_signatures(one)
+    elif value.get("subtask_type") in CANVASES:
+        for argument in CANVASES[value["subtask_type"]]:
+            yield from leaf_signatures(value["kwargs"][argument])
+    else:
+        yield value

@@ -47,8 +47,8 @@ class ChordsCommand(Subcommand):
         """Finish if asked to, and print the chords that are left."""
         backend = open_backend(options["database"])
         _require_list(backend)
-        finished = backend.finish_chords() if options["finish"] else None
-        rows = [_row(backend, chord) for chord in backend.unfinished_chords() or ()]
+        finished = backend.chords.finish_all() if options["finish"] else None
+        rows = [_row(backend, chord) for chord in backend.chords.unfinished() or ()]
         if options["json"]:
             found = {"finished": finished, "chords": [one.as_dict() for one in rows]}
             command.stdout.write(json.dumps(found, indent=2))
@@ -59,7 +59,7 @@ class ChordsCommand(Subcommand):
 
 
 def _require_list(backend: ResultBackend) -> None:
-    if backend.unfinished_chords() is None:
+    if backend.chords.unfinished() is None:
         raise CommandError(
             f"The result storage {backend.hooks.storage!r} cannot list its chords; "
             "one whose worker died is finished when a part of it is delivered again"
@@ -115,10 +115,10 @@ def _row(backend: ResultBackend, chord: UnfinishedChord) -> _Row:
 
 def _task_names(backend: ResultBackend, chord: UnfinishedChord) -> Sequence[str] | None:
     # Brings Celery's backend, which other actions do without.
-    from ..backends.chord_bodies import leaf_signatures
+    from ..backends.translation import leaf_signatures
 
     try:
-        body = backend.chord_body(chord)
+        body = backend.chords.body_of(chord)
     except ResultsError:
         return ["(cannot be read)"]
     return None if body is None else [one["task"] for one in leaf_signatures(body)]

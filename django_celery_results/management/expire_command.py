@@ -19,8 +19,8 @@ from .subcommands import Subcommand, print_table, row_count
 if TYPE_CHECKING:
     from django.core.management.base import BaseCommand, CommandParser
 
-    from ..backends.database_expiry import DatabaseExpiry
     from ..records import Expiry, ExpiryBatch
+    from ..storages.database.expiry import DatabaseExpiry
 
 __all__ = ["ExpireCommand", "parse_age"]
 
@@ -78,14 +78,14 @@ class ExpireCommand(Subcommand):
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> None:
         """Delete, or count; raise ``CommandError`` for what was kept though it is due."""
         # Brings Celery's backend, which other actions do without.
-        from ..backends.database_expiry import DatabaseExpiry, TaskCriteria
+        from ..storages.database.expiry import DatabaseExpiry, TaskCriteria
 
         backend = open_backend(options["database"])
         storage = database_storage(backend)
         age = options["older_than"]
         expires = (backend.expires or None) if age is None else age.total_seconds()
         kept: Counter[str] = Counter()
-        expiry = _counting(backend.expiry(expires, options["batch_size"]), kept)
+        expiry = _counting(backend.expirer.expiry(expires, options["batch_size"]), kept)
         criteria = TaskCriteria(states=tuple(options["state"]), name=options["task"])
         due = DatabaseExpiry(storage, expiry, criteria)
         if options["dry_run"]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import hookspecs
-from ..plugins import LoadedPlugins, hook_names, load_plugins
+from ..registry.loading import LoadedPlugins, hook_names, load_plugins
 from .subcommands import Subcommand
 
 if TYPE_CHECKING:

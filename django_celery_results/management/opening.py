@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
     from ..backends import ResultBackend
-    from ..backends.database import DatabaseStorage
+    from ..storages.database.storage import DatabaseStorage
 
 __all__ = ["add_database_argument", "database_storage", "open_backend"]
 
@@ -52,7 +52,7 @@ def open_backend(database: str | None) -> ResultBackend:
 
 def database_storage(backend: ResultBackend) -> DatabaseStorage:
     """Return the backend's storage; raise ``CommandError`` where that is no database."""
-    from ..backends.database import DatabaseStorage
+    from ..storages.database.storage import DatabaseStorage
 
     if not isinstance(backend.storage, DatabaseStorage):
         raise CommandError(

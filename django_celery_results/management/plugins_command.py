@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..plugins import PluginInfo, load_plugins
+from ..registry.loading import PluginInfo, load_plugins
 from .subcommands import Subcommand, print_table
 
 if TYPE_CHECKING:

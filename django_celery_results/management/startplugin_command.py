@@ -13,9 +13,9 @@ import importlib_metadata
 from django.core.management.base import CommandError
 
 from .. import __version__
-from ..contributed import SERIALIZER_ENCODINGS
-from ..contributions import is_serializer
-from ..plugins import load_plugins
+from ..contributions import SERIALIZER_ENCODINGS
+from ..registry.catalogue import is_serializer
+from ..registry.loading import load_plugins
 from .subcommands import Subcommand
 
 if TYPE_CHECKING:

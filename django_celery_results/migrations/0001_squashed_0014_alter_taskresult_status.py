@@ -2,7 +2,7 @@
 
 Databases that recorded all fourteen are taken to have run this one; new ones run
 it. A database that recorded only some is stopped by
-:func:`django_celery_results.migration_history.check_migration_history`.
+:func:`django_celery_results.migrations._history.check_migration_history`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from django.db import migrations, models
 
 from django_celery_results.conf import results_settings
-from django_celery_results.migration_history import APP_LABEL, REPLACED
+from ._history import APP_LABEL, REPLACED
 
 
 class Migration(migrations.Migration):

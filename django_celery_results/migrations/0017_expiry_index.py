@@ -1,14 +1,14 @@
 """Adds the index by which expiry finds what is due.
 
 A migration of its own, because building an index on a large table takes its time, in
-which results go on being stored: see :mod:`django_celery_results.online_indexes`.
+which results go on being stored: see :mod:`django_celery_results.migrations._online_indexes`.
 """
 
 from __future__ import annotations
 
 from django.db import migrations, models
 
-from django_celery_results.online_indexes import AddIndexOnline
+from ._online_indexes import AddIndexOnline
 
 
 class Migration(migrations.Migration):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.db import migrations
 
-from django_celery_results.online_indexes import RemoveIndexOnline
+from ._online_indexes import RemoveIndexOnline
 
 
 class Migration(migrations.Migration):

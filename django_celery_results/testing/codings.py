@@ -15,7 +15,7 @@ import pytest
 from celery import states
 
 from ..exceptions import ResultUnreadable
-from ..plugins import load_plugins
+from ..registry.loading import load_plugins
 from .suites import CodecConformance
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from celery import Celery
 from django.core.cache import caches
 from django.test import override_settings
 
-from ..plugins import new_manager
+from ..registry.loading import new_manager
 from .recording import RecordingPlugin
 from .registering import registered_plugins
 

@@ -15,9 +15,9 @@ from celery import states
 from celery.app.task import Context
 from celery.result import GroupResult
 
-from ..hooks import OBSERVERS
-from ..plugins import new_manager
+from ..hookspecs import OBSERVER_HOOKS
 from ..records import Contents, ExpiryBatch, StoredTask, TaskRecord
+from ..registry.loading import new_manager
 from .recording import HookCall, RecordingPlugin
 from .registering import find_plugin
 from .suites import PluginConformance
@@ -45,7 +45,7 @@ class Watch:
         self.error: Exception | None = None
         manager = new_manager()
         manager.register(plugin)
-        impls = [(hook, impl) for hook in OBSERVERS for impl in _impls(manager, hook)]
+        impls = [(hook, impl) for hook in OBSERVER_HOOKS for impl in _impls(manager, hook)]
         #: The hooks that the plugin implements.
         self.hooks = {hook for hook, _ in impls}
         for hook, impl in impls:
@@ -107,12 +107,16 @@ class ObserverConformance(PluginConformance):
 
     @pytest.fixture(autouse=True)
     def _complaints(self, caplog: pytest.LogCaptureFixture) -> None:
-        caplog.set_level(logging.ERROR, "django_celery_results.hooks")
+        caplog.set_level(logging.ERROR, "django_celery_results.registry.calling")
         self.caplog = caplog
 
     def complaints(self) -> list[str]:
         """Return what was logged of observers that failed."""
-        wanted = [one for one in self.caplog.records if one.name == "django_celery_results.hooks"]
+        wanted = [
+            one
+            for one in self.caplog.records
+            if one.name == "django_celery_results.registry.calling"
+        ]
         return [record.getMessage() for record in wanted]
 
     def test_plugin_observes(self) -> None:

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 from .. import hookimpl, hookspecs
-from ..plugins import hook_names
+from ..registry.loading import hook_names
 
 __all__ = ["HookCall", "RecordingPlugin"]
 

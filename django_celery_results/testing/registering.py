@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.test import override_settings
 
-from ..discovery import discover, import_plugin
-from ..plugins import get_plugin_manager
+from ..registry.discovery import discover, import_plugin
+from ..registry.loading import get_plugin_manager
 
 if TYPE_CHECKING:
     import pluggy
 
-    from ..discovery import Candidate
+    from ..registry.discovery import Candidate
 
 __all__ = ["registered_plugins"]
 

@@ -19,9 +19,9 @@ from django.utils.functional import lazystr
 from kombu.exceptions import EncodeError
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
-from ..contributions import require_serializer
 from ..exceptions import ResultUnreadable
-from ..plugins import load_plugins
+from ..registry.catalogue import require_serializer
+from ..registry.loading import load_plugins
 from .suites import CodecConformance
 
 if TYPE_CHECKING:

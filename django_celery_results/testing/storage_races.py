@@ -25,7 +25,7 @@ STATES = (states.PENDING, states.STARTED, "PROGRESS", states.RETRY, states.FAILU
 
 
 def _call(backend: Any, hook: str, **arguments: Any) -> Any:
-    return backend._persist(hook, **arguments)  # noqa: SLF001 - the way of every call
+    return backend.results.call(hook, **arguments)
 
 
 def store_everything(backend: Any, number: int) -> list[str]:
@@ -34,7 +34,7 @@ def store_everything(backend: Any, number: int) -> list[str]:
     won = []
     for task_id in TASK_IDS:
         for status in order.sample(STATES, len(STATES)):
-            written = _call(backend, "store_task", task=task_of(task_id, status, number))
+            written = backend.results.store(task_of(task_id, status, number))
             if written and status == states.SUCCESS:
                 won.append(task_id)
     return won
@@ -77,7 +77,7 @@ def expire(backend: Any, _number: int) -> tuple[int, list[str]]:
         batch_size=4,
         before=lambda _batch: True,
         after=after,
-        repeat=backend._repeat_batch,  # noqa: SLF001 - as above
+        repeat=backend.expirer.expiry(0).repeat,
     )
     return _call(backend, "expire_results", expiry=expiry), told
 

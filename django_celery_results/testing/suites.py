@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from ..plugins import load_plugins
+from ..registry.loading import load_plugins
 from .at_once import Processes, Site
 
 if TYPE_CHECKING:

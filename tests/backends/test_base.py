@@ -368,7 +368,7 @@ def test_many_are_loaded_in_chunks(
     make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that no storage is asked for too much."""
-    monkeypatch.setattr("django_celery_results.backends.base.CHUNK", 2)
+    monkeypatch.setattr("django_celery_results.backends.results.IDS_AT_ONCE", 2)
     backend = make_backend()
     for one in range(5):
         backend.mark_as_done(f"t{one}", one)

@@ -186,7 +186,7 @@ def test_what_a_plugin_is_shown_fits_into_memory(
 ) -> None:
     """A thousand results at a time, or fewer if the settings say so."""
     registered(*plugins, EXPIRE_BATCH_SIZE=size)
-    assert expected == make_backend().expiry(60).batch_size
+    assert expected == make_backend().expirer.expiry(60).batch_size
 
 
 def test_what_may_be_read_later_is_told_from_the_rest(

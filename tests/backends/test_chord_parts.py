@@ -15,10 +15,10 @@ from django.test.utils import CaptureQueriesContext
 from django_celery_results import hookimpl
 from django_celery_results.models import ChordCounter, ChordPart, TaskResult
 from django_celery_results.records import Retention, StoredPart
+from tests.storages.database.test_part_counting import statements
 
 from .common import COMMITTED, Chord, row
 from .killing import SERVER, kill
-from .test_chord_counting import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

@@ -209,7 +209,7 @@ def test_a_part_that_cannot_be_decoded_fails_the_body(
         raise HookError("broken plugin")
 
     chord.start("a")
-    monkeypatch.setattr(chord.backend, "_decode", fail)
+    monkeypatch.setattr(chord.backend.results, "decode", fail)
     chord.backend.on_chord_part_return(
         chord.request("a", ignore_result=True), states.SUCCESS, "value"
     )
@@ -221,14 +221,14 @@ def test_a_chord_that_cannot_be_forgotten_was_sent_all_the_same(
     chord: Chord, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The part does not fail for it."""
-    persist = chord.backend._persist
+    persist = chord.backend.results.call
 
     def fail(hook: str, **arguments: Any) -> Any:
         if hook == "finish_chord":
             raise ConnectionError("lost")
         return persist(hook, **arguments)
 
-    monkeypatch.setattr(chord.backend, "_persist", fail)
+    monkeypatch.setattr(chord.backend.results, "call", fail)
     chord.start("a")
     chord.done("a", 1)
     assert [[1]] == chord.sent
@@ -290,5 +290,5 @@ def test_a_storages_part_need_not_bring_contents(chord: Chord) -> None:
     part = ChordPart(group_id="c1", task_id="a", status=states.FAILURE)
     header = [[["a", None], None]]
     progress = ChordProgress(group_id="c1", waiting=0, claimed=True, results=header, parts=[part])
-    chord.backend._send_body(chord.body, progress)
+    chord.backend.chords.send_body(chord.body, progress)
     assert "Dependency a raised None" == body_error(chord)

@@ -79,13 +79,13 @@ def test_a_longer_one_leaves_the_chord_to_the_cleanup(
     vault.closed = 10
     chord.done("a", "value")
     ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - timedelta(minutes=6))
-    assert (0, []) == (chord.backend.finish_chords(), chord.sent)
+    assert (0, []) == (chord.backend.chords.finish_all(), chord.sent)
     assert states.PENDING == chord.app.AsyncResult("body-id").state
     assert "Chord c1 is left to the next clean-up" in caplog.text
 
     vault.closed = 0
     ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - timedelta(minutes=6))
-    assert (1, [["value"]]) == (chord.backend.finish_chords(), chord.sent)
+    assert (1, [["value"]]) == (chord.backend.chords.finish_all(), chord.sent)
 
 
 def test_a_task_that_failed_for_such_an_outage_has_failed(make_backend: MakeBackend) -> None:

@@ -9,7 +9,7 @@ import celery
 import pytest
 from celery import chain, group, states
 
-from django_celery_results.backends.chord_bodies import leaf_signatures
+from django_celery_results.backends.translation import leaf_signatures
 from django_celery_results.models import ChordCounter, GroupResult, TaskResult
 from django_celery_results.records import ChordPart
 
@@ -46,7 +46,7 @@ def test_parts_that_were_stored_and_not_counted_are_counted(chord: Chord) -> Non
     chord.done("a", 1)
     store(chord, "b", 2)
     store(chord, "c", 3)
-    assert 1 == chord.backend.finish_chords()
+    assert 1 == chord.backend.chords.finish_all()
     assert [[1, [2, 3]]] == chord.sent
     assert not ChordCounter.objects.exists()
 
@@ -55,7 +55,7 @@ def test_a_failure_that_was_not_counted_fails_the_body(chord: Chord) -> None:
     """As it would have, had its worker lived."""
     chord.start("a")
     chord.backend.store_result("a", ValueError("bad"), states.FAILURE)
-    assert 1 == chord.backend.finish_chords()
+    assert 1 == chord.backend.chords.finish_all()
     assert "Dependency a raised ValueError('bad')" == str(chord.app.AsyncResult("body-id").result)
 
 
@@ -64,7 +64,7 @@ def test_a_chord_under_way_is_left_to_its_workers(chord: Chord) -> None:
     chord.start("a", "b", "c")
     store(chord, "a", 1)
     chord.backend.mark_as_started("b")
-    assert 0 == chord.backend.finish_chords()
+    assert 0 == chord.backend.chords.finish_all()
     assert (2, []) == (ChordCounter.objects.get().count, chord.sent)
 
 
@@ -72,7 +72,7 @@ def test_a_part_that_was_counted_late_brings_its_result(chord: Chord) -> None:
     """It may be one that expires before the others have ended, as in the cleanup that counts it."""
     chord.start("a", "b")
     store(chord, "a", 1)
-    chord.backend.finish_chords()
+    chord.backend.chords.finish_all()
     TaskResult.objects.filter(task_id="a").delete()
     chord.done("b", 2)
     assert [[1, 2]] == chord.sent
@@ -82,7 +82,7 @@ def test_a_part_that_returns_after_all_counts_once(chord: Chord) -> None:
     """It was only slow."""
     chord.start("a", "b")
     store(chord, "a", 1)
-    chord.backend.finish_chords()
+    chord.backend.chords.finish_all()
     for task_id in "ab":
         chord.done(task_id, task_id)
     assert [[1, "b"]] == chord.sent
@@ -93,7 +93,7 @@ def test_a_body_whose_claim_lapsed_is_sent(chord: Chord) -> None:
     chord.start("a")
     store(chord, "a", 1)
     claim(chord, "a", timedelta(minutes=6))
-    assert [1, 0] == [chord.backend.finish_chords() for _ in range(2)]
+    assert [1, 0] == [chord.backend.chords.finish_all() for _ in range(2)]
     assert [[1]] == chord.sent
 
 
@@ -102,7 +102,7 @@ def test_a_body_that_somebody_is_sending_is_not_sent(chord: Chord) -> None:
     chord.start("a")
     store(chord, "a", 1)
     claim(chord, "a", timedelta(minutes=4))
-    assert 0 == chord.backend.finish_chords()
+    assert 0 == chord.backend.chords.finish_all()
     assert [] == chord.sent
 
 
@@ -115,7 +115,7 @@ def test_a_body_that_had_been_sent_is_not_sent_again(
     store(chord, "a", 1)
     claim(chord, "a", timedelta(minutes=6))
     chord.backend.store_result("body-id", None, state)
-    assert 1 == chord.backend.finish_chords()
+    assert 1 == chord.backend.chords.finish_all()
     assert [] == chord.sent
     assert not ChordCounter.objects.exists()
     assert "a worker that died had sent the body already" in caplog.text
@@ -127,7 +127,7 @@ def test_a_body_that_is_only_noted_as_pending_is_sent(chord: Chord) -> None:
     store(chord, "a", 1)
     claim(chord, "a", timedelta(minutes=6))
     chord.backend.store_result("body-id", None, states.PENDING)
-    chord.backend.finish_chords()
+    chord.backend.chords.finish_all()
     assert [[1]] == chord.sent
 
 
@@ -138,7 +138,7 @@ def test_a_body_of_several_tasks_is_known_by_any_of_them(chord: Chord) -> None:
     store(chord, "a", 1)
     claim(chord, "a", timedelta(minutes=6))
     chord.backend.store_result("first", None, states.STARTED)
-    chord.backend.finish_chords()
+    chord.backend.chords.finish_all()
     assert [] == chord.sent
 
 
@@ -148,8 +148,10 @@ def test_the_ids_of_a_canvas_are_stored_with_it(make_backend: MakeBackend) -> No
     task = sent.app.tasks["body"]
     body = chain(task.s(), group(task.s(), task.s()), app=sent.app)
     result: Any = celery.chord([task.s(1)], body, app=sent.app).apply_async()
-    (listed,) = sent.backend.unfinished_chords()
-    ids = [one["options"]["task_id"] for one in leaf_signatures(sent.backend.chord_body(listed))]
+    (listed,) = sent.backend.chords.unfinished()
+    ids = [
+        one["options"]["task_id"] for one in leaf_signatures(sent.backend.chords.body_of(listed))
+    ]
     assert 3 == len(set(ids))
     assert {one.id for one in result.results} <= set(ids)
 
@@ -159,10 +161,10 @@ def test_a_chord_that_is_finished_meanwhile_is_let_go(
 ) -> None:
     """Its own worker was faster."""
     chord.start("a")
-    listed = list(chord.backend.unfinished_chords())
+    listed = list(chord.backend.chords.unfinished())
     chord.done("a", 1)
-    monkeypatch.setattr(chord.backend, "unfinished_chords", lambda: listed)
-    assert 0 == chord.backend.finish_chords()
+    monkeypatch.setattr(chord.backend.chords, "unfinished", lambda: listed)
+    assert 0 == chord.backend.chords.finish_all()
     assert [[1]] == chord.sent
 
 
@@ -170,7 +172,7 @@ def test_a_chord_that_counts_nothing_is_left(chord: Chord) -> None:
     """2.6 miscounted it, say: no part of it is known."""
     chord.start("a")
     ChordCounter.objects.update(count=0)
-    assert 0 == chord.backend.finish_chords()
+    assert 0 == chord.backend.chords.finish_all()
 
 
 def test_an_error_in_one_chord_does_not_stop_the_others(
@@ -182,7 +184,7 @@ def test_an_error_in_one_chord_does_not_stop_the_others(
     ChordCounter.objects.update(body="{")
     chord.start("a")
     store(chord, "a", 1)
-    assert 1 == chord.backend.finish_chords()
+    assert 1 == chord.backend.chords.finish_all()
     assert "Chord broken could not be finished" in caplog.text
 
 
@@ -213,7 +215,7 @@ def test_a_body_that_is_not_known_is_reported_once_its_chord_has_ended(
     chord.done("a", 1)
     if ended:
         store(chord, "b", 2)
-    assert 0 == chord.backend.finish_chords()
+    assert 0 == chord.backend.chords.finish_all()
     assert ended == ("Chord c1 has ended and its body" in caplog.text)
     chord.done("b", 2)
     assert [[1, 2]] == chord.sent
@@ -225,8 +227,8 @@ def test_bodies_are_coded_like_results(make_backend: MakeBackend, registered: Re
     coded = Chord(make_backend())
     coded.start("a")
     assert "utf-8, application/x-gzip" == ChordCounter.objects.get().content_encoding
-    (listed,) = coded.backend.unfinished_chords()
-    assert "body" == coded.backend.chord_body(listed).task
+    (listed,) = coded.backend.chords.unfinished()
+    assert "body" == coded.backend.chords.body_of(listed).task
 
 
 # -- Celery's cleanup ----------------------------------------------------------------
@@ -258,7 +260,7 @@ def test_what_fails_in_one_half_does_not_stop_the_other(
     def fail() -> None:
         raise ConnectionError("lost")
 
-    monkeypatch.setattr(chord.backend, "unfinished_chords", fail)
+    monkeypatch.setattr(chord.backend.chords, "unfinished", fail)
     GroupResult.objects.create(group_id="old")
     GroupResult.objects.update(date_done=datetime.now(timezone.utc) - timedelta(days=2))
     with pytest.raises(ConnectionError):
@@ -269,5 +271,5 @@ def test_what_fails_in_one_half_does_not_stop_the_other(
 def test_a_storage_that_lists_no_chords_has_none_to_finish(make_backend: MakeBackend) -> None:
     """A cache, say."""
     backend = make_backend("django-cache")
-    assert None is backend.unfinished_chords()
-    assert 0 == backend.finish_chords()
+    assert None is backend.chords.unfinished()
+    assert 0 == backend.chords.finish_all()

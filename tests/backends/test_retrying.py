@@ -139,7 +139,7 @@ def test_what_failed_is_tried_again(
 ) -> None:
     """As often as result_backend_max_retries says, without being asked to."""
     backend, storage = flaky(make_backend, registered, failures)
-    assert [] == backend._load(["t1"])
+    assert [] == backend.results.load(["t1"])
     assert calls == storage.calls
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,7 +68,7 @@ def test_plugins_see_how_long_the_backend_waits(
     """The seconds that it then sleeps."""
     backend = watched(make_backend, registered, onlooker, 2)
     slept: list[float] = []
-    monkeypatch.setattr(backend, "_sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     backend.get_task_meta("t1")
     assert slept == onlooker.waits
 

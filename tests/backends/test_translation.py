@@ -11,10 +11,10 @@ from django_celery_results.backends.translation import (
     pending_meta,
     reduced,
     request_facts,
-    stored_task,
     task_meta,
     task_record,
-    values_of,
+    to_stored,
+    values_to_encode,
 )
 from django_celery_results.records import Contents, TaskRecord
 
@@ -68,8 +68,8 @@ def test_no_request_has_no_facts() -> None:
 def test_extended_facts_and_values_are_kept_only_when_asked_for() -> None:
     """Without result_extended a storage never sees them."""
     one = task(name="add", worker="w1", group_id="g1", args="(1,)", result=3)
-    stored = stored_task(one, CONTENTS, None, extended=False)
-    values = values_of(one, extended=False)
+    stored = to_stored(one, CONTENTS, None, extended=False)
+    values = values_to_encode(one, extended=False)
     assert (None, None, "g1") == (stored.name, stored.worker, stored.group_id)
     assert (None, None, 3) == (values["args"], values["kwargs"], values["result"])
 
@@ -104,8 +104,8 @@ def test_pending_is_a_meta_too() -> None:
 def test_a_record_comes_back() -> None:
     """Its facts through the storage, its values through the codec."""
     record = task(result=1, args="(1,)", name="add", retries=2)
-    stored = stored_task(record, CONTENTS, None, extended=True)
-    assert record == task_record(stored, values_of(record, extended=True))
+    stored = to_stored(record, CONTENTS, None, extended=True)
+    assert record == task_record(stored, values_to_encode(record, extended=True))
 
 
 def test_reduced_arguments_are_reprs() -> None:

@@ -175,8 +175,8 @@ def test_an_id_that_the_database_takes_for_another(
 ) -> None:
     """MariaDB's usual collation does not tell capitals: no error, and no endless wait."""
     backend.mark_as_done("a", 1)
-    (stored,) = backend._load(["a"])
-    monkeypatch.setattr(backend, "_load", lambda _ids: [stored])
+    (stored,) = backend.results.load(["a"])
+    monkeypatch.setattr(backend.results, "load", lambda _ids: [stored])
     with pytest.raises(CeleryTimeoutError):
         list(backend.get_many(["A"], timeout=0.02))
 

@@ -98,7 +98,7 @@ def test_local_memory_counts_chords() -> None:
     ids = [f"part-{i}" for i in range(20)]
     backend.apply_chord(("chord", [backend.app.AsyncResult(one) for one in ids]), None)
     sent: list[Any] = []
-    backend._send_body = lambda _body, progress: sent.append(progress.group_id)
+    backend.chords.send_body = lambda _body, progress: sent.append(progress.group_id)
     body = tasks.total.s()
 
     def part(task_id: str) -> None:
@@ -122,7 +122,7 @@ def test_a_task_added_before_the_size_is_known_counts(
     backend.add_to_chord(key, added)
     backend.set_chord_size(key, 2)
     sent: list[Any] = []
-    monkeypatch.setattr(backend, "_send_body", lambda _body, progress: sent.append(progress))
+    monkeypatch.setattr(backend.chords, "send_body", lambda _body, progress: sent.append(progress))
     left = []
     for one in (first, second, added):
         request = Context(id=one.id, group=key, chord=tasks.total.s())

@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_celery_results import hookimpl
-from django_celery_results.plugins import hook_names
 from django_celery_results.records import Command
+from django_celery_results.registry.loading import hook_names
 from tests.settings import sqlite
 from tests.site import Site
 

@@ -10,7 +10,7 @@ from celery import current_app, states
 from django.core.cache import caches
 
 from django_celery_results.models import TaskResult
-from django_celery_results.plugins import hook_names
+from django_celery_results.registry.loading import hook_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery import states
 
-from django_celery_results.plugins import hook_names, load_plugins
+from django_celery_results.registry.loading import hook_names, load_plugins
 from django_celery_results.testing import HookCall, RecordingPlugin
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from kombu.serialization import registry  # type: ignore[attr-defined]  # absent
 from django_celery_results import hookimpl
 from django_celery_results.conf import results_settings
 from django_celery_results.exceptions import PluginError
-from django_celery_results.plugins import get_plugin_manager, load_plugins
+from django_celery_results.registry.loading import get_plugin_manager, load_plugins
 from django_celery_results.testing import registered_plugins
 
 if TYPE_CHECKING:

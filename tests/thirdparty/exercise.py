@@ -121,7 +121,7 @@ def observe(app: Celery) -> dict[str, Any]:
 def stored(app: Celery, task_id: str) -> dict[str, Any]:
     """How the storage itself holds a result."""
     backend: Any = app.backend
-    (task,) = backend._load([task_id])
+    (task,) = backend.results.load([task_id])
     return {
         "content_type": task.contents.content_type,
         "content_encoding": task.contents.content_encoding,
@@ -153,7 +153,7 @@ def main(backend: str, directory: str, way: str) -> None:
     with start_worker(app, pool="solo", perform_ping_check=False):
         seen = observe(app)
     # Only once Django is set up.
-    from django_celery_results.plugins import load_plugins
+    from django_celery_results.registry.loading import load_plugins
 
     infos = load_plugins().infos
     seen["plugins"] = [[info.name, info.origin, info.distribution, info.version] for info in infos]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand
 
-from ...plugins import load_plugins
+from ...registry.loading import load_plugins
 from ..chords_command import ChordsCommand
 from ..expire_command import ExpireCommand
 from ..hooks_command import HooksCommand

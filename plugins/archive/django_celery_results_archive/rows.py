@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from django.utils.timezone import is_naive, make_aware
 from kombu.utils.encoding import safe_repr
 
-from django_celery_results.codec import recode, split_encoding
+from django_celery_results.codec import recode
 from django_celery_results.exceptions import ResultUnavailable, ResultUnreadable, StorageError
-from django_celery_results.plugins import load_plugins
-from django_celery_results.readers import readers_of
+from django_celery_results.records import split_encoding
+from django_celery_results.registry.loading import load_plugins, readers_of
 
 if TYPE_CHECKING:
     from django_celery_results.records import (

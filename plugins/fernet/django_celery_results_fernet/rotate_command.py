@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 from django.db.models import Q
 
-from django_celery_results.backends.database_contents import DatabaseContents
-from django_celery_results.codec import recode, split_encoding
+from django_celery_results.codec import recode
 from django_celery_results.exceptions import ResultUnreadable
 from django_celery_results.management.opening import (
     add_database_argument,
@@ -22,16 +21,16 @@ from django_celery_results.management.opening import (
 )
 from django_celery_results.management.progress import INTERRUPTED, progress
 from django_celery_results.management.subcommands import print_table, row_count
-from django_celery_results.plugins import load_plugins
-from django_celery_results.readers import readers_of
-from django_celery_results.records import Coding, Contents
+from django_celery_results.records import Coding, Contents, split_encoding
+from django_celery_results.registry.loading import load_plugins, readers_of
+from django_celery_results.storages.database.contents import DatabaseContents
 
 from .keyring import Keyring, fingerprint_of
 
 if TYPE_CHECKING:
     from django.core.management.base import BaseCommand, CommandParser
 
-    from django_celery_results.backends.database_contents import ContentRow
+    from django_celery_results.storages.database.contents import ContentRow
 
 __all__ = ["add_arguments", "run"]
 
@@ -76,7 +75,9 @@ def run(command: BaseCommand, given: Mapping[str, Any], keys: Keyring) -> None:
     backend = open_backend(given["database"])
     storage = database_storage(backend)
     wanted = Wanted(keys.prefix, encrypt_plain=given["encrypt_plain"])
-    contents = DatabaseContents(storage, wanted.condition, repeat=backend.expiry(None).repeat)
+    contents = DatabaseContents(
+        storage, wanted.condition, repeat=backend.expirer.expiry(None).repeat
+    )
     rotation = Rotation(keys, contents, wanted, dry_run=given["dry_run"])
     quiet = given["verbosity"] == 0
     with progress(command, contents.count, quiet=quiet) as show:

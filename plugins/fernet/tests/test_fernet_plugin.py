@@ -136,9 +136,9 @@ def test_missing_key_of_a_chord_is_named(backend_with: Configured) -> None:
     """As of a task."""
     backend_with(OLD).apply_chord(("c1", []), {"task": "t"})
     backend = backend_with(NEW)
-    [chord] = backend.unfinished_chords()
+    [chord] = backend.chords.unfinished()
     with pytest.raises(ResultUnreadable, match=f"body of chord 'c1' .*{fingerprint(OLD)}"):
-        backend.chord_body(chord)
+        backend.chords.body_of(chord)
 
 
 @pytest.mark.parametrize("field", ["result", "task_args", "traceback"])
@@ -211,7 +211,7 @@ import django
 from django.conf import settings
 settings.configure(INSTALLED_APPS=["django_celery_results"])
 django.setup()
-from django_celery_results.plugins import load_plugins
+from django_celery_results.registry.loading import load_plugins
 print(load_plugins().info("fernet").reason)
 """
 

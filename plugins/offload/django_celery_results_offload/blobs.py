@@ -47,8 +47,8 @@ PART = 100
 def section_of(storage: Any) -> str:
     """Return the folder of a result backend: others may keep their blobs beside it."""
     # Imported here: the plugin is loaded before the models are.
-    from django_celery_results.backends.cache import CacheStorage
-    from django_celery_results.backends.database import DatabaseStorage
+    from django_celery_results.storages.cache.plugin import CacheStorage
+    from django_celery_results.storages.database.storage import DatabaseStorage
 
     if isinstance(storage, DatabaseStorage):
         name = f"{storage.write_alias()}-{storage.task_model._meta.label_lower}"

@@ -152,7 +152,7 @@ class Search:
 
     def _rows(self, known: Mapping[str, object]) -> Iterator[str]:
         """Yield the ids of rows that have pointers; of a cache, those that have some blob."""
-        from django_celery_results.backends.database import DatabaseStorage
+        from django_celery_results.storages.database.storage import DatabaseStorage
 
         storage = self.backend.storage
         if not isinstance(storage, DatabaseStorage):

@@ -14,9 +14,9 @@ from .pointers import CODING, content_of, pointers_in, to_text
 
 if TYPE_CHECKING:
     from django_celery_results.backends import ResultBackend
-    from django_celery_results.backends.database import DatabaseStorage
-    from django_celery_results.backends.database_contents import ContentRow, DatabaseContents
     from django_celery_results.records import Contents
+    from django_celery_results.storages.database.contents import ContentRow, DatabaseContents
+    from django_celery_results.storages.database.storage import DatabaseStorage
 
 __all__ = ["Mover", "moved"]
 
@@ -63,10 +63,10 @@ class Mover:
     def run(self, backend: ResultBackend, storage: DatabaseStorage) -> None:
         """Move; workers may write meanwhile."""
         # Imported here: the plugin is loaded before the models are.
-        from django_celery_results.backends.database_contents import DatabaseContents
+        from django_celery_results.storages.database.contents import DatabaseContents
 
         coded = Q(content_encoding__endswith=CODING)
-        repeat = backend.expiry(None).repeat
+        repeat = backend.expirer.expiry(None).repeat
         contents = DatabaseContents(storage, lambda _columns: coded, repeat=repeat)
         for batch in contents.batches(BATCH_SIZE):
             for row in batch:

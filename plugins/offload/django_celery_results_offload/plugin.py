@@ -154,8 +154,8 @@ def _own_pointers(task: StoredTask | None) -> set[Pointer]:
 def _alias(storage: Any) -> str | None:
     """Return the database in which ``storage`` has its results; ``None``: in none of Django's."""
     # Imported here: the plugin is loaded before the models are.
-    from django_celery_results.backends.cache import CacheStorage
-    from django_celery_results.backends.database import DatabaseStorage
+    from django_celery_results.storages.cache.plugin import CacheStorage
+    from django_celery_results.storages.database.storage import DatabaseStorage
 
     if isinstance(storage, DatabaseStorage):
         return storage.write_alias()

@@ -168,7 +168,7 @@ def test_copy_of_a_row_takes_no_blob(make_backend: MakeBackend, tmp_path: Path, 
     """That is the original's, as its name says; the same goes for any other file."""
     backend = make_backend(url)
     backend.store_result("original", large("a"), "SUCCESS")
-    [stored] = backend._load(["original"])
+    [stored] = backend.results.load(["original"])
     copy = replace(stored, task_id="copy", status="PROGRESS")
     backend.hooks.call("store_task", storage=backend.storage, task=copy)
     assert large("a") == backend.get_result("copy")

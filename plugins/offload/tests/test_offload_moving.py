@@ -13,8 +13,8 @@ from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError, call_command
 from offload_disk import OPTIONS
 
-from django_celery_results.backends.database_contents import DatabaseContents
 from django_celery_results.models import TaskResult
+from django_celery_results.storages.database.contents import DatabaseContents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

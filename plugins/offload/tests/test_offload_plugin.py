@@ -204,7 +204,7 @@ def test_missing_blob_is_an_error_of_that_task_alone(backend: Any, tmp_path: Pat
     with pytest.raises(ResultUnreadable, match=r"'t1' .*blob 'celery-blobs/.* is missing") as error:
         backend.get_result("t1")
     assert not isinstance(error.value, ResultUnavailable)
-    assert 5 == backend.get_task_metas(["t1", "t2"])["t2"]["result"]
+    assert 5 == backend.results.metas(["t1", "t2"])["t2"]["result"]
 
 
 def test_reading_while_the_storage_is_away(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:

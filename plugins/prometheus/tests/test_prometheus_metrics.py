@@ -183,7 +183,7 @@ def test_expired_results_are_counted(make_backend: MakeBackend, counted: Counted
 
 def test_expired_rows_are_not_read_to_be_counted(make_backend: MakeBackend) -> None:
     """Nobody listens to batches: they are as large, and as cheap, as without the plugin."""
-    assert None is make_backend().expiry(1).before
+    assert None is make_backend().expirer.expiry(1).before
 
 
 # -- Trouble -------------------------------------------------------------------------
@@ -285,7 +285,10 @@ def test_broken_counters_harm_no_result(backend: Any, caplog: pytest.LogCaptureF
     backend.cleanup()
     assert "PENDING" == backend.get_state("t1")
     own = {(one.name, one.levelno) for one in caplog.records}
-    assert {(plugin.logger.name, logging.ERROR), ("django_celery_results.hooks", 40)} == own
+    assert {
+        (plugin.logger.name, logging.ERROR),
+        ("django_celery_results.registry.calling", 40),
+    } == own
 
 
 @pytest.mark.usefixtures("broken")

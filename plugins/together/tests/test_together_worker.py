@@ -17,7 +17,7 @@ from together_site import ALL, ROOT, WORKER_SETTINGS, blobs
 from together_tasks import CARD, MASK, NOTE, PASSWORD, PIN, brief_report, passing_report, written
 
 from django_celery_results.models import TaskResult
-from django_celery_results.plugins import load_plugins
+from django_celery_results.registry.loading import load_plugins
 from django_celery_results_labels import labelled, labels
 from django_celery_results_labels.models import Label
 from django_celery_results_prometheus.labels import UNKNOWN

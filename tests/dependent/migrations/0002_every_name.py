@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import migrations
 
-from django_celery_results.migration_history import REPLACED
+from django_celery_results.migrations._history import REPLACED
 
 
 class Migration(migrations.Migration):

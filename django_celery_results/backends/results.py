@@ -1,0 +1,312 @@
+"""Results of one backend: encoded and stored, loaded and decoded.
+
+:class:`Results` stands between Celery's values and one storage. The rest of this package
+(waiting, chords, cleanup) holds a :class:`Results` and calls it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from celery import states
+from celery.exceptions import BackendError, BackendGetMetaError, BackendStoreError
+from celery.utils.serialization import get_pickled_exception
+from kombu.exceptions import EncodeError
+from kombu.utils.encoding import bytes_to_str
+
+from ..exceptions import (
+    BackendMisconfigured,
+    HookError,
+    ResultsError,
+    ResultUnavailable,
+    ResultUnreadable,
+    StorageError,
+)
+from ..records import Contents, GroupRecord, Retention, StoredGroup, StoredTask, TaskRecord
+from ..registry.loading import readers_of
+from .retrying import Retrying
+from .translation import (
+    pending_meta,
+    reduced,
+    task_meta,
+    task_record,
+    to_stored,
+    values_to_encode,
+)
+
+if TYPE_CHECKING:
+    from celery.backends.base import Backend
+
+    from ..records import Coding
+    from ..registry.calling import Hooks
+
+__all__ = ["Results", "result_alone"]
+
+logger = logging.getLogger(__name__)
+
+#: Ids that one call of ``load_tasks`` asks for.
+IDS_AT_ONCE = 1000
+
+
+class Results:
+    """Stores and loads results through the hooks.
+
+    :param backend: Celery's backend, for its settings and its conversions of exceptions.
+    :param hooks: The hooks, those of the backend's storage among them.
+    :param storage: The answer of ``open_storage``.
+    :param serializer: The name of the serializer for contents.
+    :param codings: The codings that are switched on, in the order to apply them.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        hooks: Hooks,
+        storage: Any,
+        *,
+        serializer: str,
+        codings: Sequence[Coding],
+    ) -> None:
+        self.backend: Any = backend  # Celery's type stubs lack half of its attributes.
+        self.hooks = hooks
+        self.storage = storage
+        self.serializer = serializer
+        self.codings = codings
+        self.retrying = Retrying(
+            hooks.storage, self.backend, self.backend.exception_safe_to_retry, self._observe_retry
+        )
+
+    # -- Calls of the storage --------------------------------------------------------
+
+    def call(
+        self,
+        hook: str,
+        given_up: Callable[[str], BackendError] = BackendError,
+        **arguments: Any,
+    ) -> Any:
+        """Call a hook of the storage, retried as :class:`.Retrying` says; return its answer.
+
+        The answer is ``None`` when the storage does not implement the hook.
+        """
+        call = partial(self.hooks.call, hook, storage=self.storage, **arguments)
+        return self.retrying.call(call, hook, given_up)
+
+    def ask(
+        self,
+        hook: str,
+        given_up: Callable[[str], BackendError] = BackendError,
+        **arguments: Any,
+    ) -> Any:
+        """Call a hook of the storage like :meth:`call`; raise ``HookError`` for no answer."""
+        ask = partial(self.hooks.ask, hook, storage=self.storage, **arguments)
+        return self.retrying.call(ask, hook, given_up)
+
+    def can_retry(self, error: Exception) -> bool:
+        """Return whether the storage says that the call that raised ``error`` may be repeated."""
+        # Our own errors say what is stored or installed, which is the same at every try.
+        # Celery raises BackendError when the tries are used up.
+        ours = isinstance(error, ResultsError) and not isinstance(error, StorageError)
+        if ours or isinstance(error, BackendError):
+            return False
+        return bool(self.hooks.call("can_retry", storage=self.storage, error=error))
+
+    def _observe_retry(self, hook: str, error: Exception, wait: float) -> None:
+        name = self.hooks.storage
+        self.hooks.observe("storage_retried", storage_name=name, hook=hook, error=error, wait=wait)
+
+    # -- Storing tasks ---------------------------------------------------------------
+
+    def prepare(self, task: TaskRecord) -> StoredTask:
+        """Return ``task`` as it is to be stored, after plugins amended it and it was encoded."""
+        task_id = task.task_id
+        self.hooks.call("before_store", task=task)
+        if task.task_id != task_id:
+            raise HookError(
+                f"A before_store hook changed the id of task {task_id!r} to "
+                f"{task.task_id!r}; every attribute may be set but the id"
+            )
+        extended = bool(self.backend.app.conf.result_extended)
+        contents = self._encode_task(task, extended)
+        return to_stored(task, contents, self._retention(task), extended=extended)
+
+    def store(self, task: StoredTask) -> bool:
+        """Store the state of a task; return false when the storage kept what it had."""
+        given_up = partial(BackendStoreError, task_id=task.task_id, state=task.status)
+        present = partial(self._present, task.task_id)
+        return bool(self.ask("store_task", given_up, task=task, present=present))
+
+    def announce(self, task: TaskRecord, stored: StoredTask, written: bool) -> None:
+        """Tell the plugins that observe stores that the storage has answered ``written``."""
+        self.hooks.observe("after_store", task=task, stored=stored, written=written)
+
+    def forget(self, task_id: str) -> None:
+        """Delete what is stored for a task."""
+        self.ask("forget_task", task_id=task_id, present=partial(self._present, task_id))
+
+    def _present(self, task_id: str, contents: Sequence[str] | None) -> StoredTask | None:
+        """Return the state of the task that the storage has now, ``None`` if it has none."""
+        found: Sequence[StoredTask] = self.hooks.ask(
+            "load_tasks",
+            storage=self.storage,
+            task_ids=[task_id],
+            primary=True,
+            contents=contents,
+        )
+        return found[0] if found else None
+
+    def encode(self, values: Mapping[str, Any]) -> Contents:
+        """Return the values of one record as contents: serialized, and with the codings applied."""
+        contents = self.hooks.ask(
+            "encode", values=values, serializer=self.serializer, codings=self.codings
+        )
+        if not isinstance(contents, Contents):
+            raise HookError(
+                f"The hook 'encode' has to give Contents, not {type(contents).__name__}"
+            )
+        return contents
+
+    def _encode_task(self, task: TaskRecord, extended: bool) -> Contents:
+        try:
+            return self.encode(values_to_encode(task, extended=extended))
+        except EncodeError:
+            return self.encode(values_to_encode(reduced(task), extended=extended))
+
+    def _retention(self, task: TaskRecord) -> Retention | None:
+        if not task.is_ready:
+            return None
+        retention: Retention | None = self.hooks.call("result_retention", task=task)
+        if retention is None and task.status == states.FAILURE:
+            # Celery 5.7 introduced this setting; the conf of earlier releases lacks it.
+            expires = self.backend.app.conf.get("result_failure_expires")
+            if expires is not None:
+                return Retention(seconds=self.backend.prepare_expires(expires) or None)
+        return retention
+
+    # -- Loading tasks ---------------------------------------------------------------
+
+    def load(
+        self,
+        task_ids: Sequence[str],
+        primary: bool = False,
+        contents: Sequence[str] | None = None,
+    ) -> list[StoredTask]:
+        """Return the tasks that are stored, a thousand ids at a time; the arguments are the hook's.
+
+        An id of which nothing is stored is left out.
+        """
+        found: list[StoredTask] = []
+        for start in range(0, len(task_ids), IDS_AT_ONCE):
+            chunk = task_ids[start : start + IDS_AT_ONCE]
+            given_up = partial(BackendGetMetaError, task_id=chunk[0])
+            found += self.ask(
+                "load_tasks", given_up, task_ids=chunk, primary=primary, contents=contents
+            )
+        return found
+
+    def meta(self, stored: StoredTask) -> dict[str, Any]:
+        """Return a stored task's meta, its result as Celery's callers expect it.
+
+        Raises :class:`ResultUnreadable`.
+        """
+        values = self.values(stored)
+        try:
+            meta: dict[str, Any] = self.backend.meta_from_decoded(task_meta(stored, values))
+        except Exception as error:
+            # The contents decode, but Celery cannot rebuild the failure, or meta is not a mapping.
+            raise ResultUnreadable(
+                f"The stored result of task {stored.task_id!r} is not one of Celery's: {error}"
+            ) from error
+        if isinstance(meta["result"], BaseException):
+            # A serializer that keeps exceptions wrote it, whichever serializer is selected now.
+            meta["result"] = get_pickled_exception(cast("Exception", meta["result"]))
+        return meta
+
+    def meta_or_error(self, stored: StoredTask, *, can_wait: bool = False) -> dict[str, Any]:
+        """Return a stored task's meta; if it cannot be read, a failure with the error.
+
+        One corrupt row then spoils no other result of the same read. :class:`ResultUnavailable`
+        is raised if ``can_wait``, because the result may become readable later.
+        """
+        try:
+            return self.meta(stored)
+        except Exception as error:
+            if can_wait and isinstance(error, ResultUnavailable):
+                raise
+            logger.exception("The result of task %s cannot be read", stored.task_id)
+            return {**pending_meta(stored.task_id), "status": states.FAILURE, "result": error}
+
+    def metas(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the meta of each task by its id, reading a thousand of them at once.
+
+        The meta of an unknown task is pending. The meta of a task that cannot be read is a
+        failure, whose result is the :class:`ResultUnreadable`.
+        """
+        metas = {one: pending_meta(one) for one in map(bytes_to_str, task_ids)}
+        for stored in self.load(list(metas)):
+            metas[stored.task_id] = self.meta_or_error(stored)
+        return metas
+
+    def record(self, stored: StoredTask) -> TaskRecord:
+        """Return a stored task with its values decoded; raise :class:`ResultUnreadable`."""
+        return task_record(stored, self.values(stored))
+
+    def values(self, stored: StoredTask) -> Mapping[str, Any]:
+        """Return the decoded values of a stored task; raise :class:`ResultUnreadable`."""
+        return self.decode(f"task {stored.task_id!r}", stored.contents)
+
+    def decode(self, what: str, contents: Contents) -> Mapping[str, Any]:
+        """Return the values of ``contents`` by field name.
+
+        Raises :class:`ResultUnreadable`, which names ``what`` was to be read.
+        """
+        try:
+            values: Mapping[str, Any] = self.hooks.ask(
+                "decode",
+                contents=contents,
+                accept=self.backend.accept,
+                codings=readers_of(self.hooks.plugins, contents),
+            )
+            if not isinstance(values, Mapping):
+                raise HookError(  # noqa: TRY301 - so that it names the record
+                    f"the hook 'decode' has to give a mapping, not {type(values).__name__}"
+                )
+        except Exception as error:
+            # A wrong setting can be mended, and says nothing about the result.
+            is_away = isinstance(error, (ResultUnavailable, BackendMisconfigured))
+            error_class = ResultUnavailable if is_away else ResultUnreadable
+            unreadable = error_class(f"The stored result of {what} cannot be read: {error}")
+            # The notes name the plugin that raised; this works on Python 3.10 too.
+            unreadable.__notes__ = list(getattr(error, "__notes__", ()))  # type: ignore[attr-defined]  # Python 3.11's
+            raise unreadable from error
+        return values
+
+    # -- Groups ----------------------------------------------------------------------
+
+    def save_group(self, group: GroupRecord) -> None:
+        """Store the tuple of a group's results under the group's id."""
+        contents = self.encode({"result": group.result})
+        self.ask("save_group", group=StoredGroup(group_id=group.group_id, contents=contents))
+
+    def load_group(self, group_id: str) -> GroupRecord | None:
+        """Return a saved group, or ``None``; raise :class:`ResultUnreadable`."""
+        stored: StoredGroup | None = self.call("load_group", group_id=group_id)
+        return None if stored is None else self.group_record(stored)
+
+    def group_record(self, stored: StoredGroup) -> GroupRecord:
+        """Return a stored group with its results decoded; raise :class:`ResultUnreadable`."""
+        values = self.decode(f"group {stored.group_id!r}", stored.contents)
+        result = values.get("result") or ()
+        return GroupRecord(group_id=stored.group_id, result=result, date_done=stored.date_done)
+
+    def forget_group(self, group_id: str) -> None:
+        """Delete a saved group; the results in it stay."""
+        self.ask("forget_group", group_id=group_id)
+
+
+def result_alone(contents: Contents) -> Contents:
+    """Return the contents without the fields that a chord does not need."""
+    return replace(contents, fields={"result": contents.fields["result"]})

@@ -1,0 +1,55 @@
+"""The result backend URL: ``storage://alias/path?option=value``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from ..exceptions import BackendMisconfigured
+
+__all__ = ["BackendURL", "without_secrets"]
+
+
+@dataclass(frozen=True)
+class BackendURL:
+    """The parts of a result backend URL; every part may be empty."""
+
+    scheme: str = ""
+    alias: str = ""
+    path: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, url: str | None) -> BackendURL:
+        """Return the parts of ``url``, which may be a bare word or ``None``.
+
+        Raises :class:`BackendMisconfigured` for one that is not well-formed.
+        """
+        if not url or "://" not in url:
+            return cls(scheme=url or "")
+        # As Celery finds the scheme; urllib's allows no underscore, which plugins' names may have.
+        scheme, _, rest = url.partition("://")
+        place, _, query = rest.partition("?")
+        alias, _, path = place.partition("/")
+        return cls(scheme, alias, path.strip("/"), _options(query))
+
+
+def _options(query: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    except ValueError:
+        # Not the whole URL, which may have a password in it.
+        raise BackendMisconfigured(
+            f"The options {query!r} of the result backend URL are not of the form "
+            "name=value&name=value"
+        ) from None
+
+
+def without_secrets(url: str) -> str:
+    """Return ``url`` for people: its password as ``**``, and no options."""
+    scheme, separator, rest = url.partition("://")
+    place, _, _ = rest.partition("?")
+    credentials, at, host = place.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}{separator}{user}{colon and ':**'}{at}{host}"

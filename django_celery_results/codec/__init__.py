@@ -1,0 +1,7 @@
+"""The built-in codec: Celery's serializers, codings in order, and text that any column can hold."""
+
+from __future__ import annotations
+
+from .plugin import recode
+
+__all__ = ["recode"]

@@ -1,0 +1,362 @@
+"""Built-in plugin: Celery's serializers, the chain of codings, and text-safe storage.
+
+A serializer makes text or bytes of a value. Codings, if any are on, make other bytes of
+that. Bytes are stored as base64 text. What was done stands in ``content_type`` and
+``content_encoding``, so that reading needs no settings::
+
+    application/json        utf-8              {"a": 1}
+    application/x-python-…  binary             base64 of the pickle (as 2.6 wrote it)
+    application/json        utf-8, zstd        base64 of zstd of the text
+    application/json        utf-8, identity    base64 of text that no column could hold
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kombu import compression
+from kombu.exceptions import ContentDisallowed
+from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
+
+from .. import hookimpl
+from ..exceptions import HookError, ResultsError, ResultUnreadable
+from ..records import PYTHON_CONTENT_TYPE, PYTHON_OBJECTS, Coding, Contents, split_encoding
+from ..registry.catalogue import advice, get_compression
+from ..sql.text import is_storable, storable
+from . import fast_json
+
+__all__ = ["IDENTITY", "CodecPlugin", "plugin", "recode"]
+
+#: RFC 9110, 12.5.3: the coding that changes nothing. Stored, it says "base64 follows".
+IDENTITY = "identity"
+
+_IDENTITY_CODING = Coding(name=IDENTITY, encode=bytes, decode=bytes)
+
+#: Fields that are text before they are encoded.
+TEXT_FIELDS = frozenset({"traceback"})
+#: Fields in which ``None`` means that there is nothing to store.
+OPTIONAL_FIELDS = frozenset({"traceback", "args", "kwargs"})
+#: Fields in which releases before 2.0 wrote the bare repr.
+BARE_REPR_FIELDS = frozenset({"args", "kwargs"})
+
+_Payloads = dict[str, "str | bytes | None"]
+#: What a coding had made of a field, by the names of both.
+_Coded = dict[tuple[str, str], bytes]
+
+
+class CodecPlugin:
+    """Encodes and decodes whatever no other plugin does."""
+
+    @hookimpl(trylast=True)
+    def contribute_codings(self) -> Iterable[Coding]:
+        """Offer ``identity`` and every compression method that Kombu has here."""
+        yield _IDENTITY_CODING
+        for content_type in compression.encoders():
+            encoder, _ = get_compression(content_type)
+            decoder = compression.get_decoder(content_type)
+            yield Coding(name=content_type, encode=encoder, decode=decoder)
+
+    @hookimpl(trylast=True)
+    def encode(
+        self, values: Mapping[str, Any], serializer: str, codings: Sequence[Coding]
+    ) -> Contents:
+        """Serialize the values, apply the codings and make text of it."""
+        if serializer == PYTHON_OBJECTS:
+            return Contents(
+                fields=values, content_type=PYTHON_CONTENT_TYPE, content_encoding="binary"
+            )
+        if not codings and fast_json.writes(serializer):
+            texts = _write_quickly(values)
+            if texts is not None:
+                return Contents(
+                    fields=texts, content_type=fast_json.CONTENT_TYPE, content_encoding="utf-8"
+                )
+        return _contents(*_serialize(values, serializer), codings)
+
+    @hookimpl(trylast=True)
+    def decode(
+        self,
+        contents: Contents,
+        accept: frozenset[str] | None,
+        codings: Mapping[str, Coding],
+    ) -> Mapping[str, Any]:
+        """Undo what the contents say was done to them."""
+        if contents.content_type == PYTHON_CONTENT_TYPE:
+            return contents.fields
+        encoding, names = split_encoding(contents.content_encoding)
+        chain = [_installed(name, codings) for name in reversed(names)]
+        is_plain = contents.content_type == fast_json.CONTENT_TYPE and encoding != "binary"
+        if is_plain and not chain and accept and fast_json.CONTENT_TYPE in accept:
+            values = _read_quickly(contents.fields)
+            if values is not None:
+                return values
+        return {
+            name: _read(name, text, contents.content_type, encoding, chain, accept)
+            for name, text in contents.fields.items()
+        }
+
+
+plugin = CodecPlugin()
+
+
+def recode(
+    contents: Contents, kept: int, names: Sequence[str], codings: Mapping[str, Coding]
+) -> Contents:
+    """Return ``contents`` under other codings, so that the same is read from them.
+
+    Their first ``kept`` codings stay as they are. Those behind are undone, and those of
+    ``names`` applied instead, in that order; nothing is deserialized. ``codings`` has, by
+    name, what is undone and what is applied. Raises
+    :class:`~django_celery_results.exceptions.ResultUnreadable` for one that is missing or
+    cannot be undone.
+
+    .. versionadded:: 3.0
+    """
+    encoding, applied = split_encoding(contents.content_encoding)
+    chain = [_installed(name, codings) for name in reversed(applied[kept:])]
+    before: _Coded = {}
+    payloads = {
+        name: _undone(name, text, _is_text(name, encoding) and not kept, chain, before)
+        for name, text in contents.fields.items()
+    }
+    chosen = [_installed(name, codings) for name in names]
+    inner = ", ".join([encoding, *applied[:kept]])
+    return _contents(contents.content_type, inner, payloads, chosen, before)
+
+
+# -- Writing -------------------------------------------------------------------------
+
+
+def _write_quickly(values: Mapping[str, Any]) -> dict[str, str | None] | None:
+    """Return the values as they are stored, or ``None`` if JSON cannot hold every one of them.
+
+    Kombu's JSON is ASCII, and escapes what no column could hold.
+    """
+    try:
+        return {name: _json_text(name, value) for name, value in values.items()}
+    except Exception:  # noqa: BLE001 - whatever it is, Kombu has its own error for it
+        return None
+
+
+def _json_text(name: str, value: Any) -> str | None:
+    if value is None and name in OPTIONAL_FIELDS:
+        return None
+    return storable(str(value)) if name in TEXT_FIELDS else fast_json.dumps(value)
+
+
+def _contents(
+    content_type: str,
+    encoding: str,
+    payloads: _Payloads,
+    codings: Sequence[Coding],
+    before: _Coded | None = None,
+) -> Contents:
+    """Apply the codings and make text of what comes out."""
+    payloads, applied = _coded(payloads, codings, before or {})
+    if not applied and not all(map(_fits_as_text, payloads.items())):
+        payloads, applied = _coded(payloads, [_IDENTITY_CODING], {})
+    return Contents(
+        fields={name: _to_text(one) for name, one in payloads.items()},
+        content_type=content_type,
+        content_encoding=", ".join([encoding, *applied]),
+    )
+
+
+def _serialize(values: Mapping[str, Any], serializer: str) -> tuple[str, str, _Payloads]:
+    """Return the content type, the serializer's encoding and the payloads by name."""
+    payloads: _Payloads = {}
+    content_type, encoding = registry.name_to_type.get(serializer, ""), "utf-8"
+    for name, value in values.items():
+        if value is None and name in OPTIONAL_FIELDS:
+            payloads[name] = None
+        elif name in TEXT_FIELDS:
+            payloads[name] = str(value)
+        else:
+            content_type, encoding, payloads[name] = registry.dumps(value, serializer=serializer)
+    return content_type, encoding, payloads
+
+
+def _fits_as_text(item: tuple[str, str | bytes | None]) -> bool:
+    name, payload = item
+    return not isinstance(payload, str) or name in TEXT_FIELDS or is_storable(payload)
+
+
+def _coded(
+    payloads: _Payloads, codings: Sequence[Coding], before: _Coded
+) -> tuple[_Payloads, list[str]]:
+    """Apply the codings that are wanted; return the payloads and the names of the codings."""
+    size = _size(payloads) if codings else 0
+    applied = []
+    for coding in codings:
+        if coding.wanted is not None and not coding.wanted(size):
+            continue
+        coded: _Payloads = {
+            name: None
+            if one is None
+            else _bytes_of(coding, _to_bytes(one), before.get((coding.name, name)))
+            for name, one in payloads.items()
+        }
+        if coding.only_if_smaller and _stored_size(coded) >= _stored_size(payloads):
+            continue
+        payloads = coded
+        applied.append(coding.name)
+    return payloads, applied
+
+
+def _bytes_of(coding: Coding, payload: bytes, before: bytes | None) -> bytes:
+    coded: object = (
+        coding.encode(payload)
+        if before is None or coding.renew is None
+        else coding.renew(payload, before)
+    )
+    if not isinstance(coded, bytes):
+        # Stored as it is, text could not be told from what was never coded.
+        kind = type(coded).__name__
+        raise HookError(f"The coding {coding.name!r} has to give bytes, and it gave {kind}")
+    return coded
+
+
+def _to_bytes(payload: str | bytes) -> bytes:
+    # Python's own way to keep what UTF-8 has no bytes for.
+    return payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
+
+
+def _size(payloads: _Payloads) -> int:
+    return sum(len(_to_bytes(one)) for one in payloads.values() if one is not None)
+
+
+def _stored_size(payloads: _Payloads) -> int:
+    """Return the bytes that the payloads take as they would be stored now."""
+    return sum(
+        len(_to_bytes(one)) if isinstance(one, str) else (len(one) + 2) // 3 * 4
+        for one in payloads.values()
+        if one is not None
+    )
+
+
+def _to_text(payload: str | bytes | None) -> str | None:
+    if isinstance(payload, bytes):
+        return b64encode(payload).decode("ascii")
+    return None if payload is None else storable(payload)
+
+
+# -- Reading -------------------------------------------------------------------------
+
+
+def _installed(name: str, codings: Mapping[str, Coding]) -> Coding:
+    try:
+        return codings[name]
+    except KeyError:
+        raise ResultUnreadable(
+            f"content coding {name!r} is not installed; install "
+            f"{advice(name, 'the plugin that contributes it')} "
+            f"(installed: {', '.join(sorted(codings))})"
+        ) from None
+
+
+def _read_quickly(fields: Mapping[str, str | None]) -> dict[str, Any] | None:
+    """Return the values of texts that are JSON, or ``None`` if not every one of them is.
+
+    Read one by one, the text at fault is then named.
+    """
+    if not fast_json.reads():
+        return None
+    try:
+        return {
+            name: text if text is None or name in TEXT_FIELDS else fast_json.loads(text)
+            for name, text in fields.items()
+        }
+    except Exception:  # noqa: BLE001 - whatever it is
+        return None
+
+
+def _read(
+    name: str,
+    text: str | None,
+    content_type: str,
+    encoding: str,
+    chain: Sequence[Coding],
+    accept: frozenset[str] | None,
+) -> Any:
+    payload = _undone(name, text, _is_text(name, encoding), chain)
+    if payload is None or name in TEXT_FIELDS:
+        # No serializer saw it, whatever the serializer of the others gives.
+        return payload
+    try:
+        if chain or encoding == "binary":
+            _require_not_lost(payload, content_type)
+        return _deserialize(payload, content_type, encoding, accept)
+    except ContentDisallowed as error:
+        raise ResultUnreadable(
+            f"content type {content_type!r} is not accepted; add its serializer to "
+            f"result_accept_content if whoever can write results is to be trusted"
+        ) from error
+    except ResultUnreadable:
+        raise
+    except Exception as error:
+        if name in BARE_REPR_FIELDS:
+            return _bare(payload) if chain else text
+        raise _corrupt(name, error) from error
+
+
+def _undone(
+    name: str,
+    text: str | None,
+    as_text: bool,
+    chain: Sequence[Coding],
+    before: _Coded | None = None,
+) -> str | bytes | None:
+    """Return what was coded, text or bytes; note in ``before`` what each coding had made."""
+    if text is None or (as_text and not chain):
+        return text
+    done: str | bytes = text
+    try:
+        payload = b64decode(text, validate=True)
+        for coding in chain:
+            coded, payload = payload, coding.decode(payload)
+            done = payload
+            if before is not None:
+                before[coding.name, name] = coded
+        return payload.decode("utf-8", "surrogatepass") if as_text else payload
+    except ResultsError:
+        raise
+    except Exception as error:
+        if name in BARE_REPR_FIELDS:
+            # Or an earlier state's, kept by a later write that was encoded otherwise.
+            return _bare(done) if as_text else done
+        raise _corrupt(name, error) from error
+
+
+def _is_text(name: str, encoding: str) -> bool:
+    return name in TEXT_FIELDS or encoding != "binary"
+
+
+def _corrupt(name: str, error: Exception) -> ResultUnreadable:
+    return ResultUnreadable(f"{name} is corrupt: {type(error).__name__}: {error}")
+
+
+def _bare(payload: str | bytes) -> str:
+    return payload if isinstance(payload, str) else payload.decode("utf-8", "backslashreplace")
+
+
+def _deserialize(
+    payload: str | bytes, content_type: str, encoding: str, accept: frozenset[str] | None
+) -> Any:
+    if content_type not in registry.type_to_name:
+        raise ResultUnreadable(
+            f"no serializer is installed for content type {content_type!r}; install "
+            f"{advice(content_type, 'the plugin or library that provides it')}"
+        )
+    return registry.loads(payload, content_type, encoding, accept)
+
+
+def _require_not_lost(payload: str | bytes, content_type: str) -> None:
+    """Raise for nothing where the serializer writes something even for an empty text.
+
+    Kombu asks no serializer about an empty payload, but gives it back as the value.
+    """
+    serializer = registry.type_to_name.get(content_type)
+    if not payload and serializer and registry.dumps("", serializer=serializer)[2]:
+        raise ValueError("it is empty")

@@ -1,0 +1,340 @@
+"""The one place that builds the plugin manager: validate, order, inspect.
+
+What :mod:`django_celery_results.registry.discovery` finds is registered here, or refused.
+
+The manager is pluggy's own, built at first use and dropped when settings change. What
+is wrong with plugins is collected while it is built and reported all at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+from django.core.signals import setting_changed
+
+from .. import hookspecs
+from ..conf import results_settings
+from ..exceptions import BackendMisconfigured, PluginError
+from ..records import PYTHON_CONTENT_TYPE, split_encoding
+from .catalogue import Contributions, instead_of, is_serializer, kombus_name
+from .discovery import Candidate, PluginInfo, describe, discover, fetch
+
+if TYPE_CHECKING:
+    from ..records import Coding, Contents
+
+__all__ = [
+    "LoadedPlugins",
+    "PluginInfo",
+    "get_plugin_manager",
+    "know_serializers",
+    "load_plugins",
+    "readers_of",
+]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class LoadedPlugins:
+    """The plugin manager and what is known about every plugin."""
+
+    manager: pluggy.PluginManager
+    #: In the order in which their hooks are called; those that are not active last.
+    infos: list[PluginInfo] = field(default_factory=list)
+    contributions: Contributions = field(default_factory=Contributions)
+    #: Disabled plugins that nothing has been read with yet.
+    dormant: list[Candidate] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[PluginInfo]:
+        """The plugins that failed to load."""
+        return [info for info in self.infos if info.status == "failed"]
+
+    def info(self, name: str) -> PluginInfo | None:
+        """Return what is known about the plugin called ``name``."""
+        return next((info for info in self.infos if info.name == name), None)
+
+    def storages(self) -> list[str]:
+        """Return the names of the storages: the valid schemes of result backend URLs."""
+        return sorted(
+            impl.plugin_name
+            for impl in self.manager.hook.open_storage.get_hookimpls()
+            if not impl.wrapper
+        )
+
+    def callers(self, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
+        """Yield, in calling order, each plugin that implements ``hook`` with its own caller."""
+        impls = reversed(getattr(self.manager.hook, hook).get_hookimpls())
+        # By name and once: a plugin may implement one hook twice (``specname``).
+        for name in dict.fromkeys(impl.plugin_name for impl in impls):
+            yield name, getattr(manager_of(self.manager, {name}).hook, hook)
+
+    def coding(self, name: str) -> Coding | None:
+        """Return the coding that the setting ``CODINGS`` selects by ``name``."""
+        if name not in self.contributions.codings:
+            # The name may be a disabled plugin's.
+            self.load_readers()
+        return self.contributions.coding(name)
+
+    def chosen_codings(self, compression: str | None = None) -> list[Coding]:
+        """Return the codings that are switched on, in the order to apply them.
+
+        ``compression``, the name of one of Kombu's methods, comes before those of ``CODINGS``.
+        Raises :class:`BackendMisconfigured` for a name that selects no coding.
+        """
+        first = [kombus_name(compression) or compression] if compression else []
+        return [self.require_coding(name) for name in [*first, *results_settings.codings]]
+
+    def require_coding(self, name: str) -> Coding:
+        """Return the coding that ``name`` selects; raise :class:`BackendMisconfigured` if none."""
+        coding = self.coding(name)
+        if coding is None:
+            installed = ", ".join(sorted(self.contributions.codings))
+            raise BackendMisconfigured(
+                f"Content coding {name!r} in DJANGO_CELERY_RESULTS['CODINGS'] "
+                f"{self.contributions.missing(name)}. Installed: {installed}."
+            )
+        return coding
+
+    def load_readers(self) -> None:
+        """Import the disabled plugins, for what reads the results that they once wrote.
+
+        None of their other hooks is ever called. One that cannot be imported is logged.
+        """
+        with _loader.lock:
+            dormant, self.dormant = self.dormant, []
+            for candidate in dormant:
+                _load_readers(self, candidate)
+
+    def raise_failures(self) -> None:
+        """Raise :class:`PluginError` with every failure, if there is one."""
+        if self.failures:
+            lines = [f"- {info}: {info.reason}" for info in self.failures]
+            raise PluginError(
+                "Plugins of django-celery-results failed to load. Mend or uninstall "
+                "each, or name it in DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']:\n"
+                + "\n".join(lines)
+            )
+
+
+def get_plugin_manager() -> pluggy.PluginManager:
+    """Return the plugin manager, built at first use.
+
+    Raises :class:`PluginError`, naming every plugin that failed to load, unless
+    ``STRICT_PLUGINS`` is False.
+    """
+    plugins = load_plugins()
+    if results_settings.strict_plugins:
+        plugins.raise_failures()
+    return plugins.manager
+
+
+class _Loader:
+    """Holds the plugins once they are loaded."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.loaded: LoadedPlugins | None = None
+        self.building = False
+
+
+_loader = _Loader()
+
+
+def load_plugins() -> LoadedPlugins:
+    """Return the plugins with all that is known about them; failures do not raise here."""
+    with _loader.lock:
+        if _loader.building:
+            raise PluginError("a plugin must not ask for the plugins while they are being loaded")
+        if _loader.loaded is None:
+            _loader.building = True
+            try:
+                _loader.loaded = _build()
+            finally:
+                _loader.building = False
+        return _loader.loaded
+
+
+def forget_plugins() -> None:
+    """Drop the plugin manager, so that the next use builds it anew."""
+    with _loader.lock:
+        if _loader.loaded is not None:
+            _loader.loaded.contributions.withdraw()
+        _loader.loaded = None
+
+
+def _on_setting_changed(*, setting: str, **kwargs: object) -> None:
+    if setting == "DJANGO_CELERY_RESULTS":
+        forget_plugins()
+
+
+setting_changed.connect(_on_setting_changed, dispatch_uid=f"{__name__}.forget_plugins")
+
+
+def new_manager() -> pluggy.PluginManager:
+    """Return a plugin manager that knows the specifications and no plugin."""
+    manager = pluggy.PluginManager("django_celery_results")
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def manager_of(manager: pluggy.PluginManager, names: Collection[str]) -> pluggy.PluginManager:
+    """Return another manager with only the plugins called ``names``, in the same order.
+
+    Not pluggy's ``subset_hook_caller``: that of 1.6 overlooks what implements a hook
+    under another name (``specname``).
+    """
+    subset = new_manager()
+    for name, plugin in manager.list_name_plugin():
+        if name in names:
+            subset.register(plugin, name=name)
+    return subset
+
+
+# -- Loading -------------------------------------------------------------------------
+
+
+def _build() -> LoadedPlugins:
+    plugins = LoadedPlugins(new_manager())
+    candidates = discover()
+    # pluggy calls first what was registered last.
+    for candidate in reversed(candidates):
+        if candidate.active:
+            _load(plugins, candidate)
+    plugins.infos = sorted(
+        (candidate.info for candidate in candidates),
+        key=lambda info: info.status != "active",
+    )
+    plugins.dormant = [one for one in candidates if one.info.status == "disabled"]
+    for info in plugins.failures:
+        logger.error("Plugin %s failed to load: %s", info, info.reason)
+    return plugins
+
+
+def _load(plugins: LoadedPlugins, candidate: Candidate) -> None:
+    name = candidate.info.name
+    try:
+        hooks = _register(plugins.manager, candidate.plugin, name)
+        plugins.contributions.accept(manager_of(plugins.manager, {name}), name)
+    except Exception as error:  # noqa: BLE001 - whatever it is becomes part of the report
+        if plugins.manager.has_plugin(name):
+            plugins.manager.unregister(name=name)
+        candidate.give_up("failed", describe(error))
+    else:
+        candidate.info = replace(candidate.info, hooks=hooks)
+
+
+def _load_readers(plugins: LoadedPlugins, candidate: Candidate) -> None:
+    manager, name = new_manager(), candidate.info.name
+    try:
+        fetch(candidate)
+        manager.register(candidate.plugin, name=name)
+        plugins.contributions.accept_readers(manager, name)
+    except Exception as error:  # noqa: BLE001 - whatever it is, other results can be read
+        reason = describe(error)
+        logger.warning("What the disabled plugin %r wrote cannot be read: %s", name, reason)
+
+
+def _register(manager: pluggy.PluginManager, plugin: Any, name: str) -> tuple[str, ...]:
+    """Register ``plugin`` and return the names of its hooks, or raise what is wrong."""
+    version = getattr(plugin, "django_celery_results_api", hookspecs.API_VERSION)
+    if version != hookspecs.API_VERSION:
+        raise PluginError(
+            f"it was written for version {version} of the hooks and this is version "
+            f"{hookspecs.API_VERSION}; install a release of it that supports this one"
+        )
+    hash(plugin)  # pluggy keeps plugins in sets; an object that cannot be there says so here
+    if (other := manager.get_name(plugin)) is not None:
+        raise PluginError(
+            f"it is the same object as the plugin {other!r}; one of the two is enough"
+        )
+    manager.register(plugin, name=name)
+    callers = manager.get_hookcallers(plugin) or []
+    for caller in callers:
+        _require_known(caller, name)
+    hooks = tuple(sorted(caller.name for caller in callers if caller.has_spec()))
+    if not hooks:
+        raise PluginError(
+            "it implements no hook; mark its functions with django_celery_results.hookimpl"
+        )
+    _require_complete_storage(manager, name)
+    return hooks
+
+
+def _require_known(caller: pluggy.HookCaller, name: str) -> None:
+    if caller.has_spec():
+        return
+    impls = [impl for impl in caller.get_hookimpls() if impl.plugin_name == name]
+    if not all(impl.optionalhook for impl in impls):
+        raise PluginError(f"there is no hook {caller.name!r}{_closest_hook(caller.name)}")
+
+
+def _closest_hook(name: str) -> str:
+    closest = get_close_matches(name, hook_names(), n=1)
+    return f"; did you mean {closest[0]!r}?" if closest else ""
+
+
+def hook_names() -> list[str]:
+    """Return the names of all hooks, in the order of the contract."""
+    specified = new_manager().hook
+    return [
+        name
+        for name in vars(hookspecs)
+        if isinstance(getattr(specified, name, None), pluggy.HookCaller)
+    ]
+
+
+def _require_complete_storage(manager: pluggy.PluginManager, name: str) -> None:
+    """Refuse a plugin that has some of a storage's hooks and lacks one that it needs."""
+    mine = {hook for hook in hookspecs.STORAGE_HOOKS if _implements(manager, hook, name)}
+    missing = [hook for hook in hookspecs.REQUIRED_STORAGE_HOOKS if hook not in mine]
+    if mine and missing:
+        raise PluginError(
+            f"it implements {', '.join(sorted(mine))} like a storage but not "
+            f"{', '.join(missing)}; to tweak another storage use hookimpl(wrapper=True)"
+        )
+
+
+def _implements(manager: pluggy.PluginManager, hook: str, name: str) -> bool:
+    impls = getattr(manager.hook, hook).get_hookimpls()
+    return any(impl.plugin_name == name and not impl.wrapper for impl in impls)
+
+
+# -- Reading what was stored earlier --------------------------------------------------
+
+
+def readers_of(plugins: LoadedPlugins, contents: Contents) -> Mapping[str, Coding]:
+    """Return the codings by name, and see to it that what ``contents`` need is among them.
+
+    What no active plugin has is looked for in the disabled ones.
+    """
+    readers = plugins.contributions.readers
+    content_type = contents.content_type
+    if plugins.dormant:
+        known = content_type == PYTHON_CONTENT_TYPE or is_serializer(content_type)
+        if not known or set(split_encoding(contents.content_encoding)[1]) - set(readers):
+            plugins.load_readers()
+    return readers
+
+
+def know_serializers(plugins: LoadedPlugins, accepted: Collection[str]) -> None:
+    """Make those serializers known to Kombu that only disabled plugins have.
+
+    Celery refuses to start with a name in ``result_accept_content`` that Kombu does not
+    know; raises :class:`BackendMisconfigured`, which says what is missing, for such a one.
+    """
+    if plugins.dormant and not all(map(is_serializer, accepted)):
+        plugins.load_readers()
+    for name in accepted:
+        # A content type may be there without its serializer; nothing then has that type.
+        if "/" not in name and not is_serializer(name):
+            raise BackendMisconfigured(
+                f"CELERY_RESULT_ACCEPT_CONTENT, or CELERY_ACCEPT_CONTENT where that is not set, "
+                f"has {name!r}, and there is no such serializer{instead_of(name)}"
+            )

@@ -1,0 +1,73 @@
+"""Where a ``django-db`` URL points: the models and the database of its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db import models, router
+
+from ...sql.selects import SelectByKey
+from .chords import DatabaseChords
+from .rows import (
+    columns_for,
+    require_id,
+    task_columns,
+)
+
+if TYPE_CHECKING:
+    from ...managers import GroupResultManager, TaskResultManager
+    from ...models import GroupResult, TaskResult
+    from ...records import (
+        StoredTask,
+    )
+
+__all__ = ["DatabaseStorage"]
+
+
+@dataclass(frozen=True)
+class DatabaseStorage:
+    """Where a ``django-db`` URL points: the models, and a database alias if it names one."""
+
+    task_model: type[TaskResult]
+    group_model: type[GroupResult]
+    alias: str | None = None
+    #: What reads rows, by the contents that are wanted of them.
+    selects: dict[tuple[str, ...], SelectByKey] = field(default_factory=dict, compare=False)
+
+    def tasks(self) -> TaskResultManager[TaskResult]:
+        """The manager of task results, bound to the alias."""
+        return cast("TaskResultManager[TaskResult]", self._manager(self.task_model))
+
+    def groups(self) -> GroupResultManager[GroupResult]:
+        """The manager of group results, bound to the alias."""
+        return cast("GroupResultManager[GroupResult]", self._manager(self.group_model))
+
+    def _manager(self, model: type[models.Model]) -> Any:
+        manager: Any = model._default_manager
+        return manager.db_manager(self.alias) if self.alias else manager
+
+    def by_id(self, contents: tuple[str, ...]) -> SelectByKey:
+        """Return what reads rows of tasks by their ids, as :func:`columns_for` has them."""
+        if contents not in self.selects:
+            rows = self.tasks().order_by().values_list(*columns_for(contents))
+            self.selects[contents] = SelectByKey(rows, "task_id")
+        return self.selects[contents]
+
+    @property
+    def chords(self) -> DatabaseChords:
+        """The chords under way, on the same database."""
+        return DatabaseChords(self.alias)
+
+    def columns_to_write(self, task: StoredTask) -> dict[str, Any]:
+        """Return the columns of the task's row, and note in it where the row goes.
+
+        Those who look on from here on may want to write beside the row.
+        """
+        require_id(self.task_model, "task_id", task.task_id)
+        task.using = task.using or self.write_alias()
+        return task_columns(self.task_model, task)
+
+    def write_alias(self) -> str:
+        """Return the alias of the database that task results are written to."""
+        return self.alias or router.db_for_write(self.task_model)

@@ -1,0 +1,362 @@
+"""Plugins that are broken in every way there is: each is reported, all of them at once.
+
+The distributions are real to whoever looks for them: a .dist-info directory on the path of a
+site of its own, and the module that its entry point names. The same modules, listed in the
+settings, fail likewise.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.site import Site
+
+pytestmark = pytest.mark.alike
+
+
+class Broken(NamedTuple):
+    """A distribution, its entry point and its module; and why that is refused."""
+
+    distribution: str
+    name: str
+    reason: str
+    source: str
+    attribute: str = ""
+    #: Whether the same would fail in the settings: there, names are the module's own.
+    in_settings: bool = True
+
+    @property
+    def module(self) -> str:
+        """The name of its module."""
+        return self.distribution.replace("-", "_")
+
+    @property
+    def reference(self) -> str:
+        """What its entry point says."""
+        return f"{self.module}:{self.attribute}" if self.attribute else self.module
+
+
+HOOK = """\
+from django_celery_results import hookimpl
+
+@hookimpl
+def before_store(task):
+    pass
+"""
+
+BROKEN = [
+    Broken(
+        "acme-import",
+        "import",
+        r"ModuleNotFoundError: No module named 'a_library_that_is_absent'",
+        "import a_library_that_is_absent",
+    ),
+    Broken(
+        "acme-syntax",
+        "syntax",
+        r"SyntaxError: .*acme_syntax\.py, line 1",
+        "def broken(:",
+    ),
+    Broken(
+        "acme-attribute",
+        "attribute",
+        r"AttributeError: module 'acme_attribute' has no attribute 'plugin'",
+        HOOK,
+        "plugin",
+    ),
+    Broken(
+        "acme-misspelt",
+        "misspelt",
+        r"there is no hook 'befor_store'; did you mean 'before_store'\?",
+        HOOK.replace("before_store", "befor_store"),
+    ),
+    Broken(
+        "acme-signature",
+        "signature",
+        r"PluginValidationError: .*before_store\(tsak\); Argument\(s\) \{'tsak'\} are declared in "
+        r"the hookimpl but can not be found in the hookspec",
+        HOOK.replace("(task)", "(tsak)"),
+    ),
+    Broken(
+        "acme-twin-a",
+        "twin",
+        r"the name belongs to several plugins: 'twin' \(acme-twin-a 1\.0, acme_twin_a\) "
+        r"and 'twin' \(acme-twin-b 1\.0, acme_twin_b\)",
+        HOOK,
+        in_settings=False,
+    ),
+    Broken(
+        "acme-twin-b",
+        "twin",
+        r"the name belongs to several plugins: 'twin' \(acme-twin-a 1\.0, acme_twin_a\) "
+        r"and 'twin' \(acme-twin-b 1\.0, acme_twin_b\)",
+        HOOK,
+        in_settings=False,
+    ),
+    Broken(
+        "acme-usurper",
+        "django-db",
+        r"the name belongs to several plugins: 'django-db' \(acme-usurper 1\.0, acme_usurper\) "
+        r"and 'django-db' \(django-celery-results .*\)",
+        f"django_celery_results_name = 'django-db'\n{HOOK}",
+        in_settings=False,
+    ),
+    Broken(
+        "acme-class",
+        "class",
+        r"acme_class:Plugin is a class; let the entry point name an instance of it "
+        r"\(such as plugin = Plugin\(\)\) or a module",
+        "class Plugin:\n    pass\n",
+        "Plugin",
+        in_settings=False,
+    ),
+    Broken(
+        "acme-version",
+        "version",
+        r"it was written for version 99 of the hooks and this is version 1; install a release of "
+        r"it that supports this one",
+        f"django_celery_results_api = 99\n{HOOK}",
+    ),
+    Broken(
+        "acme-empty",
+        "empty",
+        r"it implements no hook; mark its functions with django_celery_results\.hookimpl",
+        "def before_store(task):\n    pass\n",
+    ),
+    Broken(
+        "acme-storage",
+        "storage",
+        r"it implements store_task like a storage but not open_storage, load_tasks, forget_task; "
+        r"to tweak another storage use hookimpl\(wrapper=True\)",
+        HOOK.replace("before_store", "store_task"),
+    ),
+    Broken(
+        "acme-contribution",
+        "contribution",
+        r"contribute_codings gave 'gzip'; it has to give instances of "
+        r"django_celery_results\.records\.Coding",
+        HOOK.replace("before_store(task)", "contribute_codings()").replace(
+            "pass", "return ['gzip']"
+        ),
+    ),
+    Broken(
+        "acme-raising",
+        "raising",
+        r"contribute_serializers raised RuntimeError: not today",
+        HOOK.replace("before_store(task)", "contribute_serializers()").replace(
+            "pass", "raise RuntimeError('not today')"
+        ),
+    ),
+    *(
+        Broken(
+            f"acme-{taken}",
+            taken,
+            reason,
+            f"""\
+from django_celery_results import hookimpl
+from django_celery_results.records import Serializer
+
+@hookimpl
+def contribute_serializers():
+    return [Serializer(name={name!r}, content_type={content_type!r}, encode=repr, decode=eval)]
+""",
+        )
+        for taken, name, content_type, reason in [
+            ("taken-name", "json", "text/x-new", r"serializer 'json' exists already, from Kombu"),
+            (
+                "taken-type",
+                "new",
+                "application/json",
+                (
+                    r"serializer 'new': the content type 'application/json' belongs to serializer "
+                    r"'json', from Kombu"
+                ),
+            ),
+        ]
+    ),
+]
+#: Good ones among them: one that works, and one that nobody may import.
+SOUND = [
+    Broken("acme-sound", "sound", "", HOOK),
+    Broken("acme-blocked", "blocked", "", "raise SystemExit('this was not to be imported')"),
+]
+
+LENIENT = "DJANGO_CELERY_RESULTS['STRICT_PLUGINS'] = False"
+
+#: What a first use gives, and what is known of each plugin.
+LOOK = """
+import json, django
+django.setup()
+from celery import Celery
+from django_celery_results.exceptions import ResultsError
+from django_celery_results.registry.loading import get_plugin_manager, load_plugins
+
+def error_of(function):
+    try:
+        function()
+    except ResultsError as error:
+        return f"{type(error).__name__}: {error}"
+
+def backend(url):
+    return lambda: Celery(broker="memory://", backend=url, set_as_current=False).backend
+
+print(json.dumps({
+    "manager": error_of(get_plugin_manager),
+    "backend": error_of(backend("django-db")),
+    "selected": error_of(backend("django-results+storage://")),
+    "infos": [
+        [info.name, info.distribution, info.version, info.reference, info.status, info.reason]
+        for info in load_plugins().infos
+    ],
+}))
+"""
+
+
+def install(directory: Path, one: Broken) -> None:
+    """Make a distribution known in ``directory``."""
+    metadata = directory / f"{one.module}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {one.distribution}\nVersion: 1.0\n"
+    )
+    (metadata / "entry_points.txt").write_text(
+        f"[django_celery_results]\n{one.name} = {one.reference}\n"
+    )
+
+
+class Looked(NamedTuple):
+    """A site with broken plugins, and what was seen there."""
+
+    site: Site
+    options: str
+    seen: dict[str, Any]
+    broken: list[tuple[str, str, Broken]]
+
+    def told(self, text: str) -> list[str]:
+        """The plugins whose name, origin and reason are in ``text``."""
+        return [
+            one.module
+            for name, source, one in self.broken
+            if re.search(
+                rf"{re.escape(f'{name!r} ({source}, {one.reference})')}.*{one.reason}", text
+            )
+        ]
+
+    @property
+    def all(self) -> list[str]:
+        """All that there is to tell."""
+        return [one.module for _, _, one in self.broken]
+
+
+@pytest.fixture(scope="module", params=["entry points", "settings"])
+def looked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Looked:
+    """A site on which everything is broken."""
+    directory = tmp_path_factory.mktemp("broken")
+    name = str(directory / "db.sqlite3")
+    site = Site(directory, {"ENGINE": "django.db.backends.sqlite3", "NAME": name})
+    for one in [*BROKEN, *SOUND]:
+        (directory / f"{one.module}.py").write_text(one.source)
+        if request.param == "entry points":
+            install(directory, one)
+    if request.param == "entry points":
+        options = "DJANGO_CELERY_RESULTS = {'DISABLED_PLUGINS': ['blocked']}"
+        broken = [(one.name, f"{one.distribution} 1.0", one) for one in BROKEN]
+    else:
+        listed = [one.reference for one in [*BROKEN, *SOUND] if one.in_settings]
+        options = (
+            f"DJANGO_CELERY_RESULTS = {{'DISABLED_PLUGINS': ['acme_blocked'], 'PLUGINS': {listed}}}"
+        )
+        broken = [(one.reference, "settings", one) for one in BROKEN if one.in_settings]
+    site.configure(options)
+    return Looked(site, options, json.loads(site.checked("-c", LOOK).splitlines()[-1]), broken)
+
+
+@pytest.mark.parametrize("one", BROKEN, ids=[one.distribution for one in BROKEN])
+def test_plugin_is_described_with_what_is_wrong(looked: Looked, one: Broken) -> None:
+    """Name, distribution, version, place and cause."""
+    expected = {
+        (name, *(source.split() if source != "settings" else ("", "")), each.reference, "failed")
+        for name, source, each in looked.broken
+        if each is one
+    }
+    infos = looked.seen["infos"]
+    found = {(*facts,): reason for *facts, reason in infos if facts[3] == one.reference}
+    assert expected == set(found)
+    assert all(re.match(one.reason, reason) for reason in found.values())
+
+
+def test_all_failures_are_in_one_error(looked: Looked) -> None:
+    """At the first use of the plugins."""
+    assert looked.seen["manager"].startswith("PluginError: ")
+    assert looked.all == looked.told(looked.seen["manager"])
+
+
+def test_backend_cannot_be_made(looked: Looked) -> None:
+    """Even where its own storage is whole: the site asked for more than that."""
+    assert looked.seen["manager"] == looked.seen["backend"]
+
+
+def test_all_failures_are_found_by_the_check(looked: Looked) -> None:
+    """``manage.py check`` fails, with an error for each."""
+    looked.site.configure(looked.options)
+    done = looked.site.run("-m", "django", "check")
+    assert (1, looked.all) == (done.returncode, looked.told(done.stderr))
+    assert len(looked.broken) == done.stderr.count("(django_celery_results.E010)")
+
+
+def test_sound_plugin_is_none_of_them(looked: Looked) -> None:
+    """It is loaded."""
+    statuses = {reference: status for _, _, _, reference, status, _ in looked.seen["infos"]}
+    assert "active" == statuses["acme_sound"]
+
+
+def test_disabled_plugin_is_none_of_them(looked: Looked) -> None:
+    """It was not even imported."""
+    statuses = {reference: status for _, _, _, reference, status, _ in looked.seen["infos"]}
+    assert "disabled" == statuses["acme_blocked"]
+
+
+def test_built_in_plugin_keeps_its_name(looked: Looked) -> None:
+    """Whoever wants it."""
+    found = [info[4] for info in looked.seen["infos"] if info[:2] == ["django-db", BUILT_IN]]
+    assert ["active"] == found
+
+
+BUILT_IN = "django-celery-results"
+
+
+class Lenient(NamedTuple):
+    """The same site where plugins are lenient."""
+
+    seen: dict[str, Any]
+    logged: str
+    looked: Looked
+
+
+@pytest.fixture(scope="module")
+def lenient(looked: Looked) -> Lenient:
+    """What was seen and logged with STRICT_PLUGINS off."""
+    looked.site.configure(f"{looked.options}\n{LENIENT}")
+    done = looked.site.run("-c", LOOK)
+    assert done.returncode == 0, done.stderr
+    return Lenient(json.loads(done.stdout.splitlines()[-1]), done.stderr, looked)
+
+
+def test_lenient_site_works(lenient: Lenient) -> None:
+    """Its backend can be made."""
+    assert (None, None) == (lenient.seen["manager"], lenient.seen["backend"])
+
+
+def test_lenient_site_logs_every_failure(lenient: Lenient) -> None:
+    """Nothing is passed over in silence."""
+    assert lenient.looked.all == lenient.looked.told(lenient.logged)
+
+
+def test_lenient_site_still_refuses_a_selected_storage_that_failed(lenient: Lenient) -> None:
+    """Whether its name is known or, in settings, could be that of any that failed."""
+    assert "it implements store_task like a storage but not" in lenient.seen["selected"]

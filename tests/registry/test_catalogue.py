@@ -1,0 +1,316 @@
+"""Contributions: taken in whole or not at all, and withdrawn when plugins are dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import override_settings
+from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
+
+from django_celery_results import hookimpl
+from django_celery_results.exceptions import BackendMisconfigured
+from django_celery_results.management.commands.celery_results import SUBCOMMANDS
+from django_celery_results.records import Coding, Command, Serializer
+from django_celery_results.registry import catalogue as contributions
+from django_celery_results.registry import catalogue as distributions
+from django_celery_results.registry.catalogue import require_serializer
+from django_celery_results.registry.loading import load_plugins
+
+if TYPE_CHECKING:
+    from django_celery_results.management.subcommands import Subcommand
+
+
+class Contributing:
+    """A plugin that contributes what it is given."""
+
+    def __init__(
+        self, serializers: Iterable[Any] = (), codings: Iterable[Any] = (), name: str = "giver"
+    ) -> None:
+        self.django_celery_results_name = name
+        self.serializers = serializers
+        self.codings = codings
+
+    @hookimpl
+    def contribute_serializers(self) -> Iterable[Serializer]:
+        """Give them."""
+        return self.serializers
+
+    @hookimpl
+    def contribute_codings(self) -> Iterable[Coding]:
+        """Give them."""
+        return self.codings
+
+
+class Unhashable:
+    """What a serializer may be made of."""
+
+    __hash__ = None  # type: ignore[assignment]  # what unhashable objects have
+
+    def __call__(self, value: Any) -> str:
+        """Serialize."""
+        return repr(value)
+
+
+def serializer(name: str = "literal", content_type: str = "text/x-literal") -> Serializer:
+    """A serializer that could be contributed."""
+    return Serializer(name=name, encode=Unhashable(), decode=eval, content_type=content_type)
+
+
+def coding(name: str = "same") -> Coding:
+    """A coding that could be contributed."""
+    return Coding(name=name, encode=bytes, decode=bytes)
+
+
+def failures(*plugins: object) -> dict[str, str]:
+    """Why plugins failed, by their names."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": list(plugins)}):
+        return {info.name: info.reason for info in load_plugins().failures}
+
+
+def test_contributed_serializer_is_known_to_kombu() -> None:
+    """Where Celery looks for it, and it works there."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Contributing([serializer()])]}):
+        load_plugins()
+        dumped = registry.dumps({1: (2,)}, serializer="literal")
+    assert ("text/x-literal", "utf-8", "{1: (2,)}") == dumped
+
+
+def test_contributed_serializer_is_withdrawn_with_its_plugin() -> None:
+    """Another set of plugins starts without it."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Contributing([serializer()])]}):
+        load_plugins()
+    assert ("literal" in registry.name_to_type, "text/x-literal" in registry.type_to_name) == (
+        False,
+        False,
+    )
+
+
+def test_serializer_that_somebody_withdrew_before() -> None:
+    """Is no trouble when its plugin goes."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Contributing([serializer()])]}):
+        contributions = load_plugins().contributions
+        registry.unregister("literal")
+    assert {} == contributions.serializers
+
+
+def test_contributed_coding_is_found_by_name() -> None:
+    """Beside the built-in ones."""
+    own = coding()
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Contributing(codings=[own])]}):
+        assert load_plugins().contributions.coding("same") is own
+
+
+def test_compression_of_kombu_is_found_by_either_name() -> None:
+    """Its alias and its type are one coding."""
+    contributions = load_plugins().contributions
+    found = contributions.coding("gzip")
+    assert found is not None
+    assert found is contributions.coding("application/x-gzip")
+
+
+def test_name_of_a_first_party_coding_is_no_method_of_kombus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also while its plugin is not installed: what is meant does not change without a word."""
+    monkeypatch.setattr(contributions, "FIRST_PARTY", {"gzip": "results-gzip"})
+    monkeypatch.setattr(distributions, "FIRST_PARTY", {"gzip": "results-gzip"})
+    found = load_plugins().contributions
+    assert [None, "application/x-gzip"] == [
+        one and one.name for one in map(found.coding, ("gzip", "application/x-gzip"))
+    ]
+    expected = (
+        "is not installed; install results-gzip "
+        "(if you mean Kombu's method of that name, say 'application/x-gzip')"
+    )
+    assert expected == found.missing("gzip")
+
+
+def test_coding_that_nobody_contributes() -> None:
+    """None."""
+    assert load_plugins().contributions.coding("nobody's") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (
+            {"serializers": [serializer("json")]},
+            "serializer 'json' exists already, from Kombu",
+        ),
+        (
+            {"serializers": [serializer(content_type="application/json")]},
+            (
+                "serializer 'literal': the content type 'application/json' belongs to serializer "
+                "'json', from Kombu"
+            ),
+        ),
+        (
+            {"codings": [coding("identity")]},
+            "coding 'identity' exists already, from the plugin 'codec'",
+        ),
+        (
+            {"serializers": [serializer(), serializer(content_type="text/other")]},
+            "contribute_serializers gave one name twice: literal, literal",
+        ),
+        (
+            {"serializers": [serializer(), serializer("other")]},
+            "contribute_serializers gave one content_type twice: text/x-literal, text/x-literal",
+        ),
+        (
+            {"codings": [coding(), coding()]},
+            "contribute_codings gave one name twice: same, same",
+        ),
+        (
+            {"serializers": ["literal"]},
+            (
+                "contribute_serializers gave 'literal'; it has to give instances of "
+                "django_celery_results.records.Serializer"
+            ),
+        ),
+        (
+            {"codings": [1]},
+            (
+                "contribute_codings gave 1; it has to give instances of "
+                "django_celery_results.records.Coding"
+            ),
+        ),
+        (
+            {"codings": 1},
+            "contribute_codings raised TypeError: 'int' object is not iterable",
+        ),
+        (
+            {"codings": (Coding(name=name, encode=bytes, decode=bytes) for name in ["a b"])},
+            (
+                "contribute_codings raised ValueError: coding name 'a b' is not a word of 1 to 40 "
+                "letters, digits and !#$%&'*+.^_`|~/-"
+            ),
+        ),
+    ],
+)
+def test_contribution_that_is_refused(given: dict[str, Any], reason: str) -> None:
+    """The plugin fails, and the reason names the hook, or what is taken and by whom."""
+    assert {"giver": reason} == failures(Contributing(**given))
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "reason"),
+    [
+        ("codings", coding(), "coding 'same' exists already, from the plugin 'second'"),
+        (
+            "serializers",
+            serializer(),
+            "serializer 'literal' exists already, from the plugin 'second'",
+        ),
+    ],
+)
+def test_contribution_of_two_plugins(kind: str, one: object, reason: str) -> None:
+    """The one that is called last has it; the other is told who that is."""
+    plugins = [Contributing(**{kind: [one]}, name=name) for name in ("first", "second")]
+    assert {"first": reason} == failures(*plugins)
+
+
+def test_plugin_that_contributes_something_wrong_contributes_nothing() -> None:
+    """Its good serializer goes with its bad coding."""
+    plugin = Contributing([serializer()], [coding("identity")])
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
+        load_plugins()
+        assert "literal" not in registry.name_to_type
+
+
+# -- Serializers that are asked for --------------------------------------------------
+
+
+def test_serializer_that_is_there() -> None:
+    """No error."""
+    require_serializer("json")
+
+
+def test_serializer_that_is_not_there() -> None:
+    """The error lists those that are; Kombu's raw one cannot hold values."""
+    with pytest.raises(BackendMisconfigured) as caught:
+        require_serializer("jsno")
+    message = str(caught.value)
+    assert message.startswith("There is no serializer 'jsno'. Installed: json, ")
+    assert "raw" not in message
+
+
+def test_serializer_of_a_plugin_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says where to get it."""
+    monkeypatch.setattr(distributions, "FIRST_PARTY", {"quick": "results-quick"})
+    expected = "^There is no serializer 'quick'; install results-quick. Installed: json, "
+    with pytest.raises(BackendMisconfigured, match=expected):
+        require_serializer("quick")
+
+
+def test_serializer_whose_library_is_not_there() -> None:
+    """The error says what Kombu misses."""
+    registry.register("absent", None, None, "application/x-absent")
+    try:
+        with pytest.raises(BackendMisconfigured, match="'absent' cannot be used: No "):
+            require_serializer("absent")
+    finally:
+        registry.unregister("absent")
+
+
+def test_serializer_that_refuses_none() -> None:
+    """It is there all the same."""
+    registry.register("picky", len, eval, "application/x-picky")
+    try:
+        require_serializer("picky")
+    finally:
+        registry.unregister("picky")
+
+
+# -- Commands ------------------------------------------------------------------------
+
+
+def command(name: str = "greet") -> Command:
+    """A command that greets."""
+    return Command(
+        name=name, help="say hello", run=lambda command, _options: command.stdout.write("hello")
+    )
+
+
+class Commanding:
+    """A plugin that contributes a command."""
+
+    def __init__(self, name: str, *commands: Command) -> None:
+        self.django_celery_results_name = name
+        self.commands = commands
+
+    @hookimpl
+    def contribute_commands(self) -> Iterable[Command]:
+        """Give them."""
+        return self.commands
+
+
+def test_command_of_two_plugins() -> None:
+    """The one that is called last has it; the other is told who that is."""
+    plugins = [Commanding("first", command()), Commanding("second", command())]
+    expected = {"first": "command 'greet' exists already, from the plugin 'second'"}
+    assert expected == failures(*plugins)
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS, ids=lambda one: one.name)
+def test_built_in_commands_cannot_be_taken(subcommand: Subcommand) -> None:
+    """Each of them is the core's."""
+    name = subcommand.name
+    reason = f"command {name!r} exists already, from the plugin 'django-celery-results'"
+    assert {"taker": reason} == failures(Commanding("taker", command(name)))
+
+
+@pytest.mark.parametrize("name", ["", "Greet", "two words", "-x", "a" * 41])
+def test_name_of_a_command_is_a_word(name: str) -> None:
+    """As one types it."""
+    with pytest.raises(ValueError, match="is not a word of small letters"):
+        command(name)
+
+
+@pytest.mark.parametrize("broken", [{"run": None}, {"add_arguments": 5}])
+def test_command_needs_callables(broken: dict[str, Any]) -> None:
+    """What is no function is found when the plugin is loaded."""
+    whole = {"name": "x", "help": "x", "run": print, **broken}
+    with pytest.raises(ValueError, match="its functions must be callables"):
+        Command(**whole)

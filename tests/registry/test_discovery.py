@@ -1,0 +1,154 @@
+"""Finding plugins: in the settings in every form, and among the distributions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from django.test import override_settings
+
+from django_celery_results import hookimpl
+from django_celery_results.registry.discovery import PluginInfo, import_plugin
+from django_celery_results.registry.loading import load_plugins
+from tests.signing import Signing, failure, installed, names, signatures
+
+
+def test_class_in_settings_is_instantiated() -> None:
+    """Without arguments."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Signing]}):
+        assert ["signing"] == signatures()
+
+
+def test_module_in_settings_is_a_plugin() -> None:
+    """With its functions."""
+    module = ModuleType("a_module")
+    module.before_store = Signing("module").before_store  # type: ignore[attr-defined]  # a hook
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [module]}):
+        assert ("a_module", ["module"]) == (names()[0], signatures())
+
+
+def test_instance_without_a_name_is_called_by_its_class() -> None:
+    """So that it can be disabled."""
+    plugin = Signing()
+    del plugin.django_celery_results_name
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
+        assert "tests.signing:Signing" == names()[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("json", "json"),
+        ("os.path", "posixpath"),
+        ("json.decoder", "json.decoder"),
+        ("json.decoder.JSONDecoder", "JSONDecoder"),
+        ("json.decoder:JSONDecoder", "JSONDecoder"),
+        ("json.decoder:JSONDecoder.decode", "decode"),
+    ],
+)
+def test_dotted_path_names_a_module_or_what_is_in_it(source: str, expected: str) -> None:
+    """With a dot or, as in entry points, with a colon."""
+    assert expected == import_plugin(source).__name__
+
+
+def test_what_is_no_path_is_the_plugin() -> None:
+    """An instance stays what it is."""
+    plugin = Signing()
+    assert import_plugin(plugin) is plugin
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nowhere", "No module named 'nowhere'"),
+        ("nowhere.plugin", "No module named 'nowhere'"),
+        ("json.nothing", 'Module "json" does not define a "nothing" attribute/class'),
+        ("json:nothing", "module 'json' has no attribute 'nothing'"),
+    ],
+)
+def test_path_that_leads_nowhere_says_where_it_ends(source: str, message: str) -> None:
+    """At the module, or at the name in it."""
+    with pytest.raises((ImportError, AttributeError), match=message):
+        import_plugin(source)
+
+
+@pytest.mark.parametrize("missing", ["absent_library", "broken", "package_of_theirs"])
+def test_what_a_module_itself_misses_is_what_is_reported(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that the module "does not exist", whatever the absent one is called."""
+    (tmp_path / "package_of_theirs_too").mkdir()
+    module = tmp_path / "package_of_theirs_too" / "broken_plugin.py"
+    module.write_text(f"import {missing}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    expected = f"ModuleNotFoundError: No module named '{missing}'"
+    assert expected == failure("package_of_theirs_too.broken_plugin")
+
+
+def test_name_has_to_be_a_name() -> None:
+    """A number or nothing could neither be selected nor disabled."""
+    plugin = Signing()
+    plugin.django_celery_results_name = ""
+    assert "its django_celery_results_name has to be a name, not ''" == failure(plugin)
+
+
+def test_distribution_whose_metadata_are_broken() -> None:
+    """Its plugin loads, from nobody knows where, and hides no other."""
+    with installed((None, "orphan", Signing("orphan"))):
+        info = load_plugins().infos[0]
+    assert ("'orphan' (entry point, installed:orphan)", "active") == (str(info), info.status)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "version", "expected"),
+    [("acme", "1.0", "'a' (acme 1.0, b:c)"), ("", "", "'a' (settings, b:c)")],
+)
+def test_info_as_text(distribution: str, version: str, expected: str) -> None:
+    """Name, where it came from, and what it is."""
+    info = PluginInfo(
+        name="a", distribution=distribution, version=version, origin="settings", reference="b:c"
+    )
+    assert expected == str(info)
+
+
+def test_class_of_an_entry_point_is_refused() -> None:
+    """Whoever writes an entry point can as well name an instance."""
+    with installed(("acme", "signing", Signing)):
+        (failed,) = load_plugins().failures
+    assert failed.reason.startswith("installed:signing is a class; let the entry point name an ")
+
+
+def test_name_of_two_distributions_is_neithers() -> None:
+    """Both fail, and each names the other."""
+    one, two = Signing("twin"), Signing("twin")
+    with (
+        installed(("acme", "twin", one)),
+        override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [two]}),
+    ):
+        reasons = {info.reason for info in load_plugins().failures}
+    expected = (
+        "the name belongs to several plugins: 'twin' (settings, tests.signing:Signing) "
+        "and 'twin' (acme 1.0, installed:twin)"
+    )
+    assert {expected} == reasons
+
+
+def test_name_of_a_built_in_plugin_stays_its_own() -> None:
+    """The other one fails."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Signing("codec")]}):
+        found = [(info.name, info.origin, info.status) for info in load_plugins().infos]
+    assert [("codec", "entry point", "active"), ("codec", "settings", "failed")] == [
+        one for one in found if one[0] == "codec"
+    ]
+
+
+def test_failure_of_a_plugin_is_told_on_one_line() -> None:
+    """However many pluggy needs."""
+
+    class Mistaken(Signing):
+        @hookimpl
+        def after_store(self, tsak: object) -> None:
+            """Never called."""
+
+    assert "\n" not in failure(Mistaken)

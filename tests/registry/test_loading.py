@@ -1,0 +1,301 @@
+"""The plugin manager: found, put in order, described, and dropped when settings change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from types import SimpleNamespace
+from typing import Any
+
+import pluggy
+import pytest
+from django.test import override_settings
+
+from django_celery_results import hookimpl
+from django_celery_results.exceptions import PluginError
+from django_celery_results.registry import loading as plugins
+from django_celery_results.registry.discovery import PluginInfo
+from django_celery_results.registry.loading import get_plugin_manager, hook_names, load_plugins
+from tests.memory import Memory
+from tests.signing import Signing, failure, installed, names, signatures
+
+BUILT_IN = ["codec", "django-cache", "django-db"]
+
+
+class First(Signing):
+    """One that wants to be called first."""
+
+    @hookimpl(tryfirst=True)
+    def before_store(self, task: Any) -> None:
+        """Sign the task."""
+        super().before_store(task)
+
+
+class Last(Signing):
+    """One that wants to be called last."""
+
+    @hookimpl(trylast=True)
+    def before_store(self, task: Any) -> None:
+        """Sign the task."""
+        super().before_store(task)
+
+
+class Around:
+    """One that goes around all others."""
+
+    django_celery_results_name = "around"
+
+    @hookimpl(wrapper=True)
+    def before_store(self, task: Any) -> Generator[None, Any, Any]:
+        """Sign the task twice."""
+        task.worker = f"({task.worker or ''}"
+        answers = yield
+        task.worker = f"{task.worker})"
+        return answers
+
+
+# -- Order ---------------------------------------------------------------------------
+
+
+def test_built_in_plugins_come_through_entry_points() -> None:
+    """They are found like everybody's."""
+    found = [(info.name, info.origin, info.built_in) for info in load_plugins().infos]
+    assert [(name, "entry point", True) for name in BUILT_IN] == found
+
+
+def test_settings_come_first_as_listed() -> None:
+    """Then the entry points."""
+    options = {"PLUGINS": [Signing("z"), Signing("a"), Signing("m")]}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        assert (["z", "a", "m", *BUILT_IN], ["z", "a", "m"]) == (names(), signatures())
+
+
+def test_entry_points_come_by_distribution_then_name() -> None:
+    """Whatever order they are found in, and however a distribution spells its name."""
+    wanted = [("Zoo", "a"), ("acme", "z"), ("acme", "b"), ("zebra", "c")]
+    with installed(*((distribution, name, Signing(name)) for distribution, name in wanted)):
+        assert (["b", "z", "c", "a", *BUILT_IN], ["b", "z", "c", "a"]) == (names(), signatures())
+
+
+def test_settings_come_before_entry_points() -> None:
+    """The site has the first word."""
+    options = {"PLUGINS": [Signing("listed")]}
+    with (
+        installed(("acme", "installed", Signing("installed"))),
+        override_settings(DJANGO_CELERY_RESULTS=options),
+    ):
+        assert ["listed", "installed"] == signatures()
+
+
+def test_tryfirst_trylast_and_wrapper_are_pluggys() -> None:
+    """They are stronger than the order of the list."""
+    listed = [Last("last"), Signing("middle"), First("first"), Around]
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": listed}):
+        assert ["(first", "middle", "last", ")"] == signatures()
+
+
+# -- Refused -------------------------------------------------------------------------
+
+
+def test_object_that_is_a_plugin_already() -> None:
+    """It was installed, and somebody lists it too."""
+    plugin = Signing("listed")
+    expected = "it is the same object as the plugin 'installed'; one of the two is enough"
+    with installed(("acme", "installed", plugin)):
+        assert expected == failure(plugin)
+
+
+def test_object_that_cannot_be_hashed() -> None:
+    """A plugin is kept in sets."""
+    plugin = SimpleNamespace(before_store=Signing().before_store)
+    assert failure(plugin).startswith("TypeError: ")
+
+
+def test_nothing_is_no_plugin() -> None:
+    """A ``None`` in the list implements no hook."""
+    assert failure(None).startswith("it implements no hook; mark its functions with")
+
+
+def test_unknown_hooks_may_be_optional() -> None:
+    """A plugin may be ready for a hook of another version."""
+
+    class Ahead(Signing):
+        @hookimpl(optionalhook=True)
+        def hook_of_tomorrow(self) -> None:
+            """Wait."""
+
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Ahead]}):
+        assert ("before_store",) == load_plugins().infos[0].hooks
+
+
+def test_unknown_hook_with_no_likeness() -> None:
+    """No guess is made where none is near."""
+
+    class Lost(Signing):
+        @hookimpl
+        def xyzzy(self) -> None:
+            """Do nothing."""
+
+    assert "there is no hook 'xyzzy'" == failure(Lost)
+
+
+def test_two_plugins_with_one_misspelling_are_two_failures() -> None:
+    """The first must not make the second's hook known."""
+
+    class Misspelt:
+        def __init__(self, name: str) -> None:
+            self.django_celery_results_name = name
+
+        @hookimpl
+        def befor_store(self, task: Any) -> None:
+            """Never called."""
+
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Misspelt("a"), Misspelt("b")]}):
+        reasons = [info.reason for info in load_plugins().failures]
+    assert ["there is no hook 'befor_store'; did you mean 'before_store'?"] * 2 == reasons
+
+
+def test_plugin_asks_for_the_plugins_while_it_is_loaded() -> None:
+    """It is told so, instead of the loading starting anew."""
+    expected = "a plugin must not ask for the plugins while they are being loaded"
+
+    class Impatient(Signing):
+        def __init__(self) -> None:
+            super().__init__()
+            load_plugins()
+
+    assert expected == failure(Impatient)
+
+
+def test_loading_can_be_tried_again_after_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the machine is not kept for ever."""
+    plugins.forget_plugins()
+    with monkeypatch.context() as patch:
+        patch.setattr(plugins, "_build", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            load_plugins()
+    assert BUILT_IN == names()
+
+
+# -- Known ---------------------------------------------------------------------------
+
+
+def test_info_has_what_is_known() -> None:
+    """Of a plugin from settings."""
+    plugin = Signing("mine")
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
+        info = load_plugins().info("mine")
+    reference = "tests.signing:Signing"
+    expected = PluginInfo(
+        name="mine", origin="settings", reference=reference, hooks=("before_store",)
+    )
+    assert expected == info
+
+
+def test_info_of_a_plugin_that_is_not_there() -> None:
+    """None."""
+    assert load_plugins().info("nobody") is None
+
+
+def test_storages_are_the_schemes_of_urls() -> None:
+    """Those that open one; a wrapper around opening is none."""
+
+    class Watching:
+        @hookimpl(wrapper=True)
+        def open_storage(self) -> Generator[None, Any, Any]:
+            """Look on."""
+            return (yield)
+
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Watching(), Memory()]}):
+        assert ["django-cache", "django-db", "memory"] == load_plugins().storages()
+
+
+def test_hook_names_are_those_of_the_contract() -> None:
+    """In the order in which a result meets them."""
+    order = ["contribute_serializers", "encode", "before_store", "store_task", "after_expire"]
+    assert order == sorted(order, key=hook_names().index)
+
+
+def test_manager_is_pluggys() -> None:
+    """Nothing else, so that all that pluggy documents holds."""
+    assert type(get_plugin_manager()) is pluggy.PluginManager
+
+
+# -- Once ----------------------------------------------------------------------------
+
+
+def test_manager_is_built_once() -> None:
+    """The second call gives the same."""
+    assert get_plugin_manager() is get_plugin_manager()
+
+
+def test_manager_is_built_anew_when_the_settings_change() -> None:
+    """``override_settings`` works in tests."""
+    before = get_plugin_manager()
+    with override_settings(DJANGO_CELERY_RESULTS={}):
+        assert get_plugin_manager() is not before
+
+
+def test_manager_stays_when_other_settings_change() -> None:
+    """Nothing is loaded again for them."""
+    before = get_plugin_manager()
+    with override_settings(USE_TZ=False):
+        assert get_plugin_manager() is before
+
+
+# -- Strict or lenient ---------------------------------------------------------------
+
+
+def test_failure_is_an_error_at_first_use() -> None:
+    """And at every one after it."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": ["nowhere"]}):
+        for _ in range(2):
+            with pytest.raises(PluginError, match="No module named 'nowhere'"):
+                get_plugin_manager()
+
+
+def test_failure_is_logged_where_plugins_are_lenient(caplog: pytest.LogCaptureFixture) -> None:
+    """And the others work."""
+    options = {"PLUGINS": ["nowhere", Signing], "STRICT_PLUGINS": False}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        assert ["signing"] == signatures()
+    reason = "ModuleNotFoundError: No module named 'nowhere'"
+    message = f"Plugin 'nowhere' (settings, nowhere) failed to load: {reason}"
+    logged = (plugins.logger.name, logging.ERROR, message)
+    assert [logged] == caplog.record_tuples
+
+
+def test_disabled_plugin_is_not_imported() -> None:
+    """One that cannot even be imported can be switched off."""
+    options = {"PLUGINS": ["nowhere"], "DISABLED_PLUGINS": ["nowhere"]}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        get_plugin_manager()
+        info = load_plugins().info("nowhere")
+    reason = "named in DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']"
+    assert info is not None
+    assert ("disabled", reason) == (info.status, info.reason)
+
+
+def test_disabled_plugin_is_not_called() -> None:
+    """By the name that it gives itself."""
+    options = {"PLUGINS": [Signing("a"), Signing("b")], "DISABLED_PLUGINS": ["a"]}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        assert (["b", *BUILT_IN, "a"], ["b"]) == (names(), signatures())
+
+
+def test_plugin_with_a_part_of_a_storage_is_refused() -> None:
+    """It would store and never read."""
+
+    class Half(Signing):
+        @hookimpl
+        def open_storage(self) -> str:
+            """Open."""
+            return "half"
+
+        @hookimpl
+        def store_task(self) -> bool:
+            """Pretend."""
+            return True
+
+    reason = "it implements open_storage, store_task like a storage but not load_tasks, forget_task"
+    assert failure(Half).startswith(reason)

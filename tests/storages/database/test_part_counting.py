@@ -1,0 +1,155 @@
+"""A chord's part that is new and not the last: counted in one step."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import states
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from django_celery_results.models import ChordCounter
+from django_celery_results.models import ChordPart as PartModel
+from django_celery_results.records import ChordPart, ChordRecord, Contents
+from django_celery_results.storages.database.chords import DatabaseChords
+from django_celery_results.storages.database.part_counting import count_quickly
+from tests.backends.common import COMMITTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+pytestmark = COMMITTED
+
+CONTENTS = Contents(
+    fields={"result": "5"}, content_type="application/json", content_encoding="utf-8"
+)
+
+
+def start(*task_ids: str) -> None:
+    """Start the chord ``c1``."""
+    header = [[[task_id, None], None] for task_id in task_ids]
+    DatabaseChords(None).start(ChordRecord(group_id="c1", size=len(task_ids), results=header))
+
+
+def part(task_id: str, **facts: Any) -> ChordPart:
+    """Return a part of ``c1``."""
+    return ChordPart(**{"group_id": "c1", "task_id": task_id, "status": states.SUCCESS, **facts})
+
+
+def counted() -> tuple[int, list[str]]:
+    """Return what is still to come, and the parts that are in."""
+    ids = PartModel.objects.order_by("pk").values_list("task_id", flat=True)
+    return ChordCounter.objects.get().count, list(ids)
+
+
+def statements(queries: CaptureQueriesContext) -> list[str]:
+    """Return what was asked of the database, but for the ends of transactions."""
+    every = [query["sql"] for query in queries.captured_queries]
+    return [sql for sql in every if sql not in {"BEGIN", "COMMIT"}]
+
+
+@pytest.fixture
+def queries() -> Iterator[CaptureQueriesContext]:
+    """The queries from now on; the statements have been compiled before."""
+    connection.ensure_connection()
+    with CaptureQueriesContext(connection) as found:
+        yield found
+
+
+def test_a_part_takes_few_statements(queries: CaptureQueriesContext) -> None:
+    """One where a statement can hold both, two elsewhere."""
+    start("a", "b")
+    before = len(statements(queries))
+    assert count_quickly("default", part("a"))
+    expected = 1 if connection.vendor == "postgresql" else 2
+    assert expected == len(statements(queries)) - before
+
+
+def test_the_part_is_kept_with_what_it_brings() -> None:
+    """Its own result, where the task keeps none."""
+    start("a", "b")
+    count_quickly("default", part("a", group_index=7, contents=CONTENTS))
+    columns = ("task_id", "group_index", "status", "content_type", "content_encoding", "result")
+    expected = ("a", 7, "SUCCESS", "application/json", "utf-8", "5")
+    assert [expected] == list(PartModel.objects.values_list(*columns))
+    assert None is not PartModel.objects.get().date_created
+
+
+def test_a_part_counts_once() -> None:
+    """The second time it is left to be looked at."""
+    start("a", "b", "c")
+    assert [True, False] == [count_quickly("default", part("a")) for _ in range(2)]
+    assert (2, ["a"]) == counted()
+
+
+def test_the_last_part_is_not_counted_here() -> None:
+    """It has to claim the body too, under the lock."""
+    start("a", "b")
+    assert [True, False] == [count_quickly("default", part(one)) for one in "ab"]
+    assert (1, ["a"]) == counted()
+
+
+def test_a_part_of_an_unknown_chord_is_not_counted() -> None:
+    """Nothing is written."""
+    assert not count_quickly("default", part("a"))
+    assert not PartModel.objects.exists()
+
+
+def test_a_refused_part_leaves_the_callers_transaction_usable() -> None:
+    """And what it wrote."""
+    start("a", "b", "c")
+    with transaction.atomic():
+        assert [True, False] == [count_quickly("default", part("a")) for _ in range(2)]
+        assert count_quickly("default", part("b"))
+    assert (1, ["a", "b"]) == counted()
+
+
+def test_a_part_goes_with_the_callers_transaction() -> None:
+    """Neither counted nor kept."""
+    start("a", "b", "c")
+    with transaction.atomic():
+        count_quickly("default", part("a"))
+        transaction.set_rollback(True)
+    assert (3, []) == counted()
+
+
+def test_a_part_is_counted_without_autocommit_too() -> None:
+    """Whoever switched it off commits."""
+    start("a", "b", "c")
+    transaction.set_autocommit(False)
+    try:
+        assert [True, False] == [count_quickly("default", part("a")) for _ in range(2)]
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+    assert (2, ["a"]) == counted()
+
+
+def test_a_part_delivered_twice_at_one_moment_counts_once() -> None:
+    """The second cannot see the first, and meets its key."""
+    start("a", "b", "c")
+    answers: list[bool] = []
+
+    def second() -> None:
+        answers.append(count_quickly("default", part("a")))
+        connection.close()
+
+    thread = threading.Thread(target=second)
+    with transaction.atomic():
+        assert count_quickly("default", part("a"))
+        thread.start()
+        # It waits for the lock, most likely by now; whether it does changes no outcome.
+        thread.join(0.3)
+    thread.join()
+    assert [False] == answers
+    assert (2, ["a"]) == counted()
+
+
+def test_other_errors_are_not_taken_for_a_part_that_is_there() -> None:
+    """They reach the caller."""
+    start("a", "b")
+    with pytest.raises((DatabaseError, OverflowError)):
+        count_quickly("default", part("a", group_index=2**70))
