@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,12 +20,11 @@ from tests.registry.hook_plugins import (
     encode,
     observe,
     store,
-    stored,
     using,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
     from django_celery_results.records import StoredTask, TaskRecord
 
@@ -65,33 +63,6 @@ class Witness:
         self.seen.append((plugin, hook, error))
         if self.error is not None:
             raise self.error
-
-
-class Curious:
-    """Notes, around each change of a task, what is stored of it."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str | None, str | None]] = []
-
-    @hookimpl(wrapper=True)
-    def store_task(self, present: Present) -> Generator[None, bool, bool]:
-        """Look before and after."""
-        before = present(None)
-        answer = yield
-        self.seen.append((_status(before), _status(present(()))))
-        return answer
-
-    @hookimpl(wrapper=True)
-    def forget_task(self, present: Present) -> Generator[None, bool, bool]:
-        """Do the same."""
-        before = present(["result"])
-        answer = yield
-        self.seen.append((_status(before), _status(present(None))))
-        return answer
-
-
-def _status(task: StoredTask | None) -> str | None:
-    return None if task is None else task.status
 
 
 # -- One storage ---------------------------------------------------------------------
@@ -176,7 +147,7 @@ def test_hook_that_has_to_be_answered() -> None:
     """No answer is an error that names the hook and the storage."""
     message = "No plugin answered the hook 'forget_task' for storage 'one'"
     with using(Shelf("one"), storage="one") as own, pytest.raises(HookError, match=message):
-        own.ask("forget_task", storage=None, task_id="a task")
+        own.ask("forget_task", storage=None, task_id="a task", present=None)
 
 
 def test_none_survives() -> None:
@@ -266,18 +237,3 @@ def test_result_is_stored_although_an_observer_fails() -> None:
     with override_settings(DJANGO_CELERY_RESULTS=options):
         make_app().backend.mark_as_done("a task", 1)
     assert ["a task"] == list(storage.tasks)
-
-
-# -- What is there already -----------------------------------------------------------
-
-
-def test_wrappers_are_told_what_a_change_replaces() -> None:
-    """As it is at that moment, from the storage that is in use."""
-    memory, curious = Memory(), Curious()
-    memory.broken = False
-    with using(memory, curious, storage="memory") as own:
-        for status in ("STARTED", "SUCCESS"):
-            task = replace(stored(), status=status)
-            own.call("store_task", storage=memory, task=task)
-        own.call("forget_task", storage=memory, task_id="a task")
-    assert [(None, "STARTED"), ("STARTED", "SUCCESS"), ("SUCCESS", None)] == curious.seen

@@ -197,7 +197,7 @@ def test_a_long_header_is_looked_at_in_chunks(
     chords: CacheChords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From its end, where a part is missing last."""
-    monkeypatch.setattr(cache_chords, "CHUNK", 2)
+    monkeypatch.setattr(cache_chords, "KEYS_AT_ONCE", 2)
     ids = [f"t{one}" for one in range(7)]
     start(chords, *ids)
     claims = [returned(chords, one, contents=CONTENTS).claimed for one in ids[:-1]]

@@ -15,6 +15,7 @@ from django.core.cache import caches
 from django.db import OperationalError, connection
 
 from django_celery_results.exceptions import StorageError
+from django_celery_results.records import Contents, StoredTask
 from django_celery_results.storages.cache.plugin import _replace
 from tests import settings as test_settings
 from tests.backends.common import KEY
@@ -82,7 +83,9 @@ def test_a_result_that_went_meanwhile(
         return add(name, value, timeout)
 
     monkeypatch.setattr(cache, "add", rivalled)
-    taken = _replace(cache, key, {"status": states.FAILURE}, None)
+    contents = Contents(fields={}, content_type="application/json", content_encoding="utf-8")
+    task = StoredTask(task_id="t1", status=states.FAILURE, contents=contents)
+    taken = _replace(cache, key, task, None)
     assert (not refused) == taken
 
 

@@ -238,7 +238,7 @@ def test_chords_that_were_given_up_expire(
     chords: DatabaseChords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A few at a time, with their parts."""
-    monkeypatch.setattr("django_celery_results.storages.database.chords.EXPIRE_CHUNK", 2)
+    monkeypatch.setattr("django_celery_results.storages.database.chords.CHORDS_PER_DELETE", 2)
     now = datetime.now(timezone.utc)
     for one in range(5):
         chords.start(ChordRecord(group_id=f"old{one}", size=1, results=results("a")))
@@ -283,7 +283,7 @@ def test_chords_are_listed_in_pages(
     chords: DatabaseChords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two queries each, oldest first; what is finished meanwhile does no harm."""
-    monkeypatch.setattr("django_celery_results.storages.database.chords.PAGE", 2)
+    monkeypatch.setattr("django_celery_results.storages.database.chords.CHORDS_PER_PAGE", 2)
     for one in range(5):
         chords.start(ChordRecord(group_id=f"c{one}", size=1, results=results("a")))
     found = []
