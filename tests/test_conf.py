@@ -1,4 +1,4 @@
-"""The reader of the settings: the value as written when its type is right, else the default."""
+"""The core's own settings: the value as written when its type is right, else the default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from django_celery_results.conf import results_settings
+from django_celery_results.conf import ResultsSettings, results_settings
 
 MONTH = 30 * 24 * 3600.0
 
@@ -35,6 +35,12 @@ def test_id_first_urls(written: bool) -> None:
     assert written is read("id_first_urls", DJANGO_CELERY_RESULTS_ID_FIRST_URLS=written)
 
 
+@pytest.mark.parametrize("written", [None, "no", 0])
+def test_wrong_id_first_urls_counts_as_not_set(written: object) -> None:
+    """Only a boolean says whether the older URLs are served."""
+    assert True is read("id_first_urls", DJANGO_CELERY_RESULTS_ID_FIRST_URLS=written)
+
+
 @pytest.mark.parametrize("written", [None, [], "text"])
 def test_options_that_are_no_mapping_are_none(written: object) -> None:
     """The checks report it; nothing breaks before they do."""
@@ -59,6 +65,7 @@ def test_options_that_are_no_mapping_are_none(written: object) -> None:
         ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", True, MONTH),
         ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", timedelta(0), MONTH),
         ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", None, MONTH),
+        ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", float("inf"), MONTH),
         ("chord_claim_timeout", "CHORD_CLAIM_TIMEOUT", timedelta(seconds=2), 2.0),
         ("chord_claim_timeout", "CHORD_CLAIM_TIMEOUT", -1, 300.0),
         ("chord_claim_timeout", "CHORD_CLAIM_TIMEOUT", None, 300.0),
@@ -86,13 +93,25 @@ def test_option(name: str, key: str, written: object, expected: object) -> None:
         ("strict_plugins", True),
         ("codings", ()),
         ("expire_unfinished_after", MONTH),
+        ("chord_claim_timeout", 300.0),
         ("expire_batch_size", 5000),
         ("expire_batch_pause", 0.0),
+        ("task_id_max_length", 255),
+        ("id_first_urls", True),
     ],
 )
 def test_option_that_is_not_set(name: str, expected: object) -> None:
     """The default."""
     assert expected == read(name, DJANGO_CELERY_RESULTS={})
+
+
+@pytest.mark.parametrize("top_level", [True, False])
+def test_settings_are_declared_under_their_keys(top_level: bool) -> None:
+    """Top-level settings have the whole name of the Django setting as their key."""
+    prefix = "DJANGO_CELERY_RESULTS_" if top_level else ""
+    declared = results_settings.declared(top_level=top_level)
+    attributes = [key.removeprefix(prefix).lower() for key in declared]
+    assert [getattr(ResultsSettings, name) for name in attributes] == [*declared.values()]
 
 
 def test_options_of_a_plugin() -> None:

@@ -15,6 +15,7 @@ from django_celery_results.options import (
     boolean,
     names,
     seconds,
+    seconds_above_zero,
     storage_alias,
     text,
     whole_number,
@@ -79,6 +80,23 @@ def test_option_of_the_class_is_the_declaration() -> None:
     assert "LEVEL" == Options.level.key
 
 
+def test_option_says_what_its_value_has_to_be() -> None:
+    """In the words of the reader's error, whether a value is set or not."""
+    assert "a whole number from 1 to 9" == Options.level.wanted
+
+
+def test_option_whose_reader_takes_anything_says_so() -> None:
+    """Its reader raises no error that could say it."""
+    option: Option[str] = Option(repr, check="E002")
+    assert "any value" == option.wanted
+
+
+def test_value_by_the_name_of_the_plugin() -> None:
+    """The same as the attribute gives."""
+    with written({"LEVEL": 7}):
+        assert 7 == Options.level.value("sample")
+
+
 def test_check_finds_nothing_wrong() -> None:
     """With every setting as it should be."""
     assert [] == checked({"LEVEL": 1, "PLACE": "here"})
@@ -116,6 +134,8 @@ def test_check_warns_of_unknown_keys(key: object, hint: str) -> None:
         (names, (), ()),
         (seconds, timedelta(minutes=1), 60.0),
         (seconds, 0, 0.0),
+        (seconds_above_zero, timedelta(minutes=1), 60.0),
+        (seconds_above_zero, 0.5, 0.5),
         (storage_alias, "staticfiles", "staticfiles"),
     ],
 )
@@ -139,6 +159,9 @@ def test_readers_give_the_value(read: Any, value: object, expected: object) -> N
         (seconds, 10**400, "a timedelta, or seconds, not below zero"),
         (seconds, True, "a timedelta, or seconds, not below zero"),
         (seconds, "1", "a timedelta, or seconds, not below zero"),
+        (seconds_above_zero, 0, "a timedelta, or seconds, above zero"),
+        (seconds_above_zero, timedelta(0), "a timedelta, or seconds, above zero"),
+        (seconds_above_zero, "1", "a timedelta, or seconds, above zero"),
         (storage_alias, "s3", "one of STORAGES: 'default', 'staticfiles'"),
         (storage_alias, None, "one of STORAGES: 'default', 'staticfiles'"),
     ],
