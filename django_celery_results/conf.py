@@ -1,8 +1,8 @@
 """The core's own settings: each is declared once, as an ``Option``.
 
-Its declaration is what the property reads, what the system checks
-(:mod:`django_celery_results.checks`) report, and what the settings reference lists. Nothing
-is cached, so ``override_settings`` works everywhere.
+Reading a setting, its system check (:mod:`django_celery_results.checks`) and its rows in the
+settings reference and the README follow from the declaration. Nothing is cached, so
+``override_settings`` works everywhere.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def set_of_names(value: object) -> frozenset[str]:
 
 
 def names_among(value: object) -> tuple[str, ...]:
-    """Return the strings of a list or tuple in which there is something else too."""
+    """Return the strings of a list or tuple, without anything else that is in it."""
     found = value if isinstance(value, (list, tuple)) else ()
     return tuple(one for one in found if isinstance(one, str))
 

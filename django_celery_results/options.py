@@ -12,7 +12,7 @@ them in a class and makes one instance of it::
     options = GreetingOptions()  # reads DJANGO_CELERY_RESULTS["greeting"]["WORDS"]
 
 ``options.words`` is then the setting's value, and ``options.check()`` yields what is wrong.
-The core declares its own settings in the same way, in :mod:`django_celery_results.conf`.
+The core declares its own settings in the same way, in ``django_celery_results.conf``.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Option(Generic[T]):
         """Return the setting's value, or its default.
 
         Raises :class:`~django_celery_results.exceptions.BackendMisconfigured` for a
-        wrong value, and for a missing one if there is no default.
+        wrong value, and for a missing value of an option without a default.
         """
         return self.checked((OPTIONS, plugin, self.key))
 
@@ -111,7 +111,7 @@ class Option(Generic[T]):
 
     @property
     def wanted(self) -> str:
-        """What a value has to be, in the words of the reader's error."""
+        """Words that say what a value has to be, taken from the reader's error."""
         try:
             self.read(object())
         except ValueError as error:

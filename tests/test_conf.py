@@ -14,7 +14,7 @@ MONTH = 30 * 24 * 3600.0
 
 
 def read(name: str, **settings: Any) -> object:
-    """What the property ``name`` gives under ``settings``."""
+    """The value of the setting ``name`` under ``settings``."""
     with override_settings(**settings):
         value: object = getattr(results_settings, name)
         return value

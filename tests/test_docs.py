@@ -106,7 +106,7 @@ def row_of_readme(setting: Setting[Any]) -> str:
 def test_reference_has_the_table_that_follows_from_the_declarations(
     declared: dict[str, Setting[Any]],
 ) -> None:
-    """Key, default, what a value has to be, check and meaning of each setting, in order."""
+    """Key, default, kind of value, check and meaning of each setting, in order of declaration."""
     table = "\n".join(
         [
             "| setting | default | has to be | check | meaning |",
@@ -141,7 +141,7 @@ def test_each_setting_says_what_it_is_and_what_checks_it(setting: Setting[Any]) 
 def test_readme_has_the_rows_that_follow_from_the_declarations(
     declared: dict[str, Setting[Any]],
 ) -> None:
-    """Key, default and meaning of each setting, in order."""
+    """Key, default and meaning of each setting, in order of declaration."""
     rows = "\n".join(map(row_of_readme, declared.values()))
     assert f"\n{rows}\n\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 

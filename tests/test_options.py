@@ -108,7 +108,7 @@ def test_check_reports_each_wrong_value() -> None:
 
 
 def test_check_reports_what_is_no_dict() -> None:
-    """And nothing else, as there is nothing to look at."""
+    """The error is the only one: there are no settings to look at."""
     message = "DJANGO_CELERY_RESULTS['sample'] is 5, not a dict of options."
     assert [("acme_sample.E001", message)] == checked(5)
 
@@ -117,7 +117,7 @@ def test_check_reports_what_is_no_dict() -> None:
     ("key", "hint"), [("LEVLE", "'LEVEL'"), ("XYZ", "'LEVEL' or 'PLACE'"), (1, "'LEVEL' or")]
 )
 def test_check_warns_of_unknown_keys(key: object, hint: str) -> None:
-    """With the nearest one that there is, or all."""
+    """The hint names the nearest key, or all keys."""
     with written({"PLACE": "here", key: 1}):
         (message,) = options.check()
     assert ("acme_sample.W001", True) == (message.id, f"Did you mean {hint}" in str(message.hint))
@@ -176,7 +176,7 @@ def test_readers_say_what_a_value_has_to_be(read: Any, value: object, words: str
 
 
 class Secretive(PluginOptions):
-    """Settings with one that nobody may see."""
+    """Settings with a secret one."""
 
     plugin = "sample"
     check_prefix = "acme_sample"
