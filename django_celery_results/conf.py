@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from django.conf import settings
 
-from .exceptions import BackendMisconfigured
 from .options import (
     OPTIONS,
     Option,
@@ -79,8 +78,8 @@ class Setting(Option[T]):
         if instance is None:
             return self
         try:
-            return self.checked(self.path)
-        except BackendMisconfigured:
+            return self.value_at(self.path)
+        except ValueError:
             return self.salvage(written_at(self.path)) if self.salvage else self.default
 
 

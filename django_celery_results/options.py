@@ -27,8 +27,6 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name for it
 from django.core.files.storage import storages
 
-from .exceptions import BackendMisconfigured
-
 __all__ = [
     "Option",
     "PluginOptions",
@@ -90,24 +88,31 @@ class Option(Generic[T]):
         Raises :class:`~django_celery_results.exceptions.BackendMisconfigured` for a
         wrong value, and for a missing value of an option without a default.
         """
-        return self.checked((OPTIONS, plugin, self.key))
+        path = (OPTIONS, plugin, self.key)
+        try:
+            return self.value_at(path)
+        except ValueError as error:
+            # Imported here: it brings Celery, which reading the core's settings must not.
+            from .exceptions import BackendMisconfigured
 
-    def checked(self, path: tuple[str, ...]) -> T:
-        """Return the value at ``path`` or the default, and raise for a wrong value.
+            raise BackendMisconfigured(self.refusal(path, error)) from error
+
+    def value_at(self, path: tuple[str, ...]) -> T:
+        """Return the value at ``path`` or the default; raise the reader's ``ValueError``.
 
         The path is the name of a Django setting and the keys that lead to the value.
         """
         written = written_at(path)
         if written is None and self.default is not _REQUIRED:
             return self.default
-        try:
-            return self.read(written)
-        except ValueError as error:
-            shown = "wrong (it is secret, and not shown)" if self.secret else repr(written)
-            found = "not set" if written is None else shown
-            raise BackendMisconfigured(
-                f"{named(path)} is {found}; it has to be {error}."
-            ) from error
+        return self.read(written)
+
+    def refusal(self, path: tuple[str, ...], error: ValueError) -> str:
+        """Return the message for the value at ``path``, which the reader refused with ``error``."""
+        written = written_at(path)
+        shown = "wrong (it is secret, and not shown)" if self.secret else repr(written)
+        found = "not set" if written is None else shown
+        return f"{named(path)} is {found}; it has to be {error}."
 
     @property
     def wanted(self) -> str:
@@ -173,9 +178,9 @@ def wrong_values(
     """Yield an error for each option whose value is wrong; each comes with its path."""
     for path, option in options:
         try:
-            option.checked(path)
-        except BackendMisconfigured as error:
-            yield Error(str(error), id=f"{check_prefix}.{option.check}")
+            option.value_at(path)
+        except ValueError as error:
+            yield Error(option.refusal(path, error), id=f"{check_prefix}.{option.check}")
 
 
 def options_dict() -> Mapping[str, Any]:

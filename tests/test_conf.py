@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import override_settings
 
 from django_celery_results.conf import ResultsSettings, results_settings
@@ -13,9 +14,9 @@ from django_celery_results.conf import ResultsSettings, results_settings
 MONTH = 30 * 24 * 3600.0
 
 
-def read(name: str, **settings: Any) -> object:
-    """The value of the setting ``name`` under ``settings``."""
-    with override_settings(**settings):
+def read(name: str, **overrides: Any) -> object:
+    """The value of the setting ``name`` on a site with these overrides."""
+    with override_settings(**overrides):
         value: object = getattr(results_settings, name)
         return value
 
@@ -25,8 +26,8 @@ def read(name: str, **settings: Any) -> object:
 )
 def test_task_id_max_length(written: object, expected: int) -> None:
     """A number above zero counts."""
-    settings = {"DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH": written}
-    assert expected == read("task_id_max_length", **settings)
+    overrides = {"DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH": written}
+    assert expected == read("task_id_max_length", **overrides)
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -96,13 +97,22 @@ def test_option(name: str, key: str, written: object, expected: object) -> None:
         ("chord_claim_timeout", 300.0),
         ("expire_batch_size", 5000),
         ("expire_batch_pause", 0.0),
-        ("task_id_max_length", 255),
-        ("id_first_urls", True),
     ],
 )
 def test_option_that_is_not_set(name: str, expected: object) -> None:
     """The default."""
     assert expected == read(name, DJANGO_CELERY_RESULTS={})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("task_id_max_length", 255), ("id_first_urls", True)]
+)
+def test_top_level_setting_that_is_not_set(name: str, expected: object) -> None:
+    """The default."""
+    setting = f"DJANGO_CELERY_RESULTS_{name.upper()}"
+    with override_settings(**{setting: None}):
+        delattr(settings, setting)
+        assert expected == getattr(results_settings, name)
 
 
 @pytest.mark.parametrize("top_level", [True, False])
