@@ -191,9 +191,8 @@ def options_dict() -> Mapping[str, Any]:
 
 def written_at(path: tuple[str, ...]) -> Any:
     """Return the value at ``path`` as written, ``None`` if it is not set."""
-    setting, *keys = path
-    written = getattr(settings, setting, None)
-    for key in keys:
+    written = getattr(settings, path[0], None)
+    for key in path[1:]:
         written = written.get(key) if isinstance(written, Mapping) else None
     return written
 
