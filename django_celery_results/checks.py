@@ -6,8 +6,7 @@ migrations of 2.6, stands in :mod:`django_celery_results.migrations._history`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,8 +14,9 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error
 
 from .backends.url import BackendURL
-from .conf import KNOWN_KEYS, results_settings
+from .conf import CHECK_PREFIX, results_settings
 from .exceptions import PluginError, ResultsError
+from .options import OPTIONS
 from .records import StorageLocation
 from .registry.calling import Hooks
 from .registry.catalogue import require_serializer
@@ -31,44 +31,24 @@ __all__ = [
     "check_settings",
 ]
 
-PREFIX = "django_celery_results"
-OPTIONS = "DJANGO_CELERY_RESULTS"
-
 #: Characters in the column that records the codings of a result.
 ENCODING_LENGTH = 64
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """Report the settings that are not part of ``DJANGO_CELERY_RESULTS``."""
-    return [
-        *_check(
-            "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH",
-            results_settings.raw("DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH"),
-            _is_positive_int,
-            "a whole number above zero: characters in an id column",
-            "E007",
-        ),
-        *_check(
-            "DJANGO_CELERY_RESULTS_ID_FIRST_URLS",
-            results_settings.raw("DJANGO_CELERY_RESULTS_ID_FIRST_URLS"),
-            _is_bool,
-            "True or False",
-            "E008",
-        ),
-    ]
+    """Report wrong values of the settings outside ``DJANGO_CELERY_RESULTS``."""
+    return [*results_settings.check(top_level=True)]
 
 
 def check_options(**kwargs: Any) -> list[CheckMessage]:
-    """Report wrong and unknown keys of ``DJANGO_CELERY_RESULTS``."""
+    """Report wrong values and unknown keys of ``DJANGO_CELERY_RESULTS``."""
     options = results_settings.raw(OPTIONS)
     if options is None:
         return []
     if not isinstance(options, Mapping):
         return [_error(f"{OPTIONS} is {options!r}, not a dict of options.", "E001")]
-    found: list[CheckMessage] = []
-    for key, (is_valid, wanted, check_id) in KEYS.items():
-        found += _check(f"{OPTIONS}[{key!r}]", options.get(key), is_valid, wanted, check_id)
-    return [*found, *_unknown_keys(options), *_unknown_disabled()]
+    wrong = results_settings.check(top_level=False)
+    return [*wrong, *_unknown_keys(options), *_unknown_disabled()]
 
 
 def check_plugins(**kwargs: Any) -> list[CheckMessage]:
@@ -80,7 +60,7 @@ def check_plugins(**kwargs: Any) -> list[CheckMessage]:
         kind(
             f"Plugin {info} failed to load: {info.reason}.",
             hint=f"Mend or uninstall it, or name it in {OPTIONS}['DISABLED_PLUGINS'].",
-            id=f"{PREFIX}.{level}010",
+            id=f"{CHECK_PREFIX}.{level}010",
         )
         for info in plugins.failures
     ]
@@ -157,14 +137,14 @@ def _suitable_cache(storage: Any) -> Iterator[CheckMessage]:
             f"The result backend keeps results in the cache {alias!r}, a {kind}: what a worker "
             "stores there, no other process sees.",
             hint="Use a cache that processes share, such as Redis or Memcached.",
-            id=f"{PREFIX}.W003",
+            id=f"{CHECK_PREFIX}.W003",
         )
     elif kind in {"DatabaseCache", "FileBasedCache"} and not _says_max_entries(options):
         yield checks.Warning(
             f"The result backend keeps results in the cache {alias!r}, a {kind}, which deletes "
             "entries that have not expired when it has more than 300 of them.",
             hint="Set MAX_ENTRIES in the cache's OPTIONS to more results than are ever kept.",
-            id=f"{PREFIX}.W004",
+            id=f"{CHECK_PREFIX}.W004",
         )
 
 
@@ -175,71 +155,24 @@ def _says_max_entries(options: Mapping[str, Any]) -> bool:
 # -- The keys of DJANGO_CELERY_RESULTS -----------------------------------------------
 
 
-def _is_bool(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_positive_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_time(value: object) -> bool:
-    if isinstance(value, timedelta):
-        return value >= timedelta(0)
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
-
-
-def _is_age(value: object) -> bool:
-    return _is_time(value) and bool(value)
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, (list, tuple))
-
-
-def _is_list_of_names(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
-
-
-#: What each key has to be: how that is told, in words, and the id of its check.
-KEYS: Mapping[str, tuple[Callable[[object], bool], str, str]] = {
-    "ALLOW_EDITS": (_is_bool, "True or False", "E002"),
-    "PLUGINS": (_is_list, "a list of dotted paths, modules, classes or instances", "E003"),
-    "DISABLED_PLUGINS": (_is_list_of_names, "a list of plugins' names", "E004"),
-    "STRICT_PLUGINS": (_is_bool, "True or False", "E005"),
-    "CODINGS": (_is_list_of_names, "a list of codings' names", "E006"),
-    "EXPIRE_UNFINISHED_AFTER": (_is_age, "a timedelta, or seconds, above zero", "E009"),
-    "EXPIRE_BATCH_SIZE": (_is_positive_int, "a whole number of rows above zero", "E011"),
-    "CHORD_CLAIM_TIMEOUT": (_is_age, "a timedelta, or seconds, above zero", "E015"),
-    "EXPIRE_BATCH_PAUSE": (_is_time, "a timedelta, or seconds, not below zero", "E016"),
-}
-
-
-def _check(
-    name: str, value: object, is_valid: Callable[[object], bool], wanted: str, check_id: str
-) -> Iterator[CheckMessage]:
-    """Yield an error unless ``value`` is valid; ``None`` means that it is not set."""
-    if value is not None and not is_valid(value):
-        yield _error(f"{name} is {value!r}; it has to be {wanted}.", check_id)
-
-
 def _unknown_keys(options: Mapping[str, Any]) -> Iterator[CheckMessage]:
-    valid = sorted(KNOWN_KEYS | {info.name for info in load_plugins().infos})
+    known = results_settings.declared(top_level=False)
+    valid = sorted({*known, *(info.name for info in load_plugins().infos)})
     for key in options:
         if key not in valid:
             closest = get_close_matches(str(key), valid, n=1)
             hint = f"Did you mean {closest[0]!r}?" if closest else f"Valid: {', '.join(valid)}."
-            message = f"{OPTIONS}[{key!r}] is no setting, and no plugin of that name is installed."
-            yield checks.Warning(message, hint=hint, id=f"{PREFIX}.W001")
+            message = f"{OPTIONS}[{key!r}] is neither a setting nor an installed plugin."
+            yield checks.Warning(message, hint=hint, id=f"{CHECK_PREFIX}.W001")
 
 
 def _unknown_disabled() -> Iterator[CheckMessage]:
     known = {info.name for info in load_plugins().infos}
     for name in sorted(results_settings.disabled_plugins - known):
         yield checks.Warning(
-            f"{OPTIONS}['DISABLED_PLUGINS'] names {name!r}, and no such plugin is installed.",
+            f"{OPTIONS}['DISABLED_PLUGINS'] names {name!r}, which is not an installed plugin.",
             hint=f"Installed: {', '.join(sorted(known))}.",
-            id=f"{PREFIX}.W002",
+            id=f"{CHECK_PREFIX}.W002",
         )
 
 
@@ -269,4 +202,4 @@ def _recorded(names: Sequence[str]) -> str:
 
 
 def _error(message: str, check_id: str, hint: str | None = None) -> Error:
-    return Error(message, hint=hint, id=f"{PREFIX}.{check_id}")
+    return Error(message, hint=hint, id=f"{CHECK_PREFIX}.{check_id}")

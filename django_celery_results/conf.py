@@ -1,59 +1,206 @@
-"""The one reader of ``django.conf.settings``: a typed property per setting.
+"""The core's own settings: each is declared once, as an ``Option``.
 
-Nothing is cached, so ``override_settings`` works everywhere. A property gives the
-setting's value as written when it has the right type and its default otherwise:
-the system checks (:mod:`django_celery_results.checks`) are what reports a wrong one.
+Reading a setting, its system check (:mod:`django_celery_results.checks`) and its rows in the
+settings reference and the README follow from the declaration. Nothing is cached, so
+``override_settings`` works everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from django.conf import settings
 
-__all__ = ["KNOWN_KEYS", "ResultsSettings", "results_settings"]
-
-#: The keys of ``DJANGO_CELERY_RESULTS`` that are settings of the core. Any other
-#: key is the name of a plugin, whose options stand under it.
-KNOWN_KEYS = frozenset(
-    {
-        "ALLOW_EDITS",
-        "CHORD_CLAIM_TIMEOUT",
-        "CODINGS",
-        "DISABLED_PLUGINS",
-        "EXPIRE_BATCH_PAUSE",
-        "EXPIRE_BATCH_SIZE",
-        "EXPIRE_UNFINISHED_AFTER",
-        "PLUGINS",
-        "STRICT_PLUGINS",
-    }
+from .options import (
+    OPTIONS,
+    Option,
+    boolean,
+    declared_in,
+    names,
+    options_dict,
+    seconds,
+    seconds_above_zero,
+    whole_number,
+    written_at,
+    wrong_values,
 )
 
-DEFAULT_ID_LENGTH = 255
-DEFAULT_CLAIM_TIMEOUT = timedelta(minutes=5)
-DEFAULT_UNFINISHED_AFTER = timedelta(days=30)
-DEFAULT_BATCH_SIZE = 5000
+if TYPE_CHECKING:
+    from django.core.checks import Error
+
+__all__ = ["CHECK_PREFIX", "ResultsSettings", "Setting", "results_settings"]
+
+T = TypeVar("T")
+
+#: The ids of the core's system checks begin with it.
+CHECK_PREFIX = "django_celery_results"
+
+
+class Setting(Option[T]):
+    """One of the core's own settings; a wrong value counts as not set.
+
+    Only the system checks report a wrong value, so that reading a setting never stops a
+    store. ``default`` is written as a site would write it: ``read`` reads it, and the
+    reference shows it. ``salvage`` returns what is usable of a wrong value, in place of
+    the default. A ``top_level`` setting stands outside the dict ``DJANGO_CELERY_RESULTS``.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[object], T],
+        *,
+        default: object,
+        check: str,
+        doc: str,
+        salvage: Callable[[object], T] | None = None,
+        top_level: bool = False,
+    ) -> None:
+        super().__init__(read, default=read(default), check=check, doc=doc)
+        self.written_default = default
+        self.salvage = salvage
+        self.top_level = top_level
+
+    def __set_name__(self, owner: type[object], name: str) -> None:
+        super().__set_name__(owner, name)
+        if self.top_level:
+            self.key = f"{OPTIONS}_{self.key}"
+        self.path = (self.key,) if self.top_level else (OPTIONS, self.key)
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Setting[T]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type[Any]) -> T: ...
+
+    def __get__(self, instance: object, owner: type[Any]) -> Setting[T] | T:
+        if instance is None:
+            return self
+        try:
+            return self.value_at(self.path)
+        except ValueError:
+            return self.salvage(written_at(self.path)) if self.salvage else self.default
+
+
+# -- What values have to be ----------------------------------------------------------
+
+
+def plugin_sources(value: object) -> Sequence[object]:
+    """Read a list or tuple, whatever is in it: loading the plugins reports what is wrong there."""
+    if isinstance(value, (list, tuple)):
+        return value
+    raise ValueError("a list of dotted paths, modules, classes or instances")
+
+
+def set_of_names(value: object) -> frozenset[str]:
+    """Read a list or tuple of strings, whose order does not matter."""
+    return frozenset(names(value))
+
+
+def names_among(value: object) -> tuple[str, ...]:
+    """Return the strings of a list or tuple, without anything else that is in it."""
+    found = value if isinstance(value, (list, tuple)) else ()
+    return tuple(one for one in found if isinstance(one, str))
+
+
+# -- The settings --------------------------------------------------------------------
 
 
 class ResultsSettings:
-    """Typed access to every setting of this package."""
+    """Typed access to every setting of this package, and to Django's that it needs."""
+
+    # Keys of DJANGO_CELERY_RESULTS.
+
+    allow_edits: Setting[bool] = Setting(
+        boolean, default=False, check="E002", doc="the admin may change results"
+    )
+    plugins: Setting[Sequence[object]] = Setting(
+        plugin_sources,
+        default=(),
+        check="E003",
+        doc="plugins in addition to those of installed distributions; called first, in this order",
+    )
+    disabled_plugins: Setting[frozenset[str]] = Setting(
+        set_of_names,
+        default=(),
+        check="E004",
+        # One wrong entry must not switch on the plugins that the other entries disable.
+        salvage=lambda value: frozenset(names_among(value)),
+        doc="names of plugins that are off; what they wrote stays readable",
+    )
+    strict_plugins: Setting[bool] = Setting(
+        boolean, default=True, check="E005", doc="a plugin that fails to load is an error"
+    )
+    codings: Setting[tuple[str, ...]] = Setting(
+        names,
+        default=(),
+        check="E006",
+        # One wrong entry must not switch off the encryption that another entry names.
+        salvage=names_among,
+        doc="names of the content codings that are applied after the serializer, in this order",
+    )
+    chord_claim_timeout: Setting[float] = Setting(
+        seconds_above_zero,
+        default=timedelta(minutes=5),
+        check="E015",
+        doc="time that a worker has to send a chord's body; then another worker may send it",
+    )
+    expire_unfinished_after: Setting[float] = Setting(
+        seconds_above_zero,
+        default=timedelta(days=30),
+        check="E009",
+        doc="age at which an unfinished task or chord is taken to be lost and expires",
+    )
+    expire_batch_size: Setting[int] = Setting(
+        whole_number(1),
+        default=5000,
+        check="E011",
+        doc="rows that expiry deletes in one transaction",
+    )
+    expire_batch_pause: Setting[float] = Setting(
+        seconds,
+        default=0,
+        check="E016",
+        doc="seconds, or a `timedelta`, that expiry waits between two transactions",
+    )
+
+    # Django settings of this package outside of DJANGO_CELERY_RESULTS.
+
+    task_id_max_length: Setting[int] = Setting(
+        whole_number(1),
+        default=255,
+        check="E007",
+        doc="characters in id columns; set it before the first `migrate`",
+        top_level=True,
+    )
+    id_first_urls: Setting[bool] = Setting(
+        boolean, default=True, check="E008", doc="serve the older URLs too", top_level=True
+    )
+
+    def declared(self, *, top_level: bool) -> Mapping[str, Setting[Any]]:
+        """Return the settings outside or inside ``DJANGO_CELERY_RESULTS``, by their keys."""
+        found = [one for one in declared_in(type(self)) if isinstance(one, Setting)]
+        return {one.key: one for one in found if one.top_level is top_level}
+
+    def check(self, *, top_level: bool) -> Iterator[Error]:
+        """Yield an error for each wrong value outside or inside ``DJANGO_CELERY_RESULTS``."""
+        found = self.declared(top_level=top_level).values()
+        yield from wrong_values(((one.path, one) for one in found), CHECK_PREFIX)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """``DJANGO_CELERY_RESULTS`` as written, or an empty mapping."""
+        return options_dict()
+
+    def plugin_options(self, name: str) -> Mapping[str, Any]:
+        """Return the options of plugin ``name``: its mapping in ``DJANGO_CELERY_RESULTS``."""
+        value = self.options.get(name)
+        return value if isinstance(value, Mapping) else {}
 
     def raw(self, name: str) -> Any:
-        """Return the setting ``name`` as written, ``None`` when it is not set."""
-        return getattr(settings, name, None)
-
-    @property
-    def task_id_max_length(self) -> int:
-        """``DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH``: characters in every id column."""
-        value = getattr(settings, "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH", DEFAULT_ID_LENGTH)
-        return value if _is_count(value) else DEFAULT_ID_LENGTH
-
-    @property
-    def id_first_urls(self) -> bool:
-        """``DJANGO_CELERY_RESULTS_ID_FIRST_URLS``: serve 1.x's URLs too (default True)."""
-        return bool(getattr(settings, "DJANGO_CELERY_RESULTS_ID_FIRST_URLS", True))
+        """Return the Django setting ``name`` as written, ``None`` when it is not set."""
+        return written_at((name,))
 
     @property
     def use_tz(self) -> bool:
@@ -64,80 +211,6 @@ class ResultsSettings:
     def migration_modules(self) -> Mapping[str, str | None]:
         """Django's ``MIGRATION_MODULES``: where a site keeps an app's migrations."""
         return settings.MIGRATION_MODULES
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """``DJANGO_CELERY_RESULTS`` as written, or an empty mapping."""
-        value = getattr(settings, "DJANGO_CELERY_RESULTS", None)
-        return value if isinstance(value, Mapping) else {}
-
-    @property
-    def allow_edits(self) -> bool:
-        """``ALLOW_EDITS``: the admin may change dates, result and meta."""
-        return self.options.get("ALLOW_EDITS") is True
-
-    @property
-    def plugins(self) -> Sequence[object]:
-        """``PLUGINS``: dotted paths, modules, classes or instances, first called first."""
-        return _sequence(self.options.get("PLUGINS"))
-
-    @property
-    def disabled_plugins(self) -> frozenset[str]:
-        """``DISABLED_PLUGINS``: names of plugins that must not load."""
-        names = _sequence(self.options.get("DISABLED_PLUGINS"))
-        return frozenset(name for name in names if isinstance(name, str))
-
-    @property
-    def strict_plugins(self) -> bool:
-        """``STRICT_PLUGINS``: a plugin that fails to load is an error, not a log line."""
-        return self.options.get("STRICT_PLUGINS", True) is not False
-
-    @property
-    def codings(self) -> tuple[str, ...]:
-        """``CODINGS``: names of content codings, in the order in which they are applied."""
-        names = _sequence(self.options.get("CODINGS"))
-        return tuple(name for name in names if isinstance(name, str))
-
-    @property
-    def expire_unfinished_after(self) -> float:
-        """``EXPIRE_UNFINISHED_AFTER`` in seconds: age at which an unfinished task expires."""
-        return self._seconds("EXPIRE_UNFINISHED_AFTER", DEFAULT_UNFINISHED_AFTER)
-
-    @property
-    def chord_claim_timeout(self) -> float:
-        """``CHORD_CLAIM_TIMEOUT`` in seconds: age at which a claim on a chord's body lapses."""
-        return self._seconds("CHORD_CLAIM_TIMEOUT", DEFAULT_CLAIM_TIMEOUT)
-
-    def _seconds(self, key: str, default: timedelta) -> float:
-        value = self.options.get(key, default)
-        seconds = value.total_seconds() if isinstance(value, timedelta) else value
-        if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0:
-            return float(seconds)
-        return default.total_seconds()
-
-    @property
-    def expire_batch_size(self) -> int:
-        """``EXPIRE_BATCH_SIZE``: rows that expiry deletes in one transaction."""
-        value = self.options.get("EXPIRE_BATCH_SIZE", DEFAULT_BATCH_SIZE)
-        return value if _is_count(value) else DEFAULT_BATCH_SIZE
-
-    @property
-    def expire_batch_pause(self) -> float:
-        """``EXPIRE_BATCH_PAUSE`` in seconds: how long expiry waits between two batches."""
-        return self._seconds("EXPIRE_BATCH_PAUSE", timedelta(0))
-
-    def plugin_options(self, name: str) -> Mapping[str, Any]:
-        """Return the options of plugin ``name``: its mapping in ``DJANGO_CELERY_RESULTS``."""
-        value = self.options.get(name)
-        return value if isinstance(value, Mapping) else {}
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _sequence(value: object) -> Sequence[object]:
-    return value if isinstance(value, (list, tuple)) else ()
 
 
 results_settings = ResultsSettings()

@@ -1,7 +1,7 @@
-"""A plugin's own settings: declared once, then read, and checked at start.
+"""Settings that are declared once, then read with their type and checked at start.
 
-They stand under the plugin's name in ``DJANGO_CELERY_RESULTS``. A plugin declares them
-as a class and makes one instance of it::
+A plugin's settings stand under its name in ``DJANGO_CELERY_RESULTS``. The plugin declares
+them in a class and makes one instance of it::
 
     class GreetingOptions(PluginOptions):
         plugin = "greeting"
@@ -11,7 +11,8 @@ as a class and makes one instance of it::
 
     options = GreetingOptions()  # reads DJANGO_CELERY_RESULTS["greeting"]["WORDS"]
 
-``options.words`` then is what the setting says, and ``options.check()`` what is wrong.
+``options.words`` is then the setting's value, and ``options.check()`` yields what is wrong.
+The core declares its own settings in the same way, in ``django_celery_results.conf``.
 """
 
 from __future__ import annotations
@@ -22,11 +23,9 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name for it
 from django.core.files.storage import storages
-
-from .conf import results_settings
-from .exceptions import BackendMisconfigured
 
 __all__ = [
     "Option",
@@ -35,6 +34,7 @@ __all__ = [
     "names",
     "require_known",
     "seconds",
+    "seconds_above_zero",
     "storage_alias",
     "text",
     "whole_number",
@@ -49,11 +49,11 @@ _REQUIRED: Any = object()
 class Option(Generic[T]):
     """One setting, whose key is the attribute's name in capitals.
 
-    ``read`` is given the value as written and returns what the plugin works with; it
-    raises ``ValueError`` with what the value has to be, such as ``"a whole number"``.
-    An option without a ``default`` has to be set. ``check`` ends the id of the system
-    check that reports a wrong value: ``"E002"`` and so on. No message ever shows the
-    value of one that is ``secret``.
+    ``read`` takes the value as written and returns what the plugin works with. It raises
+    ``ValueError`` with what the value has to be, such as ``"a whole number"``. An option
+    without a ``default`` has to be set. ``check`` is the end of the id of the system check
+    that reports a wrong value: ``"E002"`` and so on. No message ever shows the value of an
+    option that is ``secret``. ``doc`` says in a few words what the setting does.
     """
 
     def __init__(
@@ -63,41 +63,66 @@ class Option(Generic[T]):
         check: str,
         default: T = _REQUIRED,
         secret: bool = False,
+        doc: str = "",
     ) -> None:
         self.read = read
         self.check = check
         self.default = default
         self.secret = secret
+        self.doc = doc
 
-    def __set_name__(self, owner: type[PluginOptions], name: str) -> None:
+    def __set_name__(self, owner: type[object], name: str) -> None:
         self.key = name.upper()
 
     @overload
-    def __get__(self, instance: None, owner: type[PluginOptions]) -> Option[T]: ...
+    def __get__(self, instance: None, owner: type[Any]) -> Option[T]: ...
 
     @overload
-    def __get__(self, instance: PluginOptions, owner: type[PluginOptions]) -> T: ...
+    def __get__(self, instance: object, owner: type[Any]) -> T: ...
 
-    def __get__(self, instance: PluginOptions | None, owner: type[PluginOptions]) -> Option[T] | T:
+    def __get__(self, instance: object, owner: type[Any]) -> Option[T] | T:
         return self if instance is None else self.value(owner.plugin)
 
     def value(self, plugin: str) -> T:
         """Return the setting's value, or its default.
 
         Raises :class:`~django_celery_results.exceptions.BackendMisconfigured` for a
-        wrong value, and for none where there is no default.
+        wrong value, and for a missing value of an option without a default.
         """
-        written = results_settings.plugin_options(plugin).get(self.key)
+        path = (OPTIONS, plugin, self.key)
+        try:
+            return self.value_at(path)
+        except ValueError as error:
+            # Imported here: it brings Celery, which reading the core's settings must not.
+            from .exceptions import BackendMisconfigured
+
+            raise BackendMisconfigured(self.refusal(path, error)) from error
+
+    def value_at(self, path: tuple[str, ...]) -> T:
+        """Return the value at ``path`` or the default; raise the reader's ``ValueError``.
+
+        The path is the name of a Django setting and the keys that lead to the value.
+        """
+        written = written_at(path)
         if written is None and self.default is not _REQUIRED:
             return self.default
+        return self.read(written)
+
+    def refusal(self, path: tuple[str, ...], error: ValueError) -> str:
+        """Return the message for the value at ``path``, which the reader refused with ``error``."""
+        written = written_at(path)
+        shown = "wrong (it is secret, and not shown)" if self.secret else repr(written)
+        found = "not set" if written is None else shown
+        return f"{named(path)} is {found}; it has to be {error}."
+
+    @property
+    def wanted(self) -> str:
+        """Words that say what a value has to be, taken from the reader's error."""
         try:
-            return self.read(written)
+            self.read(object())
         except ValueError as error:
-            shown = "wrong (it is secret, and not shown)" if self.secret else repr(written)
-            found = "not set" if written is None else shown
-            raise BackendMisconfigured(
-                f"{OPTIONS}[{plugin!r}][{self.key!r}] is {found}; it has to be {error}."
-            ) from error
+            return str(error)
+        return "any value"
 
 
 class PluginOptions:
@@ -109,43 +134,81 @@ class PluginOptions:
     check_prefix: ClassVar[str]
 
     def check(self) -> Iterator[CheckMessage]:
-        """Yield what is wrong with the settings: what ``check_settings`` is to return.
+        """Yield what is wrong with the settings; a plugin returns it from ``check_settings``.
 
-        ``E001`` is reported for what is no dict, and ``W001`` for a key that is no option.
+        ``E001`` reports settings that are not a dict, and ``W001`` an unknown key.
         """
-        written = results_settings.options.get(self.plugin, {})
+        written = options_dict().get(self.plugin, {})
         if not isinstance(written, Mapping):
             secret = any(option.secret for option in self.declared().values())
             found = type(written).__name__ if secret else repr(written)
-            message = f"{OPTIONS}[{self.plugin!r}] is {found}, not a dict of options."
+            message = f"{named((OPTIONS, self.plugin))} is {found}, not a dict of options."
             yield Error(message, id=f"{self.check_prefix}.E001")
             return
         declared = self.declared()
-        for option in declared.values():
-            try:
-                option.value(self.plugin)
-            except BackendMisconfigured as error:
-                yield Error(str(error), id=f"{self.check_prefix}.{option.check}")
+        yield from wrong_values(
+            (((OPTIONS, self.plugin, key), option) for key, option in declared.items()),
+            self.check_prefix,
+        )
         for key in written:
             if key not in declared:
                 closest = get_close_matches(str(key), declared, n=1) or sorted(declared)
                 yield Warning(
-                    f"{OPTIONS}[{self.plugin!r}][{key!r}] is no setting of that plugin.",
+                    f"{named((OPTIONS, self.plugin, key))} is not a setting of that plugin.",
                     hint=f"Did you mean {' or '.join(map(repr, closest))}?",
                     id=f"{self.check_prefix}.W001",
                 )
 
     def declared(self) -> Mapping[str, Option[Any]]:
         """Return the options by their keys."""
-        found = [one for kind in type(self).__mro__ for one in vars(kind).values()]
-        return {one.key: one for one in found if isinstance(one, Option)}
+        return {one.key: one for one in declared_in(type(self))}
+
+
+# -- How options are found, read and checked -----------------------------------------
+
+
+def declared_in(group: type[object]) -> Iterator[Option[Any]]:
+    """Yield the options that a class and its bases declare."""
+    for kind in group.__mro__:
+        yield from (one for one in vars(kind).values() if isinstance(one, Option))
+
+
+def wrong_values(
+    options: Iterable[tuple[tuple[str, ...], Option[Any]]], check_prefix: str
+) -> Iterator[Error]:
+    """Yield an error for each option whose value is wrong; each comes with its path."""
+    for path, option in options:
+        try:
+            option.value_at(path)
+        except ValueError as error:
+            yield Error(option.refusal(path, error), id=f"{check_prefix}.{option.check}")
+
+
+def options_dict() -> Mapping[str, Any]:
+    """Return ``DJANGO_CELERY_RESULTS`` as written, empty if it is missing or not a dict."""
+    written = written_at((OPTIONS,))
+    return written if isinstance(written, Mapping) else {}
+
+
+def written_at(path: tuple[str, ...]) -> Any:
+    """Return the value at ``path`` as written, ``None`` if it is not set."""
+    written = getattr(settings, path[0], None)
+    for key in path[1:]:
+        written = written.get(key) if isinstance(written, Mapping) else None
+    return written
+
+
+def named(path: tuple[object, ...]) -> str:
+    """Return ``path`` as messages show it: ``SETTING['key']['KEY']``."""
+    setting, *keys = path
+    return f"{setting}{''.join(f'[{key!r}]' for key in keys)}"
 
 
 # -- What values have to be ----------------------------------------------------------
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[object], int]:
-    """Return what reads a whole number within these bounds."""
+    """Return a reader of whole numbers within these bounds, both included."""
     bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
 
     def read(value: object) -> int:
@@ -190,10 +253,18 @@ def seconds(value: object) -> float:
     """Read a ``timedelta`` or a number of seconds, not below zero."""
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, (int, float)) and not isinstance(number, bool) and number >= 0:
-        # More than a timedelta holds, infinity as well, is no time that anybody meant.
+        # A number that a timedelta cannot hold, such as infinity, is surely a mistake.
         with suppress(OverflowError):
             return timedelta(seconds=number).total_seconds()
     raise ValueError("a timedelta, or seconds, not below zero")
+
+
+def seconds_above_zero(value: object) -> float:
+    """Read a ``timedelta`` or a number of seconds, above zero."""
+    with suppress(ValueError):
+        if number := seconds(value):
+            return number
+    raise ValueError("a timedelta, or seconds, above zero")
 
 
 def require_known(kind: str, given: Iterable[str], valid: Iterable[str], where: str) -> None:
@@ -204,6 +275,8 @@ def require_known(kind: str, given: Iterable[str], valid: Iterable[str], where: 
             closest = get_close_matches(name, valid, n=1)
             hint = f" Did you mean {closest[0]!r}?" if closest else ""
             listed = ", ".join(valid) or "none"
+            from .exceptions import BackendMisconfigured
+
             raise BackendMisconfigured(
                 f"{name!r} in {where} is not a valid {kind}.{hint} Valid: {listed}."
             )

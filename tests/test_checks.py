@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
-from django_celery_results import checks, hookimpl
+from django_celery_results import checks, conf, hookimpl
 from django_celery_results.checks import (
     check_backend,
     check_options,
@@ -21,6 +21,7 @@ from django_celery_results.checks import (
     check_plugins,
     check_settings,
 )
+from django_celery_results.conf import results_settings
 from django_celery_results.migrations import _history as migration_history
 
 if TYPE_CHECKING:
@@ -105,7 +106,12 @@ def test_an_age_is_positive_seconds_or_a_timedelta(age: object) -> None:
 def test_a_wrong_id_length_is_e007(length: object) -> None:
     """The length of id columns is a positive number."""
     with override_settings(DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH=length):
-        assert ["E007"] == ids(check_settings())
+        (message,) = check_settings()
+    assert ["E007"] == ids([message])
+    assert (
+        f"DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH is {length!r}; "
+        "it has to be a whole number of 1 or more."
+    ) == message.msg
 
 
 def test_a_wrong_id_first_urls_is_e008() -> None:
@@ -239,9 +245,19 @@ def test_a_disabled_plugin_that_is_not_installed_is_w002() -> None:
     assert "'zstd'" in message.msg
 
 
+def test_each_setting_has_its_own_id() -> None:
+    """No two settings share the id of a check, which sites silence by id."""
+    declared = [
+        one.check
+        for top in (True, False)
+        for one in results_settings.declared(top_level=top).values()
+    ]
+    assert sorted({*WRONG_OPTIONS, "E007", "E008"}) == sorted(declared)
+
+
 def test_every_id_has_a_test() -> None:
     """No id is added to the checks without a test here that names it."""
-    used = _ids_in(checks) | _ids_in(migration_history)
+    used = _ids_in(checks) | _ids_in(conf) | _ids_in(migration_history)
     tested = _ids_in(inspect.getmodule(test_every_id_has_a_test)) | set(WRONG_OPTIONS)
     # The tests of E050 are those of its own module.
     assert used - {"E050"} <= tested

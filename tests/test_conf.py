@@ -1,4 +1,4 @@
-"""The reader of the settings: the value as written when its type is right, else the default."""
+"""The core's own settings: the value as written when its type is right, else the default."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import override_settings
 
-from django_celery_results.conf import results_settings
+from django_celery_results.conf import ResultsSettings, results_settings
 
 MONTH = 30 * 24 * 3600.0
 
 
-def read(name: str, **settings: Any) -> object:
-    """What the property ``name`` gives under ``settings``."""
-    with override_settings(**settings):
+def read(name: str, **overrides: Any) -> object:
+    """The value of the setting ``name`` on a site with these overrides."""
+    with override_settings(**overrides):
         value: object = getattr(results_settings, name)
         return value
 
@@ -25,14 +26,20 @@ def read(name: str, **settings: Any) -> object:
 )
 def test_task_id_max_length(written: object, expected: int) -> None:
     """A number above zero counts."""
-    settings = {"DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH": written}
-    assert expected == read("task_id_max_length", **settings)
+    overrides = {"DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH": written}
+    assert expected == read("task_id_max_length", **overrides)
 
 
 @pytest.mark.parametrize("written", [True, False])
 def test_id_first_urls(written: bool) -> None:
     """As written."""
     assert written is read("id_first_urls", DJANGO_CELERY_RESULTS_ID_FIRST_URLS=written)
+
+
+@pytest.mark.parametrize("written", [None, "no", 0])
+def test_wrong_id_first_urls_counts_as_not_set(written: object) -> None:
+    """Only a boolean says whether the older URLs are served."""
+    assert True is read("id_first_urls", DJANGO_CELERY_RESULTS_ID_FIRST_URLS=written)
 
 
 @pytest.mark.parametrize("written", [None, [], "text"])
@@ -59,6 +66,7 @@ def test_options_that_are_no_mapping_are_none(written: object) -> None:
         ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", True, MONTH),
         ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", timedelta(0), MONTH),
         ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", None, MONTH),
+        ("expire_unfinished_after", "EXPIRE_UNFINISHED_AFTER", float("inf"), MONTH),
         ("chord_claim_timeout", "CHORD_CLAIM_TIMEOUT", timedelta(seconds=2), 2.0),
         ("chord_claim_timeout", "CHORD_CLAIM_TIMEOUT", -1, 300.0),
         ("chord_claim_timeout", "CHORD_CLAIM_TIMEOUT", None, 300.0),
@@ -86,6 +94,7 @@ def test_option(name: str, key: str, written: object, expected: object) -> None:
         ("strict_plugins", True),
         ("codings", ()),
         ("expire_unfinished_after", MONTH),
+        ("chord_claim_timeout", 300.0),
         ("expire_batch_size", 5000),
         ("expire_batch_pause", 0.0),
     ],
@@ -93,6 +102,26 @@ def test_option(name: str, key: str, written: object, expected: object) -> None:
 def test_option_that_is_not_set(name: str, expected: object) -> None:
     """The default."""
     assert expected == read(name, DJANGO_CELERY_RESULTS={})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("task_id_max_length", 255), ("id_first_urls", True)]
+)
+def test_top_level_setting_that_is_not_set(name: str, expected: object) -> None:
+    """The default."""
+    setting = f"DJANGO_CELERY_RESULTS_{name.upper()}"
+    with override_settings(**{setting: None}):
+        delattr(settings, setting)
+        assert expected == getattr(results_settings, name)
+
+
+@pytest.mark.parametrize("top_level", [True, False])
+def test_settings_are_declared_under_their_keys(top_level: bool) -> None:
+    """Top-level settings have the whole name of the Django setting as their key."""
+    prefix = "DJANGO_CELERY_RESULTS_" if top_level else ""
+    declared = results_settings.declared(top_level=top_level)
+    attributes = [key.removeprefix(prefix).lower() for key in declared]
+    assert [getattr(ResultsSettings, name) for name in attributes] == [*declared.values()]
 
 
 def test_options_of_a_plugin() -> None:

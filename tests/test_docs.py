@@ -9,13 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import get_commands
 
-from django_celery_results import checks, hookspecs, models
-from django_celery_results.conf import KNOWN_KEYS
+from django_celery_results import checks, conf, hookspecs, models
+from django_celery_results.conf import Setting, results_settings
 from django_celery_results.migrations import _history as migration_history
 from django_celery_results.registry.loading import hook_names
 from django_celery_results.urls import noun_first_patterns
@@ -74,32 +76,80 @@ def sections(page: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+KEYS = results_settings.declared(top_level=False)
+TOP_LEVEL = results_settings.declared(top_level=True)
+
+
+def as_written(default: object) -> str:
+    """The default of a setting, as a site would write it in Python."""
+    if isinstance(default, timedelta):
+        units = ("days", "hours", "minutes", "seconds")
+        unit = next(one for one in units if not default % timedelta(**{one: 1}))
+        return f"timedelta({unit}={default // timedelta(**{unit: 1})})"
+    return repr(list(default) if isinstance(default, tuple) else default)
+
+
+def row_of_reference(setting: Setting[Any]) -> str:
+    """The row of a setting in the tables of the settings reference."""
+    key = setting.key
+    return (
+        f"| [`{key}`](#{key.lower()}) | `{as_written(setting.written_default)}` "
+        f"| {setting.wanted} | `django_celery_results.{setting.check}` | {setting.doc} |"
+    )
+
+
+def row_of_readme(setting: Setting[Any]) -> str:
+    """The row of a setting in the tables of the README."""
+    return f"| `{setting.key}` | `{as_written(setting.written_default)}` | {setting.doc} |"
+
+
+@pytest.mark.parametrize("declared", [TOP_LEVEL, KEYS], ids=["top level", "keys"])
+def test_reference_has_the_table_that_follows_from_the_declarations(
+    declared: dict[str, Setting[Any]],
+) -> None:
+    """Key, default, kind of value, check and meaning of each setting, in order of declaration."""
+    table = "\n".join(
+        [
+            "| setting | default | has to be | check | meaning |",
+            "| --- | --- | --- | --- | --- |",
+            *map(row_of_reference, declared.values()),
+        ]
+    )
+    assert f"\n\n{table}\n\n" in text_of("reference/settings.md")
+
+
 def test_each_setting_has_a_heading() -> None:
     """The keys of DJANGO_CELERY_RESULTS under the second level, the other settings above."""
     headings = re.findall(r"^### `(\w+)`$", text_of("reference/settings.md"), re.MULTILINE)
 
-    assert sorted(KNOWN_KEYS) == sorted(headings)
+    assert sorted(KEYS) == sorted(headings)
 
 
-@pytest.mark.parametrize("key", sorted(KNOWN_KEYS))
-def test_each_key_says_what_it_is_and_what_checks_it(key: str) -> None:
+@pytest.mark.parametrize("setting", [*TOP_LEVEL.values(), *KEYS.values()], ids=lambda one: one.key)
+def test_each_setting_says_what_it_is_and_what_checks_it(setting: Setting[Any]) -> None:
     """Type, default, and the id of the system check that reports a wrong value."""
-    section = sections(text_of("reference/settings.md"))[key]
-    check_id = checks.KEYS[key][2]
+    section = sections(text_of("reference/settings.md"))[setting.key]
 
-    wanted = ["Type\n: ", "Default\n: ", f"`django_celery_results.{check_id}`"]
+    wanted = [
+        "Type\n: ",
+        f"Default\n: `{as_written(setting.written_default)}`\n",
+        f"`django_celery_results.{setting.check}`",
+    ]
     assert [] == [text for text in wanted if text not in section]
 
 
-@pytest.mark.parametrize("key", sorted(KNOWN_KEYS))
-def test_readme_lists_each_key(key: str) -> None:
-    """The short table of the README is complete too."""
-    assert f"\n| `{key}` |" in (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("declared", [TOP_LEVEL, KEYS], ids=["top level", "keys"])
+def test_readme_has_the_rows_that_follow_from_the_declarations(
+    declared: dict[str, Setting[Any]],
+) -> None:
+    """Key, default and meaning of each setting, in order of declaration."""
+    rows = "\n".join(map(row_of_readme, declared.values()))
+    assert f"\n{rows}\n\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_each_check_is_listed() -> None:
     """The ids in the code and those in the table are the same."""
-    sources = [Path(inspect.getfile(one)).read_text() for one in (checks, migration_history)]
+    sources = [Path(inspect.getfile(one)).read_text() for one in (checks, conf, migration_history)]
     # W010 is E010 with STRICT_PLUGINS off, and is put together in the code.
     used = {"E010", "W010", *re.findall(r"\b([EW]\d{3})\b", "".join(sources))}
     listed = re.findall(

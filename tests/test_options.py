@@ -15,6 +15,7 @@ from django_celery_results.options import (
     boolean,
     names,
     seconds,
+    seconds_above_zero,
     storage_alias,
     text,
     whole_number,
@@ -79,6 +80,23 @@ def test_option_of_the_class_is_the_declaration() -> None:
     assert "LEVEL" == Options.level.key
 
 
+def test_option_says_what_its_value_has_to_be() -> None:
+    """In the words of the reader's error, whether a value is set or not."""
+    assert "a whole number from 1 to 9" == Options.level.wanted
+
+
+def test_option_whose_reader_takes_anything_says_so() -> None:
+    """Its reader raises no error that could say it."""
+    option: Option[str] = Option(repr, check="E002")
+    assert "any value" == option.wanted
+
+
+def test_value_by_the_name_of_the_plugin() -> None:
+    """The same as the attribute gives."""
+    with written({"LEVEL": 7}):
+        assert 7 == Options.level.value("sample")
+
+
 def test_check_finds_nothing_wrong() -> None:
     """With every setting as it should be."""
     assert [] == checked({"LEVEL": 1, "PLACE": "here"})
@@ -90,7 +108,7 @@ def test_check_reports_each_wrong_value() -> None:
 
 
 def test_check_reports_what_is_no_dict() -> None:
-    """And nothing else, as there is nothing to look at."""
+    """The error is the only one: there are no settings to look at."""
     message = "DJANGO_CELERY_RESULTS['sample'] is 5, not a dict of options."
     assert [("acme_sample.E001", message)] == checked(5)
 
@@ -99,7 +117,7 @@ def test_check_reports_what_is_no_dict() -> None:
     ("key", "hint"), [("LEVLE", "'LEVEL'"), ("XYZ", "'LEVEL' or 'PLACE'"), (1, "'LEVEL' or")]
 )
 def test_check_warns_of_unknown_keys(key: object, hint: str) -> None:
-    """With the nearest one that there is, or all."""
+    """The hint names the nearest key, or all keys."""
     with written({"PLACE": "here", key: 1}):
         (message,) = options.check()
     assert ("acme_sample.W001", True) == (message.id, f"Did you mean {hint}" in str(message.hint))
@@ -116,6 +134,8 @@ def test_check_warns_of_unknown_keys(key: object, hint: str) -> None:
         (names, (), ()),
         (seconds, timedelta(minutes=1), 60.0),
         (seconds, 0, 0.0),
+        (seconds_above_zero, timedelta(minutes=1), 60.0),
+        (seconds_above_zero, 0.5, 0.5),
         (storage_alias, "staticfiles", "staticfiles"),
     ],
 )
@@ -139,6 +159,9 @@ def test_readers_give_the_value(read: Any, value: object, expected: object) -> N
         (seconds, 10**400, "a timedelta, or seconds, not below zero"),
         (seconds, True, "a timedelta, or seconds, not below zero"),
         (seconds, "1", "a timedelta, or seconds, not below zero"),
+        (seconds_above_zero, 0, "a timedelta, or seconds, above zero"),
+        (seconds_above_zero, timedelta(0), "a timedelta, or seconds, above zero"),
+        (seconds_above_zero, "1", "a timedelta, or seconds, above zero"),
         (storage_alias, "s3", "one of STORAGES: 'default', 'staticfiles'"),
         (storage_alias, None, "one of STORAGES: 'default', 'staticfiles'"),
     ],
@@ -153,7 +176,7 @@ def test_readers_say_what_a_value_has_to_be(read: Any, value: object, words: str
 
 
 class Secretive(PluginOptions):
-    """Settings with one that nobody may see."""
+    """Settings with a secret one."""
 
     plugin = "sample"
     check_prefix = "acme_sample"
