@@ -19,12 +19,10 @@ from django_celery_results.conf import KNOWN_KEYS
 from django_celery_results.plugins import hook_names
 from django_celery_results.urls import noun_first_patterns
 from tests.integration.catalogue.differences import DIFFERENCES, PENDING, UNSETTLED
+from tests.pages import DOCS, PAGES, ROOT
 from tests.shown import environment, run, settings_blocks, try_settings
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 EXAMPLES = DOCS / "examples"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(DOCS.rglob("*.rst"))]
 #: The pages of the plugins have their tests beside the plugins.
 OWN_PAGES = [page for page in PAGES if page.parent != DOCS / "plugins"]
 WORKER_STARTS_WITHIN = 60  # seconds
@@ -145,16 +143,6 @@ def test_each_canvas_that_stays_pending_is_listed() -> None:
     assert list(PENDING.items()) == re.findall(r"^\| (.+) \| (.+) \|$", section, re.MULTILINE)
 
 
-def test_each_example_is_shown() -> None:
-    """No file among the examples that no page includes."""
-    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    files = [path for path in EXAMPLES.rglob("*.*") if path.suffix in {".py", ".txt", ".toml"}]
-
-    expected = {"myplugins/__init__.py"}
-    names = {path.relative_to(EXAMPLES).as_posix() for path in files}
-    assert expected == {name for name in names if f"examples/{name}" not in pages}
-
-
 def test_each_command_exists() -> None:
     """Every `manage.py` command that a page tells to run is one of Django's or ours."""
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
@@ -162,17 +150,6 @@ def test_each_command_exists() -> None:
 
     # startproject's own, and that of staticfiles, are listed by Django as well.
     assert set() == named - set(get_commands())
-
-
-# -- The README ----------------------------------------------------------------------
-
-
-def test_readme_shows_the_tested_plugin() -> None:
-    """The plugin in the README is the file that is tested below, of at most 15 lines."""
-    code = (EXAMPLES / "myplugins" / "card_numbers.py").read_text(encoding="utf-8")
-
-    assert f"```python\n{code}```" in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len(code.splitlines()) <= 15
 
 
 # -- Settings that are shown ---------------------------------------------------------
