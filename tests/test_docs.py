@@ -164,19 +164,6 @@ def test_settings_that_are_shown_work(block: str, tmp_path: Path) -> None:
 
 # -- The tutorial --------------------------------------------------------------------
 
-# The tutorial has Redis; folders need no server.
-FOLDERS = """
-MESSAGES = BASE_DIR / "messages"
-MESSAGES.mkdir(exist_ok=True)
-CELERY_BROKER_URL = "filesystem://"
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "data_folder_in": str(MESSAGES),
-    "data_folder_out": str(MESSAGES),
-    "control_folder": str(BASE_DIR / "control"),
-    "polling_interval": 0.1,
-}
-"""
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -187,7 +174,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in ("__init__.py", "celery.py", "tasks.py", "urls.py", "staff_urls.py"):
         (directory / "mysite" / name).write_text(text_of(f"examples/mysite/{name}"), "utf-8")
     with (directory / "mysite" / "settings.py").open("a", encoding="utf-8") as settings:
-        settings.write(text_of("examples/mysite/settings_end.py") + FOLDERS)
+        settings.write(text_of("examples/mysite/settings_end.py"))
     manage(directory, "migrate", "--verbosity=0")
     with worker(directory):
         yield directory
