@@ -1,27 +1,39 @@
 """Run tasks through a real Celery worker and show what became of them.
 
-`make demo` at the root of the project starts this in an environment of its own. It needs no server:
+`make demo` at the root of the project starts this in its own environment. It needs no server:
 the messages to the worker are files in a folder, and the results are rows of a SQLite file.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import os
-import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from screen import (
+    call_text,
+    progress_bar,
+    screen_width,
+    shorten,
+    table,
+    time_text,
+    value_text,
+)
+from worker import Worker
+
 HERE = Path(__file__).resolve().parent
+WORKER = Worker(HERE, log=HERE / "data" / "worker.log")
 WORKER_STARTS_WITHIN = 60  # seconds
 TASKS_END_WITHIN = 60  # seconds
-BAR = 20  # characters
-LINE = 118  # characters
-WIDTHS = (8, 28, 8, 14, 8, 40)  # characters
-DIVIDED_BY_ZERO = "ZeroDivisionError('division by zero')"
+
+if __name__ == "__main__":
+    # Before the imports below, which take most of a second.
+    WORKER.exit_on_interruption()
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_site.settings")
 
@@ -30,42 +42,54 @@ import django  # noqa: E402  the settings come first
 django.setup()
 
 from celery import chain, chord, group  # noqa: E402  as above
+from celery.result import AsyncResult, GroupResult  # noqa: E402  as above
 from django.core.management import call_command  # noqa: E402  as above
 
 from demo_site import settings, tasks  # noqa: E402  as above
 from django_celery_results import models  # noqa: E402  as above
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
-    from celery.result import AsyncResult, GroupResult
-
-WORKER_LOG = settings.DATA / "worker.log"
+DIVIDED_BY_ZERO = "ZeroDivisionError: division by zero"
+#: What the built-in plugins do; of another plugin the hooks are shown.
+PLUGINS = {
+    "codec": "encodes and decodes results",
+    "django-cache": "stores results in a cache",
+    "django-db": "stores results in the database",
+}
 
 
 @dataclass(frozen=True)
-class Expected:
-    """A result on its way, and what it should come to."""
+class Sent:
+    """A task that was sent, and the result that it should have."""
 
-    label: str
+    example: str
+    call: str
     result: AsyncResult[Any]
     value: str
     state: str = "SUCCESS"
 
+    def now(self) -> tuple[str, Any]:
+        """Return the state, and with it the value, exception or progress, in one read."""
+        meta = self.result.backend.get_task_meta(self.result.id)
+        return meta["status"], meta["result"]
+
 
 def main() -> int:
-    """Run the demonstration; 0 when everything turned out as it should."""
-    title("A database and a worker")
+    """Run the demonstration; return 0 when every task ended as it should."""
+    title("Setting up")
     prepare()
-    with worker() as process:
-        title("Tasks on their way")
-        expected = send(process)
-        watch(expected, process)
-        problems = compare(expected)
-    title("What TaskResult holds now")
-    print_rows()
+    with WORKER:
+        sent = send()
+        title("Tasks as they run")
+        watch(sent)
+        problems = compare(sent)
+        print("\nStopping the worker …", flush=True)
+    title("What became of the tasks")
+    print_tasks(sent)
     title("The plugins at work")
-    call_command("celery_results", "plugins")
+    print_plugins()
     return conclude(problems)
 
 
@@ -75,157 +99,166 @@ def title(text: str) -> None:
 
 
 def prepare() -> None:
-    """Migrate, and take away what an earlier run left."""
+    """Migrate the database, and delete what an earlier run left."""
+    print(f"Database  {os.path.relpath(settings.DATABASES['default']['NAME'])}")
+    print(f"Messages  {os.path.relpath(settings.MESSAGES)} (files: no broker to install)")
+    print(f"Worker    two processes, log in {os.path.relpath(WORKER.log)}", flush=True)
     call_command("migrate", verbosity=0)
     models.TaskResult.objects.all().delete()
     models.GroupResult.objects.all().delete()
     models.ChordCounter.objects.all().delete()
     for message in settings.MESSAGES.iterdir():
         message.unlink()
-    print(f"SQLite      {settings.DATABASES['default']['NAME']}")
-    print(f"messages    {settings.MESSAGES}")
 
 
-@contextmanager
-def worker() -> Iterator[subprocess.Popen[bytes]]:
-    """A Celery worker with two processes, which ends with the block."""
-    command = [sys.executable, "-m", "celery", "-A", "demo_site", "worker"]
-    options = ["--pool=prefork", "--concurrency=2", "--loglevel=INFO", "--hostname=demo@localhost"]
-    with WORKER_LOG.open("wb") as output:
-        process = subprocess.Popen([*command, *options], cwd=HERE, stdout=output, stderr=output)
-    print(f"worker      process {process.pid}, log in {WORKER_LOG}", flush=True)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        print(f"\nWorker {process.pid} stopped.")
-
-
-def send(process: subprocess.Popen[bytes]) -> list[Expected]:
-    """Send the tasks; give each result with the state and the value it should come to."""
+def send() -> list[Sent]:
+    """Send the tasks, the first one before the others to learn when the worker is ready."""
+    print("\nStarting the worker …", flush=True)
     first = tasks.add.delay(2, 3)
-    wait_for_worker(first, process)
+    if not WORKER.wait_until(first.ready, WORKER_STARTS_WITHIN):
+        WORKER.give_up(f"The worker did no task within {WORKER_STARTS_WITHIN} seconds.")
     several = cast("GroupResult", group(tasks.add.s(n, n) for n in range(3)).delay())
     several.save()
     chained = chain(tasks.add.s(1, 2), tasks.add.s(10), tasks.add.s(100)).delay()
     summed = chord((tasks.add.s(n, 1) for n in range(5)), tasks.total.s()).delay()
+    harbour = tasks.read_station.delay("Harbour")
     return [
-        Expected("add(2, 3)", first, "5"),
-        Expected(
-            "a silent station, retried", tasks.read_station.delay("Harbour"), "'Harbour: 21 °C'"
-        ),
-        Expected("divide(1, 0)", tasks.divide.delay(1, 0), DIVIDED_BY_ZERO, "FAILURE"),
-        *(Expected(f"group, part {n}", part, str(2 * n)) for n, part in enumerate(several)),
-        Expected("chain, 1 + 2 + 10 + 100", chained, "113"),
-        Expected("chord, a sum of sums", summed, "15"),
-        Expected("bake(4), with progress", tasks.bake.delay(4), "'4 loaves'"),
+        Sent("one task", "add(2, 3)", first, "5"),
+        Sent("retry", "read_station('Harbour')", harbour, "Harbour: 21 °C"),
+        Sent("failure", "divide(1, 0)", tasks.divide.delay(1, 0), DIVIDED_BY_ZERO, "FAILURE"),
+        *(Sent("group", f"add({n}, {n})", part, str(2 * n)) for n, part in enumerate(several)),
+        Sent("chain", "1 + 2 + 10 + 100", chained, "113"),
+        Sent("chord", "total of five sums", summed, "15"),
+        Sent("progress", "bake(4)", tasks.bake.delay(4), "4 loaves"),
     ]
 
 
-def wait_for_worker(first: AsyncResult[Any], process: subprocess.Popen[bytes]) -> None:
-    """Wait till the worker did its first task."""
-    started = time.monotonic()
-    while not first.ready():
-        check_worker(process)
-        if time.monotonic() - started > WORKER_STARTS_WITHIN:
-            raise SystemExit("The worker did not start: see its log.")
-        time.sleep(0.1)
-
-
-def check_worker(process: subprocess.Popen[bytes]) -> None:
-    """Give up when the worker is gone."""
-    if process.poll() is not None:
-        raise SystemExit(f"The worker ended with status {process.returncode}: see its log.")
-
-
-def watch(expected: list[Expected], process: subprocess.Popen[bytes]) -> None:
-    """Print each change of a result till all are there."""
+def watch(sent: list[Sent]) -> None:
+    """Print each change of a result until all tasks have ended."""
     started = time.monotonic()
     seen: dict[str, str] = {}
-    while time.monotonic() - started < TASKS_END_WITHIN:
-        everything_is_there = all(one.result.ready() for one in expected)
-        for one in expected:
+
+    def all_ended() -> bool:
+        ended = all(one.result.ready() for one in sent)
+        for one in sent:
             report(one, seen, time.monotonic() - started)
-        if everything_is_there:
-            return
-        check_worker(process)
-        time.sleep(0.1)
+        return ended
+
+    WORKER.wait_until(all_ended, TASKS_END_WITHIN)
 
 
-def report(one: Expected, seen: dict[str, str], seconds: float) -> None:
-    """Print a line when the result is not what it was the last time."""
-    state, info = str(one.result.state), one.result.info
-    line = f"{state:<8} {progress(info) if state == 'BAKING' else told(state, info)}"
-    if state == "PENDING" or seen.get(one.label) == line:
+def report(one: Sent, seen: dict[str, str], seconds: float) -> None:
+    """Print a line if the result has changed since the last time."""
+    state, info = one.now()
+    line = f"{state:<8} {info_text(state, info)}"
+    if state == "PENDING" or seen.get(one.result.id) == line:
         return
-    seen[one.label] = line
-    print(f"{seconds:5.1f} s  {one.label:<26} {line}", flush=True)
+    seen[one.result.id] = line
+    text = f"{seconds:4.1f} s  {one.example:<8}  {one.call:<23}  {line}"
+    print(shorten(text, screen_width()), flush=True)
 
 
-def told(state: str, info: Any) -> str:
-    """What a result says for itself; a started task says only which process has it."""
-    return f"in process {info['pid']}" if state == "STARTED" else repr(info)
+def info_text(state: str, info: Any) -> str:
+    """Return what a result says in ``state``."""
+    if state == "STARTED":
+        return f"in process {info['pid']}"
+    return progress_bar(info) if state == "BAKING" else value_text(info)
 
 
-def progress(info: Mapping[str, int]) -> str:
-    """A bar for a state such as `{"done": 1, "of": 4}`."""
-    filled = BAR * info["done"] // info["of"]
-    return f"{'█' * filled}{'░' * (BAR - filled)} {info['done']} of {info['of']}"
-
-
-def compare(expected: list[Expected]) -> list[str]:
-    """What did not turn out as expected, in words."""
+def compare(sent: list[Sent]) -> list[str]:
+    """Return a sentence for each result that is not as it should be."""
     problems = []
-    for one in expected:
-        found = one.result.state, repr(one.result.result)
-        if found != (one.state, one.value):
-            problems.append(f"{one.label} should be {one.state} {one.value}: {' '.join(found)}")
-    if "Retry in" not in WORKER_LOG.read_text(encoding="utf-8"):
-        problems.append("no task was retried")
+    for one in sent:
+        state, value = one.now()
+        if (state, value_text(value)) != (one.state, one.value):
+            problems.append(
+                f"{one.call} ({one.example}) should end with {one.state} {one.value}, "
+                f"not {state} {value_text(value)}"
+            )
+    if "Retry in" not in WORKER.log.read_text(encoding="utf-8"):
+        problems.append("read_station('Harbour') was not retried")
     return problems
 
 
-def print_rows() -> None:
-    """Print a line for each row, oldest first."""
-    print_line("id", "task", "status", "worker", "took", "result")
-    for row in models.TaskResult.objects.order_by("date_created", "pk"):
-        print_line(
-            row.task_id[:8],
-            row.task_name or "",
-            row.status,
-            row.worker or "",
-            duration(row),
-            row.result or "",
-        )
+def print_tasks(sent: list[Sent]) -> None:
+    """Print a line for each row of `TaskResult`, in the order of the examples."""
+    ids = [(one.example, task_id) for one in sent for task_id in task_ids(one.result)]
+    rows = models.TaskResult.objects.in_bulk([one for _, one in ids], field_name="task_id")
+    lines = []
+    earlier = ""
+    for example, task_id in ids:
+        row = rows.get(task_id)
+        if row is not None:
+            lines.append((example if example != earlier else "", *row_cells(row)))
+        earlier = example
+    print_table(("EXAMPLE", "TASK", "STATE", "  TOOK", "RESULT"), lines)
+    print(f"\n{len(rows)} rows of TaskResult, stored by the plugin django-db.")
 
 
-def duration(row: models.TaskResult) -> str:
-    """From the start of the task to its end, in milliseconds."""
+def task_ids(result: AsyncResult[Any] | GroupResult) -> Iterator[str]:
+    """Yield the ids of the tasks that ``result`` came of, and then its own."""
+    if result.parent is not None:
+        yield from task_ids(result.parent)
+    if isinstance(result, GroupResult):
+        for part in result:
+            yield part.id
+    else:
+        yield result.id
+
+
+def row_cells(row: models.TaskResult) -> tuple[str, str, str, str]:
+    """Return the call, state, time and value of the task in ``row``."""
+    result = AsyncResult[Any](row.task_id)
+    call = call_text(str(result.name), str(result.args))
+    return call, row.status, time_text(seconds_taken(row)), value_text(result.result)
+
+
+def seconds_taken(row: models.TaskResult) -> float | None:
+    """Return the time from the last start of the task to its end."""
     if row.date_started is None or row.date_done is None:
-        return ""
-    return f"{(row.date_done - row.date_started).total_seconds() * 1000:.0f} ms"
+        return None
+    return (row.date_done - row.date_started).total_seconds()
 
 
-def print_line(*cells: str) -> None:
-    """Print the cells of a table in columns; what is too long for the last is cut."""
-    columns = [f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS, strict=True)]
-    print("  ".join(columns)[:LINE].rstrip())
+def print_plugins() -> None:
+    """Print a line for each active plugin."""
+    output = io.StringIO()
+    call_command("celery_results", "plugins", "--json", stdout=output)
+    rows = [
+        (one["name"], plugin_text(one), f"{one['distribution']} {one['version']}")
+        for one in json.loads(output.getvalue())
+    ]
+    print_table(("PLUGIN", "WHAT IT DOES", "INSTALLED WITH"), rows)
+
+
+def plugin_text(plugin: dict[str, Any]) -> str:
+    """Return what the plugin does."""
+    return PLUGINS.get(plugin["name"]) or f"hooks: {', '.join(plugin['hooks'])}"
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table that fits the terminal."""
+    print("\n".join(table(headings, rows, screen_width())))
 
 
 def conclude(problems: list[str]) -> int:
-    """Print the outcome and where to go from here; give the exit status."""
+    """Print the outcome and what to try next; return the exit status."""
     for problem in problems:
-        print(f"\nNot as expected: {problem}", file=sys.stderr)
+        print(f"\nNot as expected: {problem}.", file=sys.stderr)
     if problems:
+        print(f"See the worker's log, {os.path.relpath(WORKER.log)}.", file=sys.stderr)
         return 1
-    print("\nEverything turned out as expected. To see it in the admin: make demo-admin")
-    print("(user demo, password demo, http://127.0.0.1:8000/admin/)")
+    print("\nEvery task ended as expected.")
+    print("To see these results in Django's admin, run: make demo-admin")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # A terminal's encoding may lack the lines and bars.
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    try:
+        sys.exit(main())
+    except BrokenPipeError:
+        # The reader of a pipe has ended, as in `make demo | head`; Python would flush once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

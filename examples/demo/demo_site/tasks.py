@@ -41,7 +41,7 @@ def read_station(self: Task[Any, Any], name: str) -> str:
 
 def _ask_station(name: str, earlier_calls: int) -> str:
     if earlier_calls == 0:
-        raise StationSilentError(name)
+        raise StationSilentError(f"{name} did not answer")
     return f"{name}: 21 °C"
 
 

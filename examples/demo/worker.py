@@ -1,0 +1,124 @@
+"""The demonstration's Celery worker, which ends when the demonstration does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+ENDS_WITHIN = 5  # seconds
+LOG_LINES = 10
+#: Ctrl-C, `kill`, and a terminal that is closed.
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Worker:
+    """A worker with two processes. As a context manager it runs until the block ends."""
+
+    def __init__(self, directory: Path, log: Path) -> None:
+        self.directory = directory
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starting = False
+        self._interruption: int | None = None
+
+    def __enter__(self) -> None:
+        """Start the worker; `wait_until` waits until it works."""
+        self._starting = True
+        try:
+            self._process = self._start()
+        finally:
+            self._starting = False
+        if self._interruption is not None:
+            self._exit(self._interruption)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "celery", "-A", "demo_site", "worker"]
+        options = ["--pool=prefork", "--concurrency=2", "--loglevel=INFO"]
+        with self.log.open("wb") as output:
+            return subprocess.Popen(
+                [*command, *options, "--hostname=demo@localhost"],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # The terminal sends Ctrl-C to all processes of the session; this class alone
+                # stops the worker.
+                start_new_session=True,
+            )
+
+    def __exit__(self, *_error: object) -> None:
+        """Stop the worker."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Ask the worker to end, and after five seconds kill it with its pool processes."""
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ENDS_WITHIN)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        # Without a limit this could block: a signal may have interrupted another `wait`, which
+        # holds a lock.
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+        self._process = None
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait up to ``seconds`` and return whether ``condition`` holds.
+
+        Raises :class:`SystemExit`, with the end of the worker's log, if the worker ends meanwhile.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if self._process is not None and self._process.poll() is not None:
+                self.give_up(f"The worker ended with status {self._process.returncode}.")
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def give_up(self, problem: str) -> NoReturn:
+        """Raise :class:`SystemExit` with ``problem`` and the end of the worker's log."""
+        log = self.log.read_text(encoding="utf-8", errors="replace")
+        where = f"The end of its log, {os.path.relpath(self.log)}:"
+        raise SystemExit("\n".join([f"\n{problem} {where}", *log.splitlines()[-LOG_LINES:]]))
+
+    def exit_on_interruption(self) -> None:
+        """Let Ctrl-C and its like stop the worker and end this process without a traceback.
+
+        An exception is not enough for that: one raised in a destructor, or in a callback of the
+        import system, is printed and lost.
+        """
+        for number in INTERRUPTIONS:
+            signal.signal(number, self._interrupted)
+
+    def _interrupted(self, number: int, _frame: FrameType | None) -> None:
+        self._interruption = number
+        # A worker that is being started has no process to stop yet.
+        if not self._starting:
+            self._exit(number)
+
+    def _exit(self, number: int) -> NoReturn:
+        for one in INTERRUPTIONS:
+            signal.signal(one, signal.SIG_IGN)
+        _write("\nStopping the worker …\n" if self._process else "\n")
+        self.stop()
+        _write("Stopped.\n")
+        os._exit(128 + number)
+
+
+def _write(text: str) -> None:
+    """Write to standard output without `print`, which the signal may have interrupted."""
+    with suppress(OSError):
+        os.write(sys.stdout.fileno(), text.encode(sys.stdout.encoding, "replace"))
