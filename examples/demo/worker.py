@@ -13,7 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-ENDS_WITHIN = 5  # seconds
 LOG_LINES = 10
 #: Ctrl-C, `kill`, and a terminal that is closed.
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -30,7 +29,7 @@ class Worker:
         self._interruption: int | None = None
 
     def __enter__(self) -> None:
-        """Start the worker; `wait_until` waits until it works."""
+        """Start the worker, without waiting until it is ready."""
         self._starting = True
         try:
             self._process = self._start()
@@ -59,20 +58,19 @@ class Worker:
         self.stop()
 
     def stop(self) -> None:
-        """Ask the worker to end, and after five seconds kill it with its pool processes."""
-        process = self._process
-        if process is None:
-            return
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(ENDS_WITHIN)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        # Without a limit this could block: a signal may have interrupted another `wait`, which
-        # holds a lock.
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(1)
-        self._process = None
+        """Kill the worker and its pool processes.
+
+        Celery's own shutdown takes six seconds with files as messages, and is not needed: what
+        tasks returned is in the database, and the next run deletes the messages.
+        """
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            # Without a limit this could block: a signal may have interrupted another call that
+            # holds the lock of this object.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)
+            self._process = None
 
     def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait up to ``seconds`` and return whether ``condition`` holds.
@@ -112,9 +110,8 @@ class Worker:
     def _exit(self, number: int) -> NoReturn:
         for one in INTERRUPTIONS:
             signal.signal(one, signal.SIG_IGN)
-        _write("\nStopping the worker …\n" if self._process else "\n")
         self.stop()
-        _write("Stopped.\n")
+        _write("\nStopped.\n")
         os._exit(128 + number)
 
 
