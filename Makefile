@@ -22,9 +22,9 @@ help:
 	@echo "make clean       remove what all these made"
 
 # Run a command and show its output only if it fails. After Ctrl-C, show nothing.
-quietly = log=$$(mktemp); trap 'rm -f "$$log"; exit 130' INT; \
+quietly = log=$$(mktemp); trap 'rm -f "$$log"; echo; exit 130' INT; \
 	$(1) >"$$log" 2>&1 </dev/null || { \
-	cat "$$log" >&2; rm -f "$$log"; echo 'This failed; its output is above: $(1)' >&2; exit 1; }; \
+	cat "$$log" >&2; rm -f "$$log"; echo 'This command failed; its output is above: $(1)' >&2; exit 1; }; \
 	rm -f "$$log"
 
 # An environment is made once; the package is installed anew, as a wheel, whenever a source changed.
@@ -32,7 +32,7 @@ $(VENV)-%/ready: pyproject.toml
 	@echo "Making the environment $(VENV)-$* (once, about a minute) …"
 	@rm -rf $(VENV)-$*
 	@$(call quietly,$(PYTHON) -m venv $(VENV)-$*)
-	@$(call quietly,$(VENV)-$*/bin/python -m pip install --upgrade "pip>=25.1")
+	@$(call quietly,$(VENV)-$*/bin/python -m pip install --quiet --upgrade "pip>=25.1")
 	@touch $@
 
 $(VENV)-test/installed: $(VENV)-test/ready $(SOURCES)
@@ -54,12 +54,12 @@ $(VENV)-plugins/installed: $(VENV)-plugins/ready $(SOURCES) $(PLUGINS)
 $(VENV)-demo/installed: $(VENV)-demo/ready $(SOURCES)
 	@echo "Installing django-celery-results in $(VENV)-demo …"
 	@rm -rf build *.egg-info
-	@$(call quietly,$(VENV)-demo/bin/python -m pip install .)
+	@$(call quietly,$(VENV)-demo/bin/python -m pip install --quiet .)
 	@rm -rf build *.egg-info
 	@touch $@
 
 $(VENV)-tox/installed: $(VENV)-tox/ready
-	@$(call quietly,$(VENV)-tox/bin/python -m pip install "tox>=4.26")
+	@$(call quietly,$(VENV)-tox/bin/python -m pip install --quiet "tox>=4.26")
 	@touch $@
 
 demo: $(VENV)-demo/installed
