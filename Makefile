@@ -50,7 +50,7 @@ $(VENV)-plugins/installed: $(VENV)-plugins/ready $(SOURCES) $(PLUGINS)
 	bash .ci/install-plugins $(VENV)-plugins/bin/python
 	touch $@
 
-# pip installs a directory anew even if the version is the one that is there.
+# From a directory, pip installs the package again even if its version has not changed.
 $(VENV)-demo/installed: $(VENV)-demo/ready $(SOURCES)
 	@echo "Installing django-celery-results in $(VENV)-demo …"
 	@rm -rf build *.egg-info

@@ -157,6 +157,14 @@ def read_until(process: subprocess.Popen[str], marker: str) -> str:
     raise AssertionError(f"no {marker!r} in:\n{''.join(lines)}")
 
 
+def processes_left_in(directory: Path) -> list[str]:
+    """The ids of the processes that have not ended after ten seconds: a killed one takes a moment."""
+    deadline = time.monotonic() + 10
+    while (found := processes_in(directory)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
 def processes_in(directory: Path) -> list[str]:
     """The ids of the processes that have ``directory`` as their current directory."""
     found = []
@@ -184,7 +192,7 @@ def test_a_chosen_port_that_is_taken_is_an_error(demo: Path) -> None:
 
 @pytest.mark.parametrize("port", ["admin", "65536"])
 def test_a_port_that_cannot_exist_is_an_error(demo: Path, port: str) -> None:
-    """The message shows one that can."""
+    """The message gives an example of a valid port."""
     with running(demo, sys.executable, "manage.py", "admin", f"--port={port}") as process:
         output, _ = process.communicate(timeout=60)
 
@@ -271,7 +279,7 @@ def test_ctrl_c_ends_the_demonstration(demo: Path, options: list[str], marker: s
     assert 128 + signal.SIGINT == process.returncode
     assert "Traceback" not in rest
     assert rest.endswith("\nStopped.\n")
-    assert [] == processes_in(demo)
+    assert [] == processes_left_in(demo)
 
 
 @pytest.mark.slow
@@ -281,7 +289,21 @@ def test_a_reader_that_ends_is_not_an_error_with_a_traceback(demo: Path) -> None
         output, _ = process.communicate(timeout=60)
 
     assert "\nSetting up\n──────────\n" == output
-    assert [] == processes_in(demo)
+    assert [] == processes_left_in(demo)
+
+
+@pytest.mark.slow
+def test_a_worker_that_ends_too_early_is_an_error(demo: Path) -> None:
+    """The message names the worker's log, and shows its end."""
+    with (demo / "demo_site" / "celery.py").open("a", encoding="utf-8") as module:
+        module.write("import sys\nif 'worker' in sys.argv:\n    sys.exit('no settings')\n")
+
+    with running(demo, sys.executable, "demo.py") as process:
+        output, _ = process.communicate(timeout=60)
+
+    expected = "The worker ended with status 1. The end of its log, data/worker.log:\nno settings\n"
+    assert output.endswith(expected)
+    assert 1 == process.returncode
 
 
 # -- The Makefile ----------------------------------------------------------------------

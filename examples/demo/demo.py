@@ -13,7 +13,7 @@ import sys
 
 def main() -> int:
     """Run the demonstration, and return its exit status."""
-    # Ctrl-C has to be quiet from here on. So these imports, which take most of a second, come late.
+    # The imports below take most of a second, and Ctrl-C ends the process quietly meanwhile.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from pathlib import Path
 
@@ -33,11 +33,11 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # A terminal's encoding may lack the lines and bars.
+    # The terminal's encoding may lack the characters of lines and bars.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a file, as text
     try:
         sys.exit(main())
     except BrokenPipeError:
-        # The reader of a pipe has ended, as in `make demo | head`; Python would flush once more.
+        # The reader of the pipe has ended, as in `make demo | head`. Python flushes again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""What the demonstration does: send tasks to a worker, and show what became of them."""
+"""Send tasks to the worker, and show what became of them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from screen import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from celery.result import ResultBase
 
     from worker import Worker
 
@@ -81,7 +83,7 @@ def title(text: str) -> None:
 
 def prepare(worker: Worker) -> None:
     """Migrate the database, and delete what an earlier run left."""
-    print(f"Database  {os.path.relpath(settings.DATABASES['default']['NAME'])}")
+    print(f"Database  {os.path.relpath(settings.DATABASE)}")
     print(f"Messages  {os.path.relpath(settings.MESSAGES)} (files: no broker to install)")
     print(f"Worker    two processes, log in {os.path.relpath(worker.log)}", flush=True)
     call_command("migrate", verbosity=0)
@@ -176,14 +178,14 @@ def print_tasks(sent: list[Sent]) -> None:
     print(f"\n{len(rows)} rows of TaskResult, stored by the plugin django-db.")
 
 
-def task_ids(result: AsyncResult[Any] | GroupResult) -> Iterator[str]:
+def task_ids(result: ResultBase) -> Iterator[str]:
     """Yield the ids of the tasks that ``result`` came of, and then its own."""
     if result.parent is not None:
         yield from task_ids(result.parent)
     if isinstance(result, GroupResult):
         for part in result:
             yield part.id
-    else:
+    elif isinstance(result, AsyncResult):
         yield result.id
 
 

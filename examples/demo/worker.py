@@ -48,8 +48,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # The terminal sends Ctrl-C to all processes of the session; this class alone
-                # stops the worker.
+                # In its own session, which the terminal does not send Ctrl-C to: `stop` ends it.
                 start_new_session=True,
             )
 
@@ -66,8 +65,7 @@ class Worker:
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            # Without a limit this could block: a signal may have interrupted another call that
-            # holds the lock of this object.
+            # With a limit, because a signal may have interrupted a call that holds Popen's lock.
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(1)
             self._process = None
@@ -93,17 +91,17 @@ class Worker:
         raise SystemExit("\n".join([f"\n{problem} {where}", *log.splitlines()[-LOG_LINES:]]))
 
     def exit_on_interruption(self) -> None:
-        """Let Ctrl-C and its like stop the worker and end this process without a traceback.
+        """Let Ctrl-C, SIGTERM and SIGHUP stop the worker and end this process, without a traceback.
 
-        An exception is not enough for that: one raised in a destructor, or in a callback of the
-        import system, is printed and lost.
+        The handlers do not raise an exception, because Python prints and drops any exception
+        from a destructor or from a callback of the import system.
         """
         for number in INTERRUPTIONS:
             signal.signal(number, self._interrupted)
 
     def _interrupted(self, number: int, _frame: FrameType | None) -> None:
         self._interruption = number
-        # A worker that is being started has no process to stop yet.
+        # While the worker is being started, its process is not known yet.
         if not self._starting:
             self._exit(number)
 

@@ -1,4 +1,4 @@
-"""The admin, to which `/` leads, and the JSON views of django-celery-results."""
+"""URLs of the admin, where `/` leads too, and of the JSON views of django-celery-results."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Command(BaseCommand):
 
 
 def free_port() -> int:
-    """Return port 8000, or the next one that no program listens on."""
+    """Return port 8000, or the next free one."""
     for port in range(FIRST_PORT, HIGHEST_PORT + 1):
         if why_unusable(port) is None:
             return port
