@@ -158,7 +158,7 @@ def read_until(process: subprocess.Popen[str], marker: str) -> str:
 
 
 def processes_left_in(directory: Path) -> list[str]:
-    """The ids of the processes that have not ended after ten seconds: a killed one takes a moment."""
+    """The ids of the processes that still run after ten seconds: killed ones take a moment."""
     deadline = time.monotonic() + 10
     while (found := processes_in(directory)) and time.monotonic() < deadline:
         time.sleep(0.05)
