@@ -11,22 +11,29 @@ DEMO := examples/demo
 
 help:
 	@echo "make demo        run tasks through a real worker and show what became of them"
-	@echo "make demo-admin  look at them in the admin, on http://127.0.0.1:8000/admin/"
+	@echo "make demo-admin  look at them in Django's admin; PORT=8001 chooses the port"
 	@echo "make test        run the tests on SQLite; ARGS=tests/test_models.py those alone, ARGS=-mslow those that build distributions"
 	@echo "make test-plugins run the tests of the first-party plugins on SQLite"
 	@echo "make lint        check the style"
 	@echo "make types       check the types"
-	@echo "make docs        build the documentation"
+	@echo "make docs        build the documentation, in docs/_build/html"
 	@echo "make figures     measure all that the documentation shows of performance; needs the servers"
 	@echo "make package     build and check the distributions"
 	@echo "make clean       remove what all these made"
 
+# Run a command and show its output only if it fails. After Ctrl-C, show nothing.
+quietly = log=$$(mktemp); trap 'rm -f "$$log"; echo; exit 130' INT; \
+	$(1) >"$$log" 2>&1 </dev/null || { \
+	cat "$$log" >&2; rm -f "$$log"; echo 'This command failed; its output is above: $(1)' >&2; exit 1; }; \
+	rm -f "$$log"
+
 # An environment is made once; the package is installed anew, as a wheel, whenever a source changed.
 $(VENV)-%/ready: pyproject.toml
-	rm -rf $(VENV)-$*
-	$(PYTHON) -m venv $(VENV)-$*
-	$(VENV)-$*/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	touch $@
+	@echo "Making the environment $(VENV)-$* (once, about a minute) …"
+	@rm -rf $(VENV)-$*
+	@$(call quietly,$(PYTHON) -m venv $(VENV)-$*)
+	@$(call quietly,$(VENV)-$*/bin/python -m pip install --quiet --upgrade "pip>=25.1")
+	@touch $@
 
 $(VENV)-test/installed: $(VENV)-test/ready $(SOURCES)
 	rm -rf build *.egg-info
@@ -43,23 +50,23 @@ $(VENV)-plugins/installed: $(VENV)-plugins/ready $(SOURCES) $(PLUGINS)
 	bash .ci/install-plugins $(VENV)-plugins/bin/python
 	touch $@
 
-$(VENV)-demo/installed: $(VENV)-demo/ready $(SOURCES) $(DEMO)/pyproject.toml
-	rm -rf build *.egg-info
-	$(VENV)-demo/bin/python -m pip install --quiet . --editable $(DEMO)
-	$(VENV)-demo/bin/python -m pip install --quiet --no-deps --force-reinstall .
-	rm -rf build *.egg-info
-	touch $@
+# From a directory, pip installs the package again even if its version has not changed.
+$(VENV)-demo/installed: $(VENV)-demo/ready $(SOURCES)
+	@echo "Installing django-celery-results in $(VENV)-demo …"
+	@rm -rf build *.egg-info
+	@$(call quietly,$(VENV)-demo/bin/python -m pip install --quiet .)
+	@rm -rf build *.egg-info
+	@touch $@
 
 $(VENV)-tox/installed: $(VENV)-tox/ready
-	$(VENV)-tox/bin/python -m pip install --quiet "tox>=4.26"
-	touch $@
+	@$(call quietly,$(VENV)-tox/bin/python -m pip install --quiet "tox>=4.26")
+	@touch $@
 
-# From its own directory: Celery imports from the current one first, where the package's sources are.
 demo: $(VENV)-demo/installed
-	cd $(DEMO) && $(abspath $(VENV)-demo)/bin/python demo.py
+	@$(VENV)-demo/bin/python $(DEMO)/demo.py
 
 demo-admin: $(VENV)-demo/installed
-	cd $(DEMO) && $(abspath $(VENV)-demo)/bin/python manage.py admin
+	@$(VENV)-demo/bin/python $(DEMO)/manage.py admin $(if $(PORT),--port $(PORT))
 
 test: export RESULTS_DATABASE := sqlite
 test: export RESULTS_INSTALLED := 1
@@ -72,8 +79,12 @@ test-plugins: export RESULTS_INSTALLED := 1
 test-plugins: $(VENV)-plugins/installed
 	$(VENV)-plugins/bin/pytest $(or $(ARGS),plugins) --cov
 
-lint types docs package: $(VENV)-tox/installed
+lint types package: $(VENV)-tox/installed
 	$(VENV)-tox/bin/tox run -e $@
+
+docs: $(VENV)-tox/installed
+	$(VENV)-tox/bin/tox run -e docs
+	@echo "The documentation is ready: open docs/_build/html/index.html in a browser."
 
 # In benchmarks/README.md. Forty minutes on a machine that does nothing else.
 figures:
@@ -85,4 +96,4 @@ figures:
 
 clean:
 	rm -rf $(VENV)-demo $(VENV)-test $(VENV)-plugins $(VENV)-tox .tox build dist *.egg-info .coverage htmlcov docs/_build
-	rm -rf .pytest_cache .mypy_cache .ruff_cache $(DEMO)/data $(DEMO)/*.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache $(DEMO)/data

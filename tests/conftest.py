@@ -17,7 +17,11 @@ import pytest
 # is set here, not in pyproject.toml.
 ROOT = Path(__file__).resolve().parent.parent
 KIT = ROOT / "tests" / "testing"
-EXAMPLES = (ROOT / "docs" / "examples", ROOT / "examples" / "sqlite-results")
+EXAMPLES = (
+    ROOT / "docs" / "examples",
+    ROOT / "examples" / "sqlite-results",
+    ROOT / "examples" / "demo",
+)
 sys.path += map(str, [ROOT, *EXAMPLES])
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 

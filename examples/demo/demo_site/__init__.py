@@ -1,4 +1,4 @@
-"""A small Django site whose tasks leave their results in its database."""
+"""A small Django site that stores the results of its tasks in its database."""
 
 from __future__ import annotations
 

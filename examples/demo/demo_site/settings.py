@@ -1,10 +1,11 @@
-"""Settings of the demonstration: SQLite, and a broker that is nothing but folders."""
+"""Settings of the demonstration: SQLite as the database, folders as the broker."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parent.parent / "data"
+DATABASE = DATA / "demo.sqlite3"
 MESSAGES = DATA / "messages"
 MESSAGES.mkdir(parents=True, exist_ok=True)
 
@@ -52,13 +53,13 @@ TEMPLATES = [
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(DATA / "demo.sqlite3"),
-        # The worker's processes and this one write to the same file: wait for each other.
+        "NAME": str(DATABASE),
+        # Several processes write to this file: each waits up to 20 seconds for the others.
         "OPTIONS": {"timeout": 20},
     },
 }
 
-# The line that a site needs, and two that make the results tell more.
+# A site needs the first line; the other two store more about each task.
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
 CELERY_TASK_TRACK_STARTED = True

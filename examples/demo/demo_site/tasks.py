@@ -20,13 +20,13 @@ def add(left: int, right: int) -> int:
 
 @shared_task
 def total(numbers: list[int]) -> int:
-    """Add many numbers: the body of the chord."""
+    """Add up the numbers: the body of the chord."""
     return sum(numbers)
 
 
 @shared_task
 def divide(left: int, right: int) -> float:
-    """Divide, and so fail when asked to divide by zero."""
+    """Divide two numbers, which fails if the second is zero."""
     return left / right
 
 
@@ -41,13 +41,13 @@ def read_station(self: Task[Any, Any], name: str) -> str:
 
 def _ask_station(name: str, earlier_calls: int) -> str:
     if earlier_calls == 0:
-        raise StationSilentError(name)
+        raise StationSilentError(f"{name} did not answer")
     return f"{name}: 21 °C"
 
 
 @shared_task(bind=True)
 def bake(self: Task[Any, Any], loaves: int) -> str:
-    """Bake loaf by loaf, and tell how far it is in a state of its own."""
+    """Bake loaf by loaf, and report progress in the state BAKING."""
     for done in range(loaves):
         self.update_state(state="BAKING", meta={"done": done, "of": loaves})
         time.sleep(0.6)
