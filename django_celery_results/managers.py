@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from celery import states
 from django.db import IntegrityError, connections, models, router, transaction
-from django.db.models import Q
+from django.db.models import Case, F, Q, When
 from django.db.models.signals import post_save, pre_save
 
 from .conf import results_settings
@@ -43,19 +43,21 @@ W_ISOLATION_REP = (
     "transaction ends. Poll outside a transaction, or commit before each look."
 )
 
-#: Columns that a later write without them leaves as they are.
-KEPT_WHEN_ABSENT = frozenset(
-    {
-        "date_started",
-        "periodic_task_name",
-        "task_args",
-        "task_kwargs",
-        "task_name",
-        "worker",
-    }
-)
+#: Columns that a later write without them leaves as they are: the rule of
+#: :meth:`.records.StoredTask.with_known`, and the date of the start.
+KEPT_WHEN_ABSENT = frozenset({"date_started", "periodic_task_name", "task_name", "worker"})
+#: Columns that it leaves only if it has the same content type and encoding: under another one
+#: the existing values could not be decoded.
+KEPT_IN_FORM = frozenset({"task_args", "task_kwargs"})
+FORM = ("content_type", "content_encoding")
 #: How a task's row is written over: SUCCESS is final, as in Celery's own key-value backends.
-WRITE = WriteRule(key="task_id", kept=KEPT_WHEN_ABSENT, final=("status", states.SUCCESS))
+WRITE = WriteRule(
+    key="task_id",
+    kept=KEPT_WHEN_ABSENT,
+    kept_in_form=KEPT_IN_FORM,
+    form=FORM,
+    final=("status", states.SUCCESS),
+)
 #: How PENDING is written, which says nothing: it overwrites nothing.
 FIRST_WRITE = WriteRule(key="task_id", insert_only=True)
 #: How a group's row is written over: the last save counts.
@@ -291,6 +293,12 @@ class TaskResultManager(ResultManager[_M]):
             for name, value in fields.items()
             if value is not None or name not in KEPT_WHEN_ABSENT
         }
+        # First: MySQL assigns in order, and the condition has to read the row's own form.
+        form = {name: fields[name] for name in FORM if name in fields}
+        for name in sorted(KEPT_IN_FORM & changes.keys(), reverse=True):
+            if (value := changes.pop(name)) is None:
+                value = Case(When(**form, then=F(name))) if form else F(name)
+            changes = {name: value, **changes}
         rows = self.using(alias).filter(task_id=task_id).exclude(status=states.SUCCESS)
         if not rows.update(date_done=DatabaseNow(), **changes):
             return False

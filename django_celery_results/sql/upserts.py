@@ -35,8 +35,12 @@ class WriteRule:
 
     #: The column by which a row is known; it has a unique index.
     key: str
-    #: Columns in which nothing does not overwrite something.
+    #: Columns where NULL never replaces an existing value.
     kept: frozenset[str] = frozenset()
+    #: Columns of which that is true only if the columns of ``form`` stay as they are.
+    kept_in_form: frozenset[str] = frozenset()
+    #: The columns that say how the values of a row are encoded.
+    form: tuple[str, ...] = ()
     #: A column, and the value in it (a plain word) that makes a row final.
     final: tuple[str, str] | None = None
     #: Whether a row that is there stays as it is.
@@ -185,14 +189,15 @@ class _TimeSlot(_Slot):
 def _updated_columns(model: type[models.Model], rule: WriteRule, row: _Row) -> dict[str, str]:
     """Return, by field name, the columns that a write over a row changes.
 
-    The final one comes last: MySQL assigns in order, and reads what it has assigned.
+    The columns that conditions read come last: MySQL assigns in order, and a condition reads
+    what has been assigned.
     """
     if rule.insert_only:
         return {}
-    last = rule.final[0] if rule.final else None
+    last = (*rule.form, rule.final[0]) if rule.final else rule.form
     fields = [one for one in model._meta.local_concrete_fields if one.name != rule.key]
     written = [one for one in fields if one.name in row or _is_set_by_every_write(one)]
-    written.sort(key=lambda one: one.name == last)
+    written.sort(key=lambda one: last.index(one.name) if one.name in last else -1)
     return {one.name: str(one.column) for one in written}
 
 
@@ -217,15 +222,32 @@ def _standard_tail(
     table, key = quote(model._meta.db_table), quote(_column(model, rule.key))
     if not columns:
         return f"ON CONFLICT ({key}) DO NOTHING"
-    changes = []
-    for name, column in columns.items():
-        old, new = f"{table}.{quote(column)}", f"EXCLUDED.{quote(column)}"
-        value = f"COALESCE({new}, {old})" if name in rule.kept else new
-        changes.append(f"{quote(column)} = {value}")
+
+    def pair(column: str) -> tuple[str, str]:
+        return f"{table}.{quote(column)}", f"EXCLUDED.{quote(column)}"
+
+    changes = [
+        f"{quote(column)} = {_kept_value(rule, name, pair, columns)}"
+        for name, column in columns.items()
+    ]
     sql = f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)}"
     if rule.final is not None:
         sql += f" WHERE {table}.{quote(columns[rule.final[0]])} <> '{rule.final[1]}'"
     return sql
+
+
+def _kept_value(
+    rule: WriteRule,
+    name: str,
+    pair: Callable[[str], tuple[str, str]],
+    columns: Mapping[str, str],
+) -> str:
+    """Return the expression of a column's new value; ``pair`` gives the old and the new one."""
+    old, new = pair(columns[name])
+    if name in rule.kept_in_form and all(one in columns for one in rule.form):
+        same = " AND ".join("{} = {}".format(*pair(columns[one])) for one in rule.form)
+        return f"COALESCE({new}, CASE WHEN {same} THEN {old} END)"
+    return f"COALESCE({new}, {old})" if name in rule.kept | rule.kept_in_form else new
 
 
 def _mysql_tail(
@@ -243,11 +265,13 @@ def _mysql_tail(
     table = f"{quote(model._meta.db_table)}." if has_alias else ""
     own = quote(model._meta.pk.column)
     changes = [f"{own} = {table}{own} + LAST_INSERT_ID(0)"]
+
+    def pair(column: str) -> tuple[str, str]:
+        new = f"new.{quote(column)}" if has_alias else f"VALUES({quote(column)})"
+        return f"{table}{quote(column)}", new
+
     for name, column in columns.items():
-        old = f"{table}{quote(column)}"
-        value = f"new.{quote(column)}" if has_alias else f"VALUES({quote(column)})"
-        if name in rule.kept:
-            value = f"COALESCE({value}, {old})"
+        old, value = pair(column)[0], _kept_value(rule, name, pair, columns)
         if rule.final is not None:
             final = f"{table}{quote(columns[rule.final[0]])} = '{rule.final[1]}'"
             value = f"IF({final}, {old}, {value})"

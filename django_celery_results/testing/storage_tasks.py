@@ -179,6 +179,22 @@ class StorageOfTasks(StorageSuite):
         assert facts == {name: getattr(loaded, name) for name in facts}
         assert arguments == {name: loaded.contents.fields[name] for name in arguments}
 
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8, identity"])
+    @pytest.mark.parametrize("content_type", ["application/json", "text/x-other"])
+    def test_what_stays_of_an_earlier_state(self, content_type: str, encoding: str) -> None:
+        """``StoredTask.with_known`` says it: arguments stay only if they can be decoded."""
+        earlier = task_of("task", states.STARTED, fields={"args": '"(1,)"', "kwargs": '"{}"'})
+        later = task_of("task", states.RETRY, result=1)
+        form = {"content_type": content_type, "content_encoding": encoding}
+        later.contents = replace(later.contents, **form)
+        for task in (earlier, later):
+            self.call("store_task", task=deepcopy(task))
+
+        expected = later.with_known(earlier).contents.fields
+        loaded = self.load_one("task").contents.fields
+        names = ("args", "kwargs")
+        assert [expected[one] for one in names] == [loaded.get(one) for one in names]
+
     # -- Forgetting --------------------------------------------------------------------
 
     def test_forgotten_task_is_gone(self) -> None:

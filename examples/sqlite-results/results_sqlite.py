@@ -64,15 +64,19 @@ FACTS = ("name", "worker", "periodic_task_name")
 FIELDS = ("result", "traceback", "meta", "args", "kwargs")
 TYPES = ("content_type", "content_encoding")
 COLUMNS = ("id", "status", "written", "expires", "date_done", *FACTS, *FIELDS, *TYPES)
-#: What a later state leaves as it was, where it does not say it.
-KEPT = (*FACTS, "args", "kwargs")
+#: What a later state leaves as it was, where it does not say it: ``StoredTask.with_known``.
+#: Arguments stay only under the same content type and encoding; others could not be decoded.
+ALIKE = "(content_type, content_encoding) = (excluded.content_type, excluded.content_encoding)"
+KEPT = {name: name for name in FACTS} | {
+    name: f"CASE WHEN {ALIKE} THEN {name} END" for name in ("args", "kwargs")
+}
 
 # The rules stand in the statement, so that no other worker comes between a look and a write.
 STORE = "INSERT INTO task ({}) VALUES ({}) ON CONFLICT (id) DO UPDATE SET {} WHERE {}".format(
     ", ".join(COLUMNS),
     ", ".join(f":{name}" for name in COLUMNS),
     ", ".join(
-        f"{name} = coalesce(excluded.{name}, {name})"
+        f"{name} = coalesce(excluded.{name}, {KEPT[name]})"
         if name in KEPT
         else f"{name} = excluded.{name}"
         for name in COLUMNS[1:]

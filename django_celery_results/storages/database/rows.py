@@ -27,11 +27,11 @@ __all__ = [
     "columns_for",
     "contents_of",
     "group_columns",
-    "require_id",
     "group_from_row",
+    "require_id",
+    "task_columns",
     "task_from_columns",
     "task_from_row",
-    "task_columns",
 ]
 
 logger = logging.getLogger(__name__)

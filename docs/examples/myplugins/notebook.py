@@ -26,7 +26,10 @@ UPSERT = """
     INSERT INTO task VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (task_id) DO UPDATE SET
         status = excluded.status, name = coalesce(excluded.name, name),
-        date_done = excluded.date_done, fields = json_patch(fields, excluded.fields),
+        date_done = excluded.date_done,
+        fields = CASE WHEN (content_type, content_encoding)
+                = (excluded.content_type, excluded.content_encoding)
+            THEN json_patch(fields, excluded.fields) ELSE excluded.fields END,
         content_type = excluded.content_type, content_encoding = excluded.content_encoding
     WHERE status <> 'SUCCESS' AND excluded.status <> 'PENDING'
 """
@@ -64,7 +67,7 @@ def store_task(storage, task):
     """Write the task; SQLite has saved it to disk when this returns."""
     contents = task.contents
     fields = dict(contents.fields)
-    # A state without arguments keeps those of an earlier state.
+    # A state without arguments keeps those of an earlier state that was encoded alike.
     for name in ("args", "kwargs"):
         if fields.get(name) is None:
             fields.pop(name, None)
