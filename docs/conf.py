@@ -13,7 +13,13 @@ project = "django-celery-results"
 author = "the django-celery-results authors"
 version = release = django_celery_results.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "benchmark_figures", "foreign_names"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "benchmark_figures",
+    "foreign_names",
+    "forge_pages",
+]
 exclude_patterns = ["_build", "examples"]
 
 html_theme = "furo"

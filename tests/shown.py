@@ -41,17 +41,18 @@ CACHES = {
     },
 }
 """
+# The marker of a block that shows a file is the line above it: see tests/pages.py.
+_SETTINGS = r"(?<! -->\n)^```python\n(.*?)^```"
 
 
 def settings_blocks(pages: Iterable[Path]) -> list[Any]:
-    """Each Python block that is written into a page: all but the README's plugin are settings."""
+    """Each Python block of the pages that shows no file: they are all settings."""
     return [
         pytest.param(block, id=f"{page.stem}-{number}")
         for page in pages
         for number, block in enumerate(
-            re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+            re.findall(_SETTINGS, page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
         )
-        if "import hookimpl" not in block
     ]
 
 

@@ -19,12 +19,10 @@ from django_celery_results.conf import KNOWN_KEYS
 from django_celery_results.plugins import hook_names
 from django_celery_results.urls import noun_first_patterns
 from tests.integration.catalogue.differences import DIFFERENCES, PENDING, UNSETTLED
+from tests.pages import DOCS, PAGES, ROOT
 from tests.shown import environment, run, settings_blocks, try_settings
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 EXAMPLES = DOCS / "examples"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(DOCS.rglob("*.rst"))]
 #: The pages of the plugins have their tests beside the plugins.
 OWN_PAGES = [page for page in PAGES if page.parent != DOCS / "plugins"]
 WORKER_STARTS_WITHIN = 60  # seconds
@@ -111,11 +109,11 @@ def test_each_check_is_listed() -> None:
 @pytest.mark.parametrize("name", ["TaskResult", "GroupResult", "ChordCounter", "ChordPart"])
 def test_each_field_of_the_models_is_listed(name: str) -> None:
     """Name and type of every column, in order."""
-    section = text_of("reference/models.rst").partition(f".. py:class:: {name}\n")[2]
-    section = section.partition(".. py:class:: ")[0]
+    page = text_of("reference/models.rst")
+    section = re.split(r"^=+$", page.partition(f"\n``{name}``\n")[2], flags=re.MULTILINE)[1]
 
     fields = [(one.name, type(one).__name__) for one in getattr(models, name)._meta.fields]
-    assert fields == re.findall(r"^   ``(\w+)`` +(\w+) ", section, re.MULTILINE)
+    assert fields == re.findall(r"^``(\w+)`` +(\w+) ", section, re.MULTILINE)
 
 
 def test_each_endpoint_is_listed() -> None:
@@ -145,16 +143,6 @@ def test_each_canvas_that_stays_pending_is_listed() -> None:
     assert list(PENDING.items()) == re.findall(r"^\| (.+) \| (.+) \|$", section, re.MULTILINE)
 
 
-def test_each_example_is_shown() -> None:
-    """No file among the examples that no page includes."""
-    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    files = [path for path in EXAMPLES.rglob("*.*") if path.suffix in {".py", ".txt", ".toml"}]
-
-    expected = {"myplugins/__init__.py"}
-    names = {path.relative_to(EXAMPLES).as_posix() for path in files}
-    assert expected == {name for name in names if f"examples/{name}" not in pages}
-
-
 def test_each_command_exists() -> None:
     """Every `manage.py` command that a page tells to run is one of Django's or ours."""
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
@@ -162,17 +150,6 @@ def test_each_command_exists() -> None:
 
     # startproject's own, and that of staticfiles, are listed by Django as well.
     assert set() == named - set(get_commands())
-
-
-# -- The README ----------------------------------------------------------------------
-
-
-def test_readme_shows_the_tested_plugin() -> None:
-    """The plugin in the README is the file that is tested below, of at most 15 lines."""
-    code = (EXAMPLES / "myplugins" / "card_numbers.py").read_text(encoding="utf-8")
-
-    assert f"```python\n{code}```" in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len(code.splitlines()) <= 15
 
 
 # -- Settings that are shown ---------------------------------------------------------
@@ -187,19 +164,6 @@ def test_settings_that_are_shown_work(block: str, tmp_path: Path) -> None:
 
 # -- The tutorial --------------------------------------------------------------------
 
-# The tutorial has Redis; folders need no server.
-FOLDERS = """
-MESSAGES = BASE_DIR / "messages"
-MESSAGES.mkdir(exist_ok=True)
-CELERY_BROKER_URL = "filesystem://"
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "data_folder_in": str(MESSAGES),
-    "data_folder_out": str(MESSAGES),
-    "control_folder": str(BASE_DIR / "control"),
-    "polling_interval": 0.1,
-}
-"""
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -210,7 +174,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in ("__init__.py", "celery.py", "tasks.py", "urls.py", "staff_urls.py"):
         (directory / "mysite" / name).write_text(text_of(f"examples/mysite/{name}"), "utf-8")
     with (directory / "mysite" / "settings.py").open("a", encoding="utf-8") as settings:
-        settings.write(text_of("examples/mysite/settings_end.py") + FOLDERS)
+        settings.write(text_of("examples/mysite/settings_end.py"))
     manage(directory, "migrate", "--verbosity=0")
     with worker(directory):
         yield directory

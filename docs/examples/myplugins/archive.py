@@ -1,4 +1,4 @@
-"""An archive: what is about to expire is first appended to a file, one JSON object a line."""
+"""An archive: append results to a file before they are deleted, one JSON object on each line."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ class Archive:
 
     @hookimpl
     def before_expire(self, batch):
-        """Append the batch; should that fail, the batch is kept."""
+        """Append the batch to the file; if this raises an error, the batch is kept."""
         if batch.kind != "task":
             return
         with Path(results_settings.plugin_options("archive")["FILE"]).open("a") as file:

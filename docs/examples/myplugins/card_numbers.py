@@ -1,4 +1,4 @@
-"""Keep card numbers out of what is stored."""
+"""Keep card numbers out of stored results."""
 
 import re
 
@@ -9,6 +9,6 @@ CARD_NUMBER = re.compile(r"\b(?:\d[ -]?){12}(\d{4})\b")
 
 @hookimpl
 def before_store(task):
-    """Leave the last four digits of any card number in a result."""
+    """Mask all but the last four digits of each card number in a result."""
     if isinstance(task.result, str):
         task.result = CARD_NUMBER.sub(r"****\1", task.result)

@@ -1,16 +1,16 @@
-"""A command: ``manage.py celery_results count`` says how many results there are."""
+"""A command: ``manage.py celery_results count`` prints the number of results in a state."""
 
 from django_celery_results import hookimpl
 from django_celery_results.records import Command
 
 
 def add_arguments(parser):
-    """Declare what may follow the action's name."""
-    parser.add_argument("--state", default="SUCCESS", help="in which state")
+    """Declare the command's arguments."""
+    parser.add_argument("--state", default="SUCCESS", help="the state to count")
 
 
 def run(command, options):
-    """Count, and print. Models are imported where they are used."""
+    """Print the number. Models are imported here, because a plugin loads before they are ready."""
     from django_celery_results.models import TaskResult
 
     number = TaskResult.objects.filter(status=options["state"]).count()
@@ -19,5 +19,5 @@ def run(command, options):
 
 @hookimpl
 def contribute_commands():
-    """Offer ``count``."""
+    """Contribute the command ``count``."""
     yield Command(name="count", help="count results", run=run, add_arguments=add_arguments)

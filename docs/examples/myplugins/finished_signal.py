@@ -1,4 +1,4 @@
-"""An observer: tell the rest of the site, by a Django signal, that a task has finished."""
+"""An observer: send a Django signal when a task has finished."""
 
 from django.dispatch import Signal
 
@@ -10,6 +10,6 @@ task_finished = Signal()
 
 @hookimpl
 def after_store(task, written):
-    """Send the signal, unless what was stored before stands."""
+    """Send the signal, unless the storage kept an earlier state."""
     if written and task.is_ready:
         task_finished.send_robust(sender=task.name, task=task)

@@ -1,4 +1,4 @@
-"""A retention: results of some tasks are kept longer than ``result_expires`` says."""
+"""A retention rule: keep the results of some tasks longer than ``result_expires``."""
 
 from django_celery_results import hookimpl
 from django_celery_results.options import Option, PluginOptions, text, whole_number
@@ -24,12 +24,12 @@ class KeepReports:
 
     @hookimpl
     def result_retention(self, task):
-        """Answer for the tasks concerned; leave the others to whoever comes next."""
+        """Answer for tasks with the prefix; leave other tasks to the next plugin."""
         if task.name and task.name.startswith(self.options.prefix):
             return Retention(seconds=self.options.days * DAY)
         return None
 
     @hookimpl
     def check_settings(self):
-        """Let ``manage.py check`` report wrong settings."""
+        """Return the wrong settings, which ``manage.py check`` reports."""
         return self.options.check()

@@ -1,4 +1,4 @@
-"""A serializer: Python literals, so that tuples, sets and bytes come back as they were."""
+"""A serializer: Python literals, so that tuples, sets and bytes come back unchanged."""
 
 from ast import literal_eval
 
@@ -7,7 +7,7 @@ from django_celery_results.records import Serializer
 
 
 def encode(value):
-    """Return the value's repr; raise ``ValueError`` if that could not be read again."""
+    """Return the value's repr; raise ``ValueError`` if it cannot be read back."""
     text = repr(value)
     literal_eval(text)
     return text
@@ -15,7 +15,7 @@ def encode(value):
 
 @hookimpl
 def contribute_serializers():
-    """Offer the serializer ``literal``."""
+    """Contribute the serializer ``literal``."""
     yield Serializer(
         name="literal",
         encode=encode,

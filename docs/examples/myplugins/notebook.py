@@ -1,4 +1,4 @@
-"""A whole storage in one file: results in a SQLite file of their own, without Django's ORM."""
+"""A complete storage in one module: results in a SQLite file, without Django's ORM."""
 
 import json
 import sqlite3
@@ -10,7 +10,7 @@ from django_celery_results import hookimpl
 from django_celery_results.exceptions import BackendMisconfigured
 from django_celery_results.records import Contents, StoredTask
 
-#: The name is the scheme of its URLs.
+#: The plugin's name is the scheme of its URLs.
 django_celery_results_name = "notebook"
 
 FIELDS = ("result", "traceback", "meta", "args", "kwargs")
@@ -21,7 +21,7 @@ TABLE = """
     )
 """
 # SUCCESS is final and PENDING overwrites nothing. The rule is part of the statement, so
-# it holds too when two workers write at the same time.
+# it also holds when two workers write at the same time.
 UPSERT = """
     INSERT INTO task VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (task_id) DO UPDATE SET
@@ -40,8 +40,8 @@ class Notebook:
         self.execute(TABLE)
 
     def execute(self, statement, values=()):
-        """Return the rows that ``statement`` gives and the number of those it changed."""
-        # A connection for each call: none is ever shared by threads or forked workers.
+        """Return the rows that a statement selects, and the number of rows that it changed."""
+        # Each call opens a connection, so threads and forked workers never share one.
         with closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall(), cursor.rowcount
@@ -53,18 +53,18 @@ def open_storage(location):
     path = Path("/", location.path)
     if not location.path or not path.parent.is_dir():
         raise BackendMisconfigured(
-            f"notebook:// needs the absolute path of a file, as in "
-            f"notebook:///var/lib/site/results.sqlite3; there is no directory {path.parent}"
+            f"The notebook's URL names {path}, which is not a file in an existing directory; "
+            f"give an absolute path, as in notebook:///var/lib/site/results.sqlite3"
         )
     return Notebook(path)
 
 
 @hookimpl
 def store_task(storage, task):
-    """Write the task; SQLite has it on disk when this returns."""
+    """Write the task; SQLite has saved it to disk when this returns."""
     contents = task.contents
     fields = dict(contents.fields)
-    # A state that brings no arguments leaves those of an earlier one.
+    # A state without arguments keeps those of an earlier state.
     for name in ("args", "kwargs"):
         if fields.get(name) is None:
             fields.pop(name, None)
@@ -83,7 +83,7 @@ def store_task(storage, task):
 
 @hookimpl
 def load_tasks(storage, task_ids):
-    """Read the tasks; ids that are not there are left out."""
+    """Return the stored tasks; unknown ids are left out."""
     one_of = ", ".join("?" * len(task_ids))
     rows, _ = storage.execute(f"SELECT * FROM task WHERE task_id IN ({one_of})", list(task_ids))
     return [_task(*row) for row in rows]
@@ -91,14 +91,14 @@ def load_tasks(storage, task_ids):
 
 @hookimpl
 def forget_task(storage, task_id):
-    """Delete the task."""
+    """Delete the task; return whether it was stored."""
     _, deleted = storage.execute("DELETE FROM task WHERE task_id = ?", [task_id])
     return deleted > 0
 
 
 @hookimpl
 def can_retry(error):
-    """Say yes where the file was locked for too long."""
+    """Return True if the file was locked for too long."""
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 

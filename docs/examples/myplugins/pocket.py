@@ -1,4 +1,4 @@
-"""A storage: results in a SQLite file, pickled as they come."""
+"""A storage: pickled results in a SQLite file."""
 
 import pickle
 import sqlite3

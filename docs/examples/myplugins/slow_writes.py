@@ -1,4 +1,4 @@
-"""A wrapper around any storage: log the writes that take long."""
+"""A wrapper around any storage: log slow writes."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ LIMIT = 0.5  # seconds
 
 @hookimpl(wrapper=True)
 def store_task(task):
-    """Measure what is within: the other wrappers and the storage itself."""
+    """Time the inner wrappers and the storage itself."""
     started = time.monotonic()
     try:
         return (yield)

@@ -1,8 +1,8 @@
-"""Where this site has the keys of its results from."""
+"""The keys with which this site encrypts results."""
 
 import os
 
 
 def fernet_keys():
-    """Return the keys, newest first; the environment has them with spaces between."""
+    """Return the keys from the environment, newest first; spaces separate them there."""
     return os.environ["RESULTS_KEYS"].split()

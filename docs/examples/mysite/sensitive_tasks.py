@@ -7,6 +7,6 @@ from django.views.decorators.debug import sensitive_variables
 @shared_task
 @sensitive_variables("password", "key")
 def unlock(user, password):
-    """Fail with a message that tells too much."""
+    """Fail with a message that contains the secret."""
     key = f"{user}/{password}"
     raise ValueError(f"no door opens with {key}")

@@ -1,4 +1,4 @@
-"""The JSON endpoints for members of the staff; everybody else is sent to the admin's login."""
+"""The JSON endpoints for staff only; other visitors are sent to the admin's login page."""
 
 from django.contrib import admin
 from django.contrib.admin.views.decorators import staff_member_required

@@ -1,4 +1,4 @@
-"""The archive of what expires."""
+"""Tests of the archive."""
 
 import time
 
@@ -6,8 +6,8 @@ import pytest
 
 
 @pytest.mark.django_db
-def test_what_expired_is_in_the_file(registered, make_backend, tmp_path):
-    """One line for each task."""
+def test_expired_results_are_in_the_file(registered, make_backend, tmp_path):
+    """The file has one line for each task."""
     registered("myplugins.archive:Archive", archive={"FILE": tmp_path / "archive"})
     backend = make_backend(result_expires=0.001)
     backend.store_result("task", [1, 2], "SUCCESS")

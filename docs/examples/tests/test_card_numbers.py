@@ -1,11 +1,11 @@
-"""The tweak of card numbers."""
+"""Tests of the plugin that masks card numbers."""
 
 import pytest
 
 
 @pytest.mark.django_db
-def test_four_digits_are_left(registered, make_backend):
-    """The others never reach the database."""
+def test_only_four_digits_are_stored(registered, make_backend):
+    """The other digits never reach the database."""
     registered("myplugins.card_numbers")
     backend = make_backend()
 

@@ -1,10 +1,10 @@
-"""The compression of long contents."""
+"""Tests of the coding ``deflate``."""
 
 from django_celery_results.testing import CodingConformance
 
 
 class TestDeflate(CodingConformance):
-    """All that is true of every coding; a kilobyte is not worth the while."""
+    """The tests of every coding; this coding does not compress a kilobyte."""
 
     plugin = "myplugins.deflate_coding"
     name = "deflate"

@@ -1,9 +1,9 @@
-"""The observer that sends a signal."""
+"""Tests of the observer that sends a signal."""
 
 from django_celery_results.testing import ObserverConformance
 
 
 class TestFinished(ObserverConformance):
-    """All that is true of every observer."""
+    """The tests of every observer."""
 
     plugin = "myplugins.finished_signal"

@@ -1,11 +1,11 @@
-"""The serializer of literals."""
+"""Tests of the serializer ``literal``."""
 
 from django_celery_results.testing import SerializerConformance
 from django_celery_results.testing.serializers import PLAIN_VALUES
 
 
 class TestLiteral(SerializerConformance):
-    """All that is true of every serializer, and sets, tuples and bytes."""
+    """The tests of every serializer, also with sets, tuples and bytes."""
 
     plugin = "myplugins.literal_serializer"
     name = "literal"

@@ -1,4 +1,4 @@
-"""The storage in a SQLite file."""
+"""Tests of the storage ``notebook``."""
 
 import sqlite3
 
@@ -6,7 +6,7 @@ from django_celery_results.testing import StorageConformance
 
 
 class TestNotebook(StorageConformance):
-    """All that is true of every storage, but for what it says that it cannot do."""
+    """The tests of every storage, except those of features that it lacks."""
 
     plugin = "myplugins.notebook"
     url = "django-results+notebook://{directory}/results.sqlite3"

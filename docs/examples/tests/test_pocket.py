@@ -1,10 +1,10 @@
-"""The smallest storage."""
+"""Tests of the smallest storage."""
 
 from django_celery_results.testing import StorageConformance
 
 
 class TestPocket(StorageConformance):
-    """All that is true of every storage, but for what it says that it cannot do."""
+    """The tests of every storage, except those of features that it lacks."""
 
     plugin = "myplugins.pocket"
     url = "django-results+pocket://{directory}/results.sqlite3"
