@@ -116,7 +116,7 @@ class Search:
     missing: list[tuple[str, Pointer]] = field(default_factory=list)
 
     def run(self) -> Search:
-        """Search the blobs first, then the rows, so that a blob deleted meanwhile is not missed."""
+        """Search the blobs first, then the rows: a row deleted in between cannot lack its blob."""
         blobs = set(list_blobs(section_of(self.backend.storage)))
         by_task: dict[str, set[str]] = {}
         for name in sorted(blobs):

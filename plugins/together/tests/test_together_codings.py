@@ -141,7 +141,9 @@ def test_missing_blob_is_named(rotating: Any) -> None:
     """And the others are encrypted all the same."""
     for path in blobs():
         path.unlink()
-    with pytest.raises(CommandError, match=r"1 rows could not .*\n- blob .* missing; restore it .*: task 'large'"):
+    with pytest.raises(
+        CommandError, match=r"1 rows could not .*\n- blob .* missing; .*: task 'large'"
+    ):
         command("rotate")
     assert "a word" == rotating.get_result("small")
 
