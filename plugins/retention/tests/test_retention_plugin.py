@@ -227,15 +227,15 @@ def test_wrong_rule_is_reported(configure: Configure, rules: Any, words: str) ->
         (
             [{"TASK": "a", "KEEP": 60}, {"TASK": "a", "STATE": "FAILURE", "KEEP": "forever"}],
             (
-                "rule 2 (a FAILURE: forever) never applies, because rule 1 (a: 0:01:00) comes before"
-                " it."
+                "rule 2 (a FAILURE: forever) never applies, because rule 1 (a: 0:01:00) comes"
+                " before it."
             ),
         ),
         (
             [{"TASK": "a.*", "KEEP": 60}, {"TASK": "a.b?.*", "KEEP": 0}],
             (
-                "rule 2 (a.b?.*: not kept) never applies, because rule 1 (a.*: 0:01:00) comes before"
-                " it."
+                "rule 2 (a.b?.*: not kept) never applies, because rule 1 (a.*: 0:01:00) comes"
+                " before it."
             ),
         ),
         (
