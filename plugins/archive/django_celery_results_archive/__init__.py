@@ -1,4 +1,4 @@
-"""Expired results are written to files before they go: a plugin of django-celery-results."""
+"""A django-celery-results plugin that writes expired results to files before their deletion."""
 
 from __future__ import annotations
 

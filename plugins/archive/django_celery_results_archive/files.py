@@ -1,4 +1,4 @@
-"""The files: how they are named, written whole or not at all, and found again.
+"""The archive's files: name them, write each one whole or not at all, and find them again.
 
 ``<prefix>/<day>/<task>/<digest of the rows>-<number of rows>.<format>``
 """
@@ -33,9 +33,9 @@ GROUPS = "_groups"
 UNNAMED = "_unnamed"
 UNDATED = "undated"
 LONGEST_FOLDER = 100
-#: What can be the name of a folder on every system, Windows among them.
+#: Names that a folder can have on every system, including Windows.
 FOLDER_NAME = re.compile(r"(?!(?i:con|prn|aux|nul|(?:com|lpt)\d)(?:\.|$))[A-Za-z0-9].*(?<!\.)")
-#: That of the task, the day, the prefix, and what the prefix is in.
+#: The folders that a new file may add: the task's, the day's, the prefix, and its parent.
 NEW_FOLDERS = 4
 FILE_NAME = re.compile(r"[0-9a-f]{32}-(?P<rows>\d+)\.(jsonl(\.gz)?|parquet)")
 
@@ -53,7 +53,7 @@ class ArchivedFile:
 
 
 def save(rows: Sequence[Row]) -> None:
-    """Write ``rows``, all of tasks or all of groups, to a file for each day and task."""
+    """Write ``rows``, which are all tasks or all groups, to one file per day and task."""
     by_folder = sorted(rows, key=_folder)
     for folder, group in groupby(by_folder, key=_folder):
         _save_file(f"{options.prefix}/{folder}", list(group))
@@ -66,18 +66,18 @@ def _folder(row: Row) -> str:
 
 
 def folder_of(task: str | None) -> str:
-    """Return the folder of a task: its name if that can be one, or else what is like it."""
+    """Return the folder of a task: its name if a folder can have it, or else a similar name."""
     if task is None:
         return UNNAMED
     clean = re.sub(r"[^A-Za-z0-9._-]", "_", task)[:LONGEST_FOLDER]
     if clean == task and FOLDER_NAME.fullmatch(task):
         return task
-    # Tasks whose names differ have folders that differ.
+    # The digest keeps the folders of similarly named tasks apart.
     return f"{clean.strip('._-') or 'task'}-{hashlib.sha256(task.encode()).hexdigest()[:12]}"
 
 
 def _save_file(folder: str, rows: list[Row]) -> None:
-    """Write one file, unless it is there: the name says which rows, however they are written."""
+    """Write one file, unless it exists; its name depends on the rows, not on their format."""
     digest = hashlib.sha256(to_lines(rows)).hexdigest()[:32]
     content, suffix = options.format.encode(rows), options.format.suffix
     if options.gzip and suffix == "jsonl":
@@ -87,15 +87,15 @@ def _save_file(folder: str, rows: list[Row]) -> None:
     if storage.exists(name):
         if storage.size(name) == len(content):
             return
-        # Left by a storage that writes piece by piece, whose writer died.
+        # The storage writes in pieces, and the process died while it wrote the file.
         storage.delete(name)
     _save_whole(storage, name, content)
 
 
 def _save_whole(storage: Storage, name: str, content: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it under its name."""
+    """Write a file so that no reader ever sees an incomplete one under its name."""
     if not isinstance(storage, FileSystemStorage):
-        # In an object store there is no object before all of it was received.
+        # An object store shows an object only once it has received all of it.
         storage.save(name, ContentFile(content))
         return
     path = Path(storage.path(name))
@@ -105,7 +105,7 @@ def _save_whole(storage: Storage, name: str, content: bytes) -> None:
         _sync(storage.path(part))
         Path(storage.path(part)).replace(path)
     except BaseException:
-        # Or each cleanup would leave some more of them on a disk that is full.
+        # Without this, each cleanup would leave another part on a full disk.
         storage.delete(part)
         raise
     for folder in path.parents[:NEW_FOLDERS]:
@@ -113,8 +113,8 @@ def _save_whole(storage: Storage, name: str, content: bytes) -> None:
 
 
 def _sync(path: str) -> None:
-    """Wait until a file or folder is on the disk: the rows that it has are deleted next."""
-    if os.name != "posix":  # pragma: no cover - elsewhere there is no such call for folders
+    """Flush a file or folder to the disk, because its rows are deleted next."""
+    if os.name != "posix":  # pragma: no cover - other systems cannot flush folders
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -127,7 +127,7 @@ def _sync(path: str) -> None:
 
 
 def find(day: str | None = None, task: str | None = None) -> Iterator[ArchivedFile]:
-    """Yield the files of that day and task, or of all, in order of their names."""
+    """Yield the files of the given day and task, or all files, in order of their names."""
     storage = storages[options.storage]
     only = None if task is None else folder_of(task)
     for of_day in _folders(storage, options.prefix, day):
@@ -142,6 +142,6 @@ def _folders(storage: Storage, parent: str, only: str | None) -> list[str]:
     try:
         folders = sorted(storage.listdir(parent)[0])
     except FileNotFoundError:
-        # Some storages have empty folders, and some have none.
+        # Some storages have empty folders, and others do not.
         return []
     return [f"{parent}/{one}" for one in folders if only in (None, one)]

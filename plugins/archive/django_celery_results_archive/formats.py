@@ -1,4 +1,4 @@
-"""Rows as the bytes of a file."""
+"""The formats: rows as the bytes of a file."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def _default(value: datetime) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Return JSON, in UTF-8's own letters."""
+    """Return JSON, without escaping characters that UTF-8 can encode."""
     return json.dumps(value, ensure_ascii=False, default=_default)
 
 
 def to_lines(rows: Sequence[Row]) -> bytes:
-    """Return JSON Lines: an object a line."""
+    """Return JSON Lines, with one object per line."""
     return "".join(f"{to_json(row)}\n" for row in rows).encode()
 
 
 def to_parquet(rows: Sequence[Row]) -> bytes:
-    """Return a Parquet file, in which values of any kind are JSON text."""
+    """Return a Parquet file, in which values of variable type are JSON text."""
     import pyarrow
     from pyarrow import parquet
 
@@ -53,12 +53,12 @@ def _cells(row: Row) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A kind of file."""
+    """A file format."""
 
-    #: What the names of its files end with.
+    #: The suffix of its files' names.
     suffix: str
     encode: Callable[[Sequence[Row]], bytes]
-    #: The module that has to be there.
+    #: The module that it needs, if any.
     library: str = ""
 
 

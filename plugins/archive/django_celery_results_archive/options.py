@@ -1,4 +1,4 @@
-"""The settings."""
+"""The plugin's settings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["ArchiveOptions", "options"]
 
 
 def file_format(value: object) -> Format:
-    """Read the name of a format whose library is there."""
+    """Read the name of a format whose library is installed."""
     found = FORMATS.get(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError(f"one of {', '.join(map(repr, FORMATS))}")
     if found.library and find_spec(found.library) is None:
         raise ValueError(
-            "another one while pyarrow is not installed: "
+            f"a format other than {value!r}, which needs {found.library}; to install it, run "
             "pip install 'django-celery-results-archive[parquet]'"
         )
     return found
@@ -31,7 +31,7 @@ def folder(value: object) -> str:
         path = value.split("/")
         if not {".", ".."} & set(path):
             return value
-    raise ValueError("a path like 'celery-results' or 'backups/results'")
+    raise ValueError("a relative path such as 'celery-results' or 'backups/results'")
 
 
 class ArchiveOptions(PluginOptions):
@@ -40,13 +40,13 @@ class ArchiveOptions(PluginOptions):
     plugin = "archive"
     check_prefix = "django_celery_results_archive"
 
-    #: The storage. There is no default: Django's own is often open to the public.
+    #: The alias of the storage. It has no default: Django's default storage is often public.
     storage: Option[str] = Option(storage_alias, check="E002")
-    #: What the files are.
+    #: The format of the files.
     format: Option[Format] = Option(file_format, default=FORMATS["jsonl"], check="E003")
     #: The folder in the storage.
     prefix: Option[str] = Option(folder, default="celery-results", check="E004")
-    #: Whether files of lines are compressed; Parquet is by itself.
+    #: Whether JSON Lines files are compressed; Parquet compresses by itself.
     gzip: Option[bool] = Option(boolean, default=False, check="E005")
 
 

@@ -1,4 +1,4 @@
-"""What is written of a record: plain values by column, the same columns for each."""
+"""The rows of the archive: plain values by column, with the same columns in each row."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ FACTS = (
     "parent_id",
 )
 DATES = ("date_created", "date_started", "date_done")
-#: Bits of the integers that every reader has.
+#: Size of the integers that every reader supports, in bits.
 INT64 = 64
-#: Columns that may have a value of any kind.
+#: Columns whose values may have any type.
 VALUES = ("result", "args", "kwargs", "meta", "stamps", "stored")
-#: How it was stored; and where it cannot be read, why not and the texts as they were.
+#: How the contents were stored; if unreadable, also the reason and the stored texts.
 ENCODING = ("content_type", "content_encoding", "unreadable", "stored")
 DECODED = ("result", "args", "kwargs", "meta", "traceback")
 
@@ -55,16 +55,17 @@ GROUP_COLUMNS = ("group_id", "date_done", "result", *ENCODING)
 
 
 def rows_of(batch: ExpiryBatch) -> Iterator[dict[str, Any]]:
-    """Yield what is to be written of each record of ``batch``.
+    """Yield the row for each record of ``batch``.
 
-    Raises :class:`ResultUnavailable` for one that could be read at another time, and
-    :class:`StorageError` where the storage does not show its records.
+    Raises :class:`ResultUnavailable` for a record that may become readable later, and
+    :class:`StorageError` if the storage does not provide its records.
     """
     read = batch.read
     if read is None or len(batch.records) < len(batch.ids):
         raise StorageError(
-            f"storage {batch.storage!r} does not show what is about to expire, so it cannot be "
-            "archived; to let it go, add 'archive' to DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']"
+            f"storage {batch.storage!r} does not provide the records that are about to expire, so "
+            "they cannot be archived; to delete them unarchived, add 'archive' to "
+            "DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']"
         )
     columns = TASK_COLUMNS if batch.kind == "task" else GROUP_COLUMNS
     for stored in batch.records:
@@ -77,7 +78,7 @@ def rows_of(batch: ExpiryBatch) -> Iterator[dict[str, Any]]:
 def _decoded(
     stored: StoredTask | StoredGroup, read: ReadStored
 ) -> tuple[TaskRecord | GroupRecord | StoredTask | StoredGroup, str | None]:
-    """Return the record, or the stored one itself and why it cannot be read."""
+    """Return the decoded record; if it is unreadable, the stored one and the reason."""
     try:
         return read(stored), None
     except ResultUnavailable:
@@ -98,9 +99,9 @@ def _contents(contents: Contents, unreadable: str | None) -> dict[str, Any]:
 
 
 def _whole(contents: Contents) -> Contents:
-    """Return the contents with what a coding has put elsewhere: it goes when the row goes.
+    """Return the contents with those from blobs, which are deleted together with the row.
 
-    Raises :class:`ResultUnavailable` where that could be had at another time.
+    Raises :class:`ResultUnavailable` if they may become readable later.
     """
     applied = split_encoding(contents.content_encoding)[1]
     codings = readers_of(load_plugins(), contents)
@@ -122,7 +123,7 @@ def _column(name: str, value: Any) -> Any:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    # Without USE_TZ they are in the site's own zone.
+    # Without USE_TZ, dates are in the site's own time zone.
     return (make_aware(moment) if is_naive(moment) else moment).astimezone(timezone.utc)
 
 
@@ -130,13 +131,13 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` as JSON has it: what it has not as text, whatever it is.
+    """Return ``value`` as JSON can represent it, with unsupported types as text.
 
-    Nothing in a result may keep the others of its batch from being written.
+    It never fails, so that no value can stop the rest of its batch from being written.
     """
     try:
         return _plain(value)
-    except Exception:  # noqa: BLE001 - anything may go wrong in what somebody's pickle made
+    except Exception:  # noqa: BLE001 - an unpickled object may raise anything
         return _text(safe_repr(value))
 
 
@@ -148,7 +149,7 @@ def _plain(value: Any) -> Any:
 
 
 def _number(value: float) -> float | str:
-    # What readers of JSON have no number for, or not all of its digits.
+    # Not every JSON reader supports infinities, NaN or integers of more than 64 bits.
     fits = value.bit_length() < INT64 if isinstance(value, int) else math.isfinite(value)
     return value if fits else str(value)
 
@@ -158,7 +159,7 @@ def _list(values: Iterable[Any]) -> list[Any]:
 
 
 def _set(values: Iterable[Any]) -> list[Any]:
-    # In an order, so that a batch that is written again makes the same file.
+    # Sorted, so that writing the same batch again produces the same file.
     return sorted(_list(values), key=repr)
 
 
@@ -167,7 +168,7 @@ def _mapping(values: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _exception(error: BaseException) -> dict[str, Any]:
-    """Return what Celery's own serializers keep of an exception."""
+    """Return the parts of an exception that Celery's own serializers keep."""
     kind = type(error)
     return {
         "exc_type": kind.__qualname__,
@@ -181,11 +182,11 @@ def _base64(value: bytes) -> str:
 
 
 def _text(text: str) -> str:
-    """Return ``text`` with what UTF-8 has no bytes for as escapes."""
+    """Return ``text``, with escapes for the characters that UTF-8 cannot encode."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-#: What is made of each kind of value; of any other, its text.
+#: The conversion for each type; a value of any other type becomes text.
 KINDS: Sequence[tuple[tuple[type, ...], Callable[[Any], Any]]] = (
     ((str,), _text),
     ((bool, type(None)), lambda value: value),

@@ -1,4 +1,4 @@
-"""``celery_results archive``, and the settings of the plugin."""
+"""``celery_results archive`` and the plugin's settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILES = {
 
 @pytest.fixture(autouse=True)
 def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
-    """A storage on the disk, and one that cannot list."""
+    """Sets up a storage on disk, and one that cannot list."""
     backend = "django.core.files.storage.FileSystemStorage"
     disk = {"BACKEND": backend, "OPTIONS": {"location": str(tmp_path)}}
     plain = {"BACKEND": "django.core.files.storage.Storage"}
@@ -39,7 +39,7 @@ def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
 
 @pytest.fixture
 def _files() -> None:
-    """Some files, and others that are none of the archive's."""
+    """Saves files of the archive, and others that do not belong to it."""
     for name, content in FILES.items():
         storages["disk"].save(name, ContentFile(content))
     storages["disk"].save("celery-results/2026-11-21/c/half.jsonl.123.part", ContentFile(b"1"))
@@ -47,15 +47,15 @@ def _files() -> None:
 
 
 def shown(*arguments: str) -> list[list[str]]:
-    """The cells that the command prints."""
+    """Run the command and return the cells that it prints."""
     out = StringIO()
     call_command("celery_results", "archive", "--list", *arguments, stdout=out)
     return [line.split() for line in out.getvalue().splitlines()]
 
 
 @pytest.mark.usefixtures("_files")
-def test_list_shows_files_sizes_and_numbers() -> None:
-    """And the sums, in the order of the names."""
+def test_list_shows_files_sizes_and_numbers_of_results() -> None:
+    """In order of their names, with the totals."""
     sizes = [["3", "3"], ["10", "20"], ["1", "1"]]
     rows = [[name, *numbers] for name, numbers in zip(FILES, sizes, strict=True)]
     assert [["FILE", "BYTES", "RESULTS"], *rows, ["total", "14", "24"]] == shown()
@@ -72,31 +72,31 @@ def test_list_shows_files_sizes_and_numbers() -> None:
         (["--day", "2025-01-01"], []),
     ],
 )
-def test_list_of_a_day_or_task(arguments: list[str], numbers: list[str]) -> None:
-    """Of that one alone."""
+def test_list_can_be_limited_to_a_day_or_task(arguments: list[str], numbers: list[str]) -> None:
+    """Or to both together."""
     assert numbers == [row[2] for row in shown(*arguments)[1:-1]]
 
 
 def test_empty_archive_has_no_files() -> None:
-    """That there is no folder yet is no error."""
+    """A missing folder is not an error."""
     assert [["FILE", "BYTES", "RESULTS"], ["total", "0", "0"]] == shown()
 
 
-def test_day_has_to_be_one() -> None:
-    """The error says how it looks."""
-    with pytest.raises(CommandError, match="'yesterday' is no day like 2026-11-22"):
+def test_wrong_day_is_an_error() -> None:
+    """The error shows the format."""
+    with pytest.raises(CommandError, match="'yesterday' is not a day; write it as 2026-11-22"):
         shown("--day", "yesterday")
 
 
-def test_storage_that_cannot_list_is_said(configure: Configure) -> None:
-    """Not every storage can."""
+def test_storage_that_cannot_list_is_reported(configure: Configure) -> None:
+    """Django does not require storages to list their files."""
     configure(archive={"STORAGE": "plain"})
     with pytest.raises(CommandError, match="The storage 'plain' cannot list its files"):
         shown()
 
 
-def test_missing_setting_is_said(configure: Configure) -> None:
-    """As an error of the command, without a traceback."""
+def test_missing_setting_is_reported(configure: Configure) -> None:
+    """As a command error, without a traceback."""
     configure()
     with pytest.raises(CommandError, match="'STORAGE'] is not set"):
         shown()
@@ -106,7 +106,7 @@ def test_missing_setting_is_said(configure: Configure) -> None:
 
 
 def checked(configure: Configure, options: Any) -> list[tuple[str, str]]:
-    """The end of the id of each message, and the message."""
+    """Return the messages of the checks, each with the end of its id."""
     configure(archive=options)
     return [(str(one.id).rpartition(".")[2], one.msg) for one in check_plugin_settings()]
 
@@ -129,17 +129,17 @@ def checked(configure: Configure, options: Any) -> list[tuple[str, str]]:
 def test_wrong_settings_are_reported(
     configure: Configure, options: dict[str, Any], ids: list[str]
 ) -> None:
-    """By `manage.py check`, each under an id of its own."""
+    """Each problem has its own check id."""
     assert ids == [one for one, _ in checked(configure, {"STORAGE": "disk", **options})]
 
 
-def test_what_is_no_dict_is_reported(configure: Configure) -> None:
-    """As for every plugin."""
+def test_setting_that_is_not_a_dict_is_reported(configure: Configure) -> None:
+    """The same as for every plugin."""
     assert ["E001"] == [one for one, _ in checked(configure, "disk")]
 
 
 def test_missing_library_is_reported(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what to install."""
+    """The message says what to install."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     ((number, message),) = checked(configure, {"STORAGE": "disk", "FORMAT": "parquet"})
     assert "E003" == number

@@ -1,4 +1,4 @@
-"""The plugin ``archive``: what is written before it expires, and when it is kept instead."""
+"""The plugin ``archive``: writing results before they expire, or keeping them instead."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BACKENDS = "django.core.files.storage."
 
 @pytest.fixture(autouse=True)
 def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
-    """One on the disk and one like an object store, which has no paths."""
+    """Sets up a storage on disk, and one without paths, like an object store."""
     disk = {"BACKEND": f"{BACKENDS}FileSystemStorage", "OPTIONS": {"location": str(tmp_path)}}
     memory = {"BACKEND": f"{BACKENDS}InMemoryStorage"}
     settings.STORAGES = {**settings.STORAGES, "disk": disk, "memory": memory}
@@ -48,12 +48,12 @@ def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
 
 @pytest.fixture
 def backend(make_backend: MakeBackend) -> Any:
-    """A backend on the database whose results expire."""
+    """A database backend whose results expire."""
     return make_backend(result_expires=3600, result_extended=True)
 
 
 def put(backend: Any, value: Any = 5, task_id: str = "t1", state: str = "SUCCESS") -> None:
-    """Store a result that has expired."""
+    """Store a result, and date it so that it has expired."""
     request = request_of(
         task_id, task="shop.pay", hostname="w1", argsrepr="(1,)", kwargsrepr="{}", retries=0
     )
@@ -64,7 +64,7 @@ def put(backend: Any, value: Any = 5, task_id: str = "t1", state: str = "SUCCESS
 
 
 def written(alias: str = "disk") -> dict[str, bytes]:
-    """Each file of the archive, by its name."""
+    """Return each file of the archive by its name."""
     found = {}
     for file in files.find():
         with storages[alias].open(file.name) as content:
@@ -73,7 +73,7 @@ def written(alias: str = "disk") -> dict[str, bytes]:
 
 
 def lines() -> list[dict[str, Any]]:
-    """The rows of all files."""
+    """Return the rows of all files."""
     return [json.loads(line) for file in written().values() for line in file.splitlines()]
 
 
@@ -81,10 +81,10 @@ def lines() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("alias", ["disk", "memory"])
-def test_what_expires_is_in_a_file_of_its_day_and_task(
+def test_expired_result_is_in_the_file_of_its_day_and_task(
     backend: Any, configure: Configure, alias: str
 ) -> None:
-    """And not in the database any more."""
+    """It is no longer in the database."""
     configure(archive={"STORAGE": alias})
     put(backend)
     backend.cleanup()
@@ -96,8 +96,8 @@ def test_what_expires_is_in_a_file_of_its_day_and_task(
     assert (5, False) == (json.loads(content)["result"], TaskResult.objects.exists())
 
 
-def test_row_has_all_that_is_known_of_a_task(backend: Any) -> None:
-    """Decoded, and how it was stored."""
+def test_row_has_every_field_of_a_task(backend: Any) -> None:
+    """Decoded, with the encoding in which it was stored."""
     put(backend, {"total": 5})
     backend.cleanup()
     assert [
@@ -129,14 +129,14 @@ def test_row_has_all_that_is_known_of_a_task(backend: Any) -> None:
 
 
 def test_failure_keeps_its_traceback(backend: Any) -> None:
-    """And what Celery keeps of an exception."""
+    """It also keeps the parts of the exception that Celery keeps."""
     put(backend, ValueError("no"), state="FAILURE")
     backend.cleanup()
     (row,) = lines()
     assert ("Traceback", "ValueError") == (row["traceback"], row["result"]["exc_type"])
 
 
-def test_groups_are_written_too(backend: Any) -> None:
+def test_groups_are_archived(backend: Any) -> None:
     """With the ids of their tasks."""
     CeleryGroup("g1", [backend.app.AsyncResult("t1")], app=backend.app).save(backend=backend)
     GroupResult.objects.update(date_done=DONE)
@@ -149,7 +149,7 @@ def test_groups_are_written_too(backend: Any) -> None:
 
 
 def test_one_batch_makes_a_file_for_each_day_and_task(backend: Any) -> None:
-    """In UTC, whatever the zone of the site."""
+    """The day is in UTC, whatever the site's time zone."""
     for task_id, name, days in [("1", "a", 0), ("2", "b", 0), ("3", "a", 1), ("4", "a", 0)]:
         put(backend, task_id=task_id)
         rows = TaskResult.objects.filter(task_id=task_id)
@@ -160,16 +160,16 @@ def test_one_batch_makes_a_file_for_each_day_and_task(backend: Any) -> None:
 
 
 def test_dates_of_a_site_without_time_zones_are_in_utc(backend: Any, settings: Settings) -> None:
-    """There the database has those of the site's own zone."""
+    """The database of such a site holds dates in the site's own time zone."""
     put(backend)
     settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo"
-    TaskResult.objects.update(date_done=datetime(2026, 11, 21, 8))  # noqa: DTZ001 - as such a site has it
+    TaskResult.objects.update(date_done=datetime(2026, 11, 21, 8))  # noqa: DTZ001 - naive, as in such a site
     backend.cleanup()
     assert ["2026-11-20T23:00:00+00:00"] == [row["date_done"] for row in lines()]
 
 
-def test_gzip(backend: Any, configure: Configure) -> None:
-    """Is switched on by a setting, and counted under a name of its own."""
+def test_gzip_setting_compresses_files(backend: Any, configure: Configure) -> None:
+    """Their names have a separate suffix."""
     configure(archive={"STORAGE": "disk", "GZIP": True})
     put(backend)
     backend.cleanup()
@@ -179,7 +179,7 @@ def test_gzip(backend: Any, configure: Configure) -> None:
 
 
 def test_parquet_is_read_by_its_library(backend: Any, configure: Configure) -> None:
-    """Dates as dates, and values of any kind as JSON."""
+    """Dates are dates; values of variable type are JSON."""
     configure(archive={"STORAGE": "disk", "FORMAT": "parquet", "GZIP": True})
     put(backend, {"a": [1, "ä"]}, "t1")
     put(backend, None, "t2")
@@ -197,7 +197,7 @@ def test_parquet_is_read_by_its_library(backend: Any, configure: Configure) -> N
 
 
 def test_columns_are_the_same_in_every_parquet_file(backend: Any, configure: Configure) -> None:
-    """Also where they are empty, so that many files are read as one table."""
+    """Even if they are empty, so that many files can be read as one table."""
     configure(archive={"STORAGE": "disk", "FORMAT": "parquet"})
     put(backend, task_id="t1")
     TaskResult.objects.update(task_name=None, worker=None, date_created=DONE)
@@ -208,8 +208,8 @@ def test_columns_are_the_same_in_every_parquet_file(backend: Any, configure: Con
     assert "timestamp[us, tz=UTC]" == str(one.field("date_started").type)
 
 
-def test_groups_fit_into_parquet(backend: Any, configure: Configure) -> None:
-    """In columns of their own."""
+def test_groups_are_archived_in_parquet(backend: Any, configure: Configure) -> None:
+    """Their files have other columns than those of tasks."""
     configure(archive={"STORAGE": "disk", "FORMAT": "parquet"})
     CeleryGroup("g1", [], app=backend.app).save(backend=backend)
     GroupResult.objects.update(date_done=DONE)
@@ -218,11 +218,11 @@ def test_groups_fit_into_parquet(backend: Any, configure: Configure) -> None:
     assert ['[["g1", null], []]'] == parquet.read_table(BytesIO(content))["result"].to_pylist()
 
 
-# -- What cannot be read -------------------------------------------------------------
+# -- Unreadable results --------------------------------------------------------------
 
 
-def test_what_cannot_be_read_is_written_as_it_is_stored(backend: Any) -> None:
-    """With the reason, and all that is needed to read it elsewhere."""
+def test_unreadable_result_is_written_as_it_is_stored(backend: Any) -> None:
+    """With the reason, and all fields needed to read it elsewhere."""
     put(backend)
     TaskResult.objects.update(result="{no json", content_encoding="utf-8")
     backend.cleanup()
@@ -236,8 +236,8 @@ def test_what_cannot_be_read_is_written_as_it_is_stored(backend: Any) -> None:
     assert not TaskResult.objects.exists()
 
 
-def test_group_that_cannot_be_read_is_written_as_it_is_stored(backend: Any) -> None:
-    """As a task is."""
+def test_unreadable_group_is_written_as_it_is_stored(backend: Any) -> None:
+    """The same as a task."""
     CeleryGroup("g1", [], app=backend.app).save(backend=backend)
     GroupResult.objects.update(date_done=DONE, content_encoding="utf-8, lost")
     backend.cleanup()
@@ -248,8 +248,8 @@ def test_group_that_cannot_be_read_is_written_as_it_is_stored(backend: Any) -> N
     )
 
 
-def test_what_can_be_read_later_is_kept(backend: Any, configure: Configure) -> None:
-    """An archive of pointers to what will soon be deleted is worth nothing."""
+def test_result_that_may_become_readable_is_kept(backend: Any, configure: Configure) -> None:
+    """An archive of pointers to blobs that are deleted next would be useless."""
 
     class Away:
         @hookimpl
@@ -262,13 +262,13 @@ def test_what_can_be_read_later_is_kept(backend: Any, configure: Configure) -> N
     assert ({}, True) == (written(), TaskResult.objects.exists())
 
 
-# -- Trouble -------------------------------------------------------------------------
+# -- Errors --------------------------------------------------------------------------
 
 
 def test_batch_that_cannot_be_written_is_kept(
     backend: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No file has half of it under a name that readers look for; the next cleanup writes it."""
+    """No incomplete file has a name that readers look for; the next cleanup writes the batch."""
     put(backend)
     with monkeypatch.context() as patch:
         full: Any = FileSystemStorage
@@ -283,8 +283,8 @@ def test_batch_that_cannot_be_written_is_kept(
     assert (False, ["t1"]) == (TaskResult.objects.exists(), [row["task_id"] for row in lines()])
 
 
-def test_disk_that_is_full_is_not_filled_further(tmp_path: Path) -> None:
-    """What was written of a file goes: each cleanup would add another piece."""
+def test_full_disk_is_not_filled_further(tmp_path: Path) -> None:
+    """A part of a file is deleted; otherwise each cleanup would add another."""
     row = {"name": "shop.pay", "date_done": DONE, "result": "x" * 10_000}
     _, most = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, most))
@@ -305,10 +305,10 @@ def _failing(save: Any) -> Any:
 
 
 @pytest.mark.parametrize("alias", ["disk", "memory"])
-def test_batch_that_was_written_already_makes_no_second_file(
+def test_batch_that_is_already_written_makes_no_second_file(
     backend: Any, configure: Configure, alias: str
 ) -> None:
-    """A cleaner that dies, or another plugin that fails, after the file was written."""
+    """After the file was written, the process may die or another plugin may fail."""
 
     class AfterTheArchive:
         fails = True
@@ -329,8 +329,8 @@ def test_batch_that_was_written_already_makes_no_second_file(
     assert (1, first, False) == (len(first), written(alias), TaskResult.objects.exists())
 
 
-def test_half_a_file_is_written_anew(backend: Any, tmp_path: Path) -> None:
-    """Left by a storage that writes under the final name, whose writer died."""
+def test_incomplete_file_is_written_again(backend: Any, tmp_path: Path) -> None:
+    """A storage that writes under the final name may leave one if its process dies."""
     put(backend)
     backend.cleanup()
     ((name, whole),) = written().items()
@@ -340,17 +340,17 @@ def test_half_a_file_is_written_anew(backend: Any, tmp_path: Path) -> None:
     assert {name: whole} == written()
 
 
-def test_storage_that_shows_no_records_lets_nothing_go() -> None:
-    """What is not seen cannot be archived."""
+def test_storage_that_provides_no_records_keeps_them_all() -> None:
+    """The plugin cannot archive records that it does not see."""
     batch = ExpiryBatch(storage="some", kind="task", ids=["t1"], read=lambda stored: stored)
-    with pytest.raises(StorageError, match="storage 'some' does not show what is about to expire"):
+    with pytest.raises(StorageError, match="storage 'some' does not provide the records"):
         before_expire(batch)
 
 
-def test_without_a_storage_nothing_goes(
+def test_results_are_kept_if_no_storage_is_set(
     backend: Any, configure: Configure, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says which setting is missing."""
+    """The log names the missing setting."""
     configure()
     put(backend)
     backend.cleanup()
@@ -359,7 +359,7 @@ def test_without_a_storage_nothing_goes(
 
 
 def test_disabled_it_writes_nothing(backend: Any, configure: Configure) -> None:
-    """Results expire as they would without it."""
+    """Results expire as without the plugin."""
     put(backend)
     configure("zstd", archive={"STORAGE": "disk"})
     type(backend)(backend.app, url="django-db", expires=3600).cleanup()

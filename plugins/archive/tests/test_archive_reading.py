@@ -1,4 +1,4 @@
-"""The plugin ``archive``: its files are read by what people read such files with."""
+"""The plugin ``archive``: pandas and DuckDB can read its files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DONE = datetime(2026, 11, 21, 23, 30, tzinfo=timezone.utc)
 
 @pytest.fixture(scope="module")
 def shown() -> Any:
-    """The file that the page shows."""
+    """The module that the documentation shows."""
     spec = spec_from_file_location(
         "archive_reading", Path(__file__).with_name("archive_reading.py")
     )
@@ -44,7 +44,7 @@ def archived(
     configure: Configure,
     make_backend: MakeBackend,
 ) -> Path:
-    """The file of a result that has expired, written with the options that are asked for."""
+    """The file with an expired result, written with the options of the parameter."""
     disk = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(tmp_path)},
@@ -62,7 +62,7 @@ def archived(
 
 @pytest.mark.parametrize("archived", [{}, {"GZIP": True}, {"FORMAT": "parquet"}], indirect=True)
 def test_pandas_reads_a_file(archived: Path, shown: Any) -> None:
-    """The values, and a date as one."""
+    """Values keep their types, and dates are dates."""
     (row,) = shown.with_pandas(str(archived)).to_dict("records")
     assert ("t1", "shop.pay", {"total": 5}, DONE) == (
         row["task_id"],
@@ -73,6 +73,6 @@ def test_pandas_reads_a_file(archived: Path, shown: Any) -> None:
 
 
 @pytest.mark.parametrize("archived", [{}, {"GZIP": True}], indirect=True)
-def test_duckdb_counts_what_a_folder_holds(archived: Path, shown: Any) -> None:
-    """Over all days and tasks."""
+def test_duckdb_counts_the_results_in_a_folder(archived: Path, shown: Any) -> None:
+    """Across all days and tasks."""
     assert [("shop.pay", "SUCCESS", 1)] == shown.with_duckdb(str(archived.parents[2]))

@@ -1,4 +1,4 @@
-"""Values as they are written, and names of folders."""
+"""How the archive writes values, and how it names folders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CYCLE.append(CYCLE)
 
 
 class Unprintable:
-    """Neither text nor representation."""
+    """An object whose ``str`` and ``repr`` both fail."""
 
     def __str__(self) -> str:
         raise ValueError("no")
@@ -51,16 +51,16 @@ class Unprintable:
         ),
     ],
 )
-def test_value_is_written_as_json_has_it(value: Any, expected: Any) -> None:
-    """What JSON does not have is text."""
+def test_value_is_written_as_json(value: Any, expected: Any) -> None:
+    """Types that JSON does not have become text."""
     assert expected == plain(value)
 
 
 @pytest.mark.parametrize(
     "value", [Unprintable(), [Unprintable()], pytest.param(10**5000, id="a long number")]
 )
-def test_no_value_keeps_a_batch_from_being_written(value: Any) -> None:
-    """Whatever a pickle made, a line comes of it."""
+def test_no_value_stops_a_batch_from_being_written(value: Any) -> None:
+    """Every unpickled object becomes a line."""
     assert isinstance(json.loads(to_lines([{"result": plain(value)}]))["result"], str)
 
 
@@ -83,17 +83,17 @@ def test_no_value_keeps_a_batch_from_being_written(value: Any) -> None:
         ("shop.", "shop-"),
     ],
 )
-def test_folder_of_a_task(task: str | None, start: str) -> None:
-    """Its name, or something like it that is a name of a folder everywhere."""
+def test_folder_is_named_after_its_task(task: str | None, start: str) -> None:
+    """Or similarly, if the task's name cannot name a folder on every system."""
     assert folder_of(task).startswith(start)
     assert not {"/", "\\", ".."} & {*folder_of(task), folder_of(task)}
 
 
 def test_tasks_with_different_names_have_different_folders() -> None:
-    """Also where what is like their names is the same."""
+    """Even if their names become equal once they are cleaned."""
     assert 3 == len({folder_of(name) for name in ("a/b", "a b", "a_b")})
 
 
-def test_nothing_makes_no_file() -> None:
-    """Not even a storage is asked for."""
+def test_no_rows_make_no_file() -> None:
+    """The plugin does not even open the storage."""
     save([])

@@ -1,4 +1,4 @@
-"""Encryption of stored results: a plugin of django-celery-results."""
+"""A django-celery-results plugin that encrypts stored results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plugin: the content coding ``fernet``, its settings and its command."""
+"""The plugin's hooks: the content coding ``fernet``, its settings and its command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FernetOptions", "options"]
 
-#: No Fernet key is one: there are no dots in base64.
+#: A Fernet key never matches: base64 contains no dots.
 DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 WANTED = (
     "a list of Fernet keys, newest first, as Fernet.generate_key() gives them, "
@@ -34,7 +34,7 @@ WANTED = (
 
 
 def keyring(value: object) -> Keyring:
-    """Read the keys: a list of them, or who has them."""
+    """Read the keys, from a list, a callable or the dotted path of a callable."""
     if isinstance(value, str):
         return _imported(value)
     if callable(value):
@@ -47,50 +47,50 @@ def _require_hashable(source: Callable[[], Any]) -> None:
     try:
         hash(source)
     except TypeError:
-        # Nobody could remember that it was asked.
+        # lru_cache could not store its answer.
         raise ValueError(f"{WANTED}: the callable has to be hashable") from None
 
 
 def _listed(value: object) -> Keyring:
-    # The keys themselves are never part of a message.
+    # An error message never contains a key.
     if not isinstance(value, (list, tuple)):
-        raise ValueError(WANTED)  # noqa: TRY004 - what Option wants
+        raise ValueError(WANTED)  # noqa: TRY004 - Option expects ValueError
     try:
         return _made(tuple(value))
     except TypeError:
-        raise ValueError(f"{WANTED}: one is no string") from None
+        raise ValueError(f"{WANTED}: one of them is not a string") from None
     except ValueError as error:
         raise ValueError(f"{WANTED}: {error}") from None
 
 
-#: To make one takes longer than to encrypt a result of the usual size.
+#: Cached: making a keyring takes longer than encrypting a result of the usual size.
 _made = lru_cache(Keyring)
 
 
 @lru_cache
 def _imported(path: str) -> Keyring:
     if not DOTTED_PATH.fullmatch(path):
-        # It is not shown: it may be a key, without a list around it.
-        raise ValueError(f"{WANTED}: it is a string and no dotted path")
+        # The value is not shown: it may be a key that was written without a list around it.
+        raise ValueError(f"{WANTED}: the string is not a dotted path")
     try:
         source = import_string(path)
     except ImportError as error:
         raise ValueError(f"{WANTED}: {path!r} cannot be imported: {error}") from error
     except Exception as error:
-        raise ValueError(f"{WANTED}: to import {path!r} raised {type(error).__name__}") from error
+        raise ValueError(f"{WANTED}: importing {path!r} raised {type(error).__name__}") from error
     if not callable(source):
-        raise ValueError(f"{WANTED}: what is under the dotted path is none")  # noqa: TRY004 - what Option wants
+        raise ValueError(f"{WANTED}: the object at the dotted path is not callable")  # noqa: TRY004 - as above
     _require_hashable(source)
     return _asked(source)
 
 
 @lru_cache
 def _asked(source: Callable[[], Any]) -> Keyring:
-    """Ask a store of keys: once, as it may be far away."""
+    """Return the keys of a key store, which is called only once, because it may be remote."""
     try:
         keys = source()
     except Exception as error:
-        raise ValueError(f"{WANTED}: it raised {type(error).__name__}") from error
+        raise ValueError(f"{WANTED}: the callable raised {type(error).__name__}") from error
     return _listed(keys)
 
 
@@ -100,20 +100,20 @@ class FernetOptions(PluginOptions):
     plugin = "fernet"
     check_prefix = "django_celery_results_fernet"
 
-    #: What encrypts and decrypts; without keys it does neither.
+    #: The keys, as an object that encrypts and decrypts; by default it has none.
     keys: Option[Keyring] = Option(keyring, default=Keyring(()), check="E002", secret=True)
 
     def check(self) -> Iterator[CheckMessage]:
-        """Yield what is wrong, also that there is no key where one is needed."""
+        """Yield the problems of the settings, such as no key if ``CODINGS`` has ``fernet``."""
         wrong = list(super().check())
         yield from wrong
         if any(one.is_serious() for one in wrong) or self.plugin not in results_settings.codings:
             return
         if not self.keys.fingerprints:
             yield Error(
-                "DJANGO_CELERY_RESULTS['CODINGS'] has 'fernet', and there is no key.",
-                hint="Set DJANGO_CELERY_RESULTS['fernet']['KEYS'] to a list with what "
-                "cryptography.fernet.Fernet.generate_key() gives, and keep it secret.",
+                "DJANGO_CELERY_RESULTS['CODINGS'] has 'fernet', but there is no key.",
+                hint="Set DJANGO_CELERY_RESULTS['fernet']['KEYS'] to a list with a key from "
+                "cryptography.fernet.Fernet.generate_key(), and keep it secret.",
                 id=f"{self.check_prefix}.E003",
             )
 
@@ -123,18 +123,18 @@ options = FernetOptions()
 
 @hookimpl
 def contribute_codings() -> Iterable[Coding]:
-    """Offer the coding ``fernet``."""
+    """Contribute the coding ``fernet``."""
     yield Coding(name="fernet", encode=encrypt, decode=decrypt)
 
 
 @hookimpl
 def contribute_commands() -> Iterable[Command]:
-    """Offer the action ``rotate``."""
+    """Contribute the action ``rotate``."""
     yield Command(
         name="rotate",
-        help="encrypt stored results anew that are not under the newest Fernet key",
-        description="Encrypts with the newest of the plugin fernet's keys what is stored under "
-        "an older one. Workers may go on meanwhile, and it may be interrupted and begun again.",
+        help="re-encrypt stored results with the newest Fernet key",
+        description="Encrypts stored results that are under an older key with the newest key of "
+        "the plugin fernet. Workers may keep running, and an interrupted run can be repeated.",
         run=rotate,
         add_arguments=add_arguments,
     )
@@ -152,19 +152,19 @@ def encrypt(content: bytes) -> bytes:
 
 
 def decrypt(stored: bytes) -> bytes:
-    """Return what was encrypted with any of the keys."""
+    """Return ``stored`` decrypted with the key that encrypted it."""
     return options.keys.decrypt(stored)
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """Declare the arguments of ``rotate``."""
+    """Declare the options of ``rotate``."""
     from . import rotate_command
 
     rotate_command.add_arguments(parser)
 
 
 def rotate(command: BaseCommand, given: Any) -> None:
-    """Run ``rotate``, which brings models."""
+    """Run ``rotate``; its module imports models, so it is imported here."""
     from . import rotate_command
 
     try:

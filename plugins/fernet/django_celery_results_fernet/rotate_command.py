@@ -1,4 +1,4 @@
-"""``manage.py celery_results rotate``."""
+"""The command ``manage.py celery_results rotate``."""
 
 from __future__ import annotations
 
@@ -35,43 +35,43 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 NAME = "fernet"
-#: The coding of the plugin that keeps contents elsewhere. Around it, the encryption would
-#: hide from it which of its files are needed.
+#: The coding of the plugin that keeps contents in blobs. It stays outside the encryption,
+#: because an encrypted pointer would hide from it which blobs are needed.
 OUTERMOST = "offload"
-#: Rows that are in memory at a time.
+#: Rows in memory at a time.
 BATCH_SIZE = 100
-#: Characters that are written in one transaction, but for those of its last row: contents that
-#: were kept elsewhere are much larger than the rows that were read.
+#: Characters written in one transaction, not counting its last row: contents from blobs are
+#: much larger than the rows that pointed to them.
 PORTION = 32 * 1024 * 1024
-#: What is named of those that could not be decrypted for the same reason.
+#: Rows named per reason, of those that could not be decrypted.
 SHOWN = 10
-#: Reasons that are told apart, at most: some name a file, and there may be one for each row.
+#: Largest number of separate reasons: some name a file, so that each row has its own.
 REASONS = 20
 OTHER_REASONS = "other reasons"
-#: In the place of a fingerprint.
+#: Stands in for a fingerprint if a content is not encrypted.
 PLAIN = "plain"
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """Declare the arguments."""
+    """Declare the options."""
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, and write nothing"
+        "--dry-run", action="store_true", help="show what would be done, without writing"
     )
     parser.add_argument(
-        "--encrypt-plain", action="store_true", help="also encrypt what was never encrypted"
+        "--encrypt-plain", action="store_true", help="also encrypt results that are not encrypted"
     )
     parser.add_argument(
         "--batch-size",
         type=row_count,
         metavar="ROWS",
         default=BATCH_SIZE,
-        help=f"how many rows are written in one transaction; by default {BATCH_SIZE}",
+        help=f"rows written in one transaction (default: {BATCH_SIZE})",
     )
     add_database_argument(parser)
 
 
 def run(command: BaseCommand, given: Mapping[str, Any], keys: Keyring) -> None:
-    """Rotate; raise ``CommandError`` if something could not be decrypted."""
+    """Rotate the keys; raise ``CommandError`` if some rows could not be decrypted."""
     backend = open_backend(given["database"])
     storage = database_storage(backend)
     wanted = Wanted(keys.prefix, encrypt_plain=given["encrypt_plain"])
@@ -98,13 +98,13 @@ def run(command: BaseCommand, given: Mapping[str, Any], keys: Keyring) -> None:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows are looked at: all that may have something that is not under the newest key."""
+    """Selects the rows that may have contents that are not under the newest key."""
 
     prefix: str
     encrypt_plain: bool
 
     def condition(self, columns: Sequence[str]) -> Q:
-        """Return the same as a condition on rows."""
+        """Return a condition that selects these rows."""
         stale = reduce(or_, map(self._is_stale, columns))
         encrypted = Q(content_encoding__contains=NAME)
         return stale | ~encrypted if self.encrypt_plain else stale & encrypted
@@ -114,23 +114,23 @@ class Wanted:
         return there & ~Q(**{f"{column}__startswith": self.prefix})
 
     def includes(self, contents: Contents) -> bool:
-        """Return whether these contents are meant, by the codings that they name."""
+        """Return whether contents with these codings are to be rotated."""
         return self.encrypt_plain or NAME in split_encoding(contents.content_encoding)[1]
 
 
 class Reencryption:
-    """The contents of one row, under the newest key."""
+    """Re-encrypts the contents of one row with the newest key."""
 
     def __init__(self, keys: Keyring, contents: Contents) -> None:
         self.keys = keys
         self.contents = contents
         applied = split_encoding(contents.content_encoding)[1]
-        # What is inside of the encryption stays as it is, whether or not it could be undone.
+        # Codings inside the encryption are left alone, even those that could not be undone.
         self.kept, around = _divided(applied)
         self.names = (NAME, *around)
         own = Coding(name=NAME, encode=keys.encrypt, decode=self._decrypt)
         codings = {**readers_of(load_plugins(), contents), NAME: own}
-        # All is undone twice; what is far away, in a blob, is fetched once.
+        # Contents are decoded twice; the cache fetches a blob only once.
         self.codings = {
             name: replace(coding, decode=cache(coding.decode)) if name in self.names else coding
             for name, coding in codings.items()
@@ -143,9 +143,9 @@ class Reencryption:
         return content
 
     def older_key(self) -> str | None:
-        """Return the fingerprint of a key that is not the newest, if anything is under one.
+        """Return the fingerprint of a key other than the newest that encrypts a field, if any.
 
-        What is not encrypted is under :data:`PLAIN`. Nothing is written for it anywhere.
+        For a field that is not encrypted, the result is :data:`PLAIN`. Nothing is written.
         """
         undoing = {
             name: Coding(name=name, encode=bytes, decode=coding.decode)
@@ -153,32 +153,32 @@ class Reencryption:
         }
         recode(self.contents, self.kept, self.names, undoing)
         there = sum(text is not None for text in self.contents.fields.values())
-        # A field that an earlier state left is not always coded as the row says.
+        # A field left by an earlier state may have other codings than the row names.
         keys = self.found + [PLAIN] * (there - len(self.found))
         return next((key for key in keys if key != self.keys.newest), None)
 
     def result(self) -> Contents:
-        """Return the contents in their new form."""
+        """Return the contents encrypted with the newest key."""
         return recode(self.contents, self.kept, self.names, self.codings)
 
 
 @dataclass
 class Rotation:
-    """One run of the command, and what came of it."""
+    """One run of the command, and its outcome."""
 
     keys: Keyring
     contents: DatabaseContents
     wanted: Wanted
     dry_run: bool
-    #: Rows by kind and the key that they were under.
+    #: The number of rows by kind and previous key.
     rotated: Counter[tuple[str, str]] = field(default_factory=Counter)
     written: int = 0
-    #: Rows that could not be decrypted, by reason: how many, and the first of them.
+    #: For each reason, how many rows could not be decrypted, and the first of them.
     failures: Counter[str] = field(default_factory=Counter)
     first: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def run(self, batch_size: int) -> Iterator[int]:
-        """Rotate in batches; yield after each how many rows have been looked at."""
+        """Rotate in batches; after each, yield the number of rows looked at so far."""
         done = 0
         for batch in self.contents.batches(batch_size):
             for changes in _portions(self._changes(batch)):
@@ -210,24 +210,26 @@ class Rotation:
         if len(self.first[reason]) < SHOWN:
             self.first[reason].append(str(row))
 
-    # -- What is said of it ----------------------------------------------------------
+    # -- Reporting -------------------------------------------------------------------
 
     def table(self) -> list[tuple[str, str, str]]:
         """Return the rows by kind and key."""
         return sorted((kind, key, str(number)) for (kind, key), number in self.rotated.items())
 
     def summary(self) -> str:
-        """Return what was done, in a line."""
+        """Return a sentence that says what was done."""
         found = self.rotated.total()
         if self.dry_run:
-            return f"{found} rows would be encrypted anew. Nothing was written."
-        text = f"{self.written} rows were encrypted anew with the key {self.keys.newest}."
+            return f"{found} rows would be re-encrypted. Nothing was written."
+        text = f"{self.written} rows were re-encrypted with the key {self.keys.newest}."
         others = found - self.written
-        return text + (f" {others} were written or deleted by others meanwhile." if others else "")
+        return text + (
+            f" {others} were changed or deleted by another process meanwhile." if others else ""
+        )
 
     def report(self) -> str:
-        """Return what could not be decrypted, and why."""
-        lines = [f"{self.failures.total()} rows could not be decrypted, and are as they were:"]
+        """Return the rows that could not be decrypted, by reason."""
+        lines = [f"{self.failures.total()} rows could not be decrypted and were left unchanged:"]
         for reason, number in self.failures.most_common():
             more = number - len(self.first[reason])
             rows = ", ".join(self.first[reason]) + (f" and {more} more" if more else "")
@@ -238,7 +240,7 @@ class Rotation:
 def _portions(
     changes: Iterator[tuple[ContentRow, Contents]],
 ) -> Iterator[list[tuple[ContentRow, Contents]]]:
-    """Yield the changes, not too much of them at a time."""
+    """Yield the changes in portions of limited size."""
     portion, size = [], 0
     for row, contents in changes:
         portion.append((row, contents))
@@ -251,9 +253,9 @@ def _portions(
 
 
 def _divided(applied: Sequence[str]) -> tuple[int, Sequence[str]]:
-    """Return how many codings are inside of the encryption, and the names of those around it.
+    """Return how many codings are inside the encryption, and the names of those around it.
 
-    Also where there is none yet: all are to be inside, but for the outermost.
+    For contents that are not encrypted, only the outermost coding is to be around it.
     """
     if NAME in applied:
         inside = applied.index(NAME)

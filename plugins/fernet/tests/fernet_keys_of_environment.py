@@ -1,4 +1,4 @@
-"""A store of keys that cannot be imported where they are missing."""
+"""A key store that fails on import, because its environment variable is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of ``rotate`` share: a site with keys, the command, and the keys of its rows."""
+"""Shared by the tests of ``rotate``: a site with keys, the command, and the keys of rows."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ IDS = {key: fingerprint(key) for key in (NEW, OLD, LOST)}
 
 
 class Site(Protocol):
-    """Makes the site anew."""
+    """Makes a site with the given keys."""
 
     def __call__(self, *keys: str, codings: Any = ("fernet",), url: str = "django-db") -> Any:
-        """Return its result backend, with these keys and codings."""
+        """Return the site's result backend, with these keys and codings."""
 
 
 @pytest.fixture
 def site(configure: Configure) -> Iterator[Site]:
-    """Makes the site's Celery app, and settings."""
+    """Returns a function that makes the site's Celery app and settings."""
     from celery._state import get_current_app
 
     before: Any = get_current_app()
@@ -49,7 +49,7 @@ def site(configure: Configure) -> Iterator[Site]:
 
 
 def rotate(*arguments: str, out: StringIO | None = None, **options: Any) -> str:
-    """Run the command; return what it printed."""
+    """Run the command and return its output."""
     out = out or StringIO()
     call_command("celery_results", "rotate", *arguments, stdout=out, no_color=True, **options)
     return out.getvalue()
@@ -62,11 +62,11 @@ def store(backend: Any, *ids: str, value: Any = "secret") -> None:
 
 
 def key_of(text: str) -> str:
-    """The fingerprint of the key of a stored text."""
+    """Return the fingerprint of the key that encrypted a stored text."""
     return fingerprint_of(b64decode(text))
 
 
 def keys() -> dict[str, str]:
-    """The key of each task's result; the encoding of what is not encrypted."""
+    """Return each task's key, or the content encoding if its result is not encrypted."""
     rows = TaskResult.objects.values_list("task_id", "result", "content_encoding").order_by("pk")
     return {one: key_of(text) if "fernet" in coding else coding for one, text, coding in rows}

@@ -1,4 +1,4 @@
-"""``manage.py celery_results rotate`` where ``offload`` keeps contents in a Django storage."""
+"""``manage.py celery_results rotate`` if ``offload`` keeps contents in a Django storage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECRET = "secret " * 1000
 
 @pytest.fixture
 def site(settings: Settings, tmp_path: Path, configure: Configure) -> Iterator[Site]:
-    """Makes the site's result backend, with these codings and keys."""
+    """Returns a function that makes the site's result backend, with codings and keys."""
     before: Any = get_current_app()
     disk = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -57,17 +57,17 @@ def run(*arguments: str) -> None:
 
 
 def clean() -> None:
-    """Delete the blobs that no row points to."""
+    """Delete the blobs without a row that points to them."""
     run("offload", "--clean", "--older-than", "0s")
 
 
 def blobs(folder: Path) -> bytes:
-    """All that is in the storage."""
+    """Return the contents of all blobs."""
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 def test_pointers_of_plain_rows_are_not_encrypted(site: Site, tmp_path: Path) -> None:
-    """Nobody could see then which blobs are needed; what they hold is encrypted instead."""
+    """An encrypted pointer would hide which blobs are needed; the blobs are encrypted instead."""
     site(["offload"]).store_result("t1", SECRET, "SUCCESS")
     backend = site(["fernet", "offload"], NEW)
     run("rotate", "--encrypt-plain")
@@ -77,8 +77,8 @@ def test_pointers_of_plain_rows_are_not_encrypted(site: Site, tmp_path: Path) ->
     assert b"secret" not in blobs(tmp_path)
 
 
-def test_result_in_a_blob_is_put_under_the_newest_key(site: Site, tmp_path: Path) -> None:
-    """In a blob of its own, and the older one is left over."""
+def test_result_in_a_blob_is_re_encrypted(site: Site, tmp_path: Path) -> None:
+    """It gets a new blob, and the old one is left for the clean-up."""
     site(["fernet", "offload"], OLD).store_result("t1", SECRET, "SUCCESS")
     site(["fernet", "offload"], NEW, OLD)
     size = len(blobs(tmp_path))

@@ -1,4 +1,4 @@
-"""``manage.py celery_results rotate``: what it encrypts anew, and what it leaves as it is."""
+"""``manage.py celery_results rotate``: which rows it re-encrypts, and which it leaves alone."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-# -- What is encrypted anew ----------------------------------------------------------
+# -- Rows that are re-encrypted ------------------------------------------------------
 
 
-def test_all_of_a_row_is_put_under_the_newest_key(site: Site) -> None:
-    """And read as before, without the older key."""
+def test_every_field_of_a_row_is_re_encrypted(site: Site) -> None:
+    """Afterwards it is readable without the older key."""
     store(site(OLD), "t1", value={"a": 1})
     site(NEW, OLD)
-    assert f"1 rows were encrypted anew with the key {IDS[NEW]}.\n" == rotate()
+    assert f"1 rows were re-encrypted with the key {IDS[NEW]}.\n" == rotate()
     row = TaskResult.objects.get()
     assert {IDS[NEW]} == {key_of(text) for text in (row.result, row.meta, row.traceback)}
     meta = site(NEW).get_task_meta("t1")
     assert ({"a": 1}, "Traceback") == (meta["result"], meta["traceback"])
 
 
-def test_groups_and_chords_are_too(site: Site) -> None:
-    """Their bodies, and the results of parts that keep no record of their own."""
+def test_groups_and_chords_are_re_encrypted(site: Site) -> None:
+    """Including chord bodies, and the results of parts that have no row in the task table."""
     backend = site(OLD)
     backend.save_group("g", backend.app.GroupResult("g", [backend.app.AsyncResult("a")]))
     backend.apply_chord(("c", []), {"task": "body"})
@@ -57,16 +57,16 @@ def test_groups_and_chords_are_too(site: Site) -> None:
     assert [one.id for one in site(NEW).restore_group("g").results] == ["a"]
 
 
-def test_what_is_under_the_newest_key_stays_as_it_is(site: Site) -> None:
-    """To the letter; so a second run has nothing to do."""
+def test_row_under_the_newest_key_stays_unchanged(site: Site) -> None:
+    """Byte for byte, so that a second run has nothing to do."""
     store(site(NEW, OLD), "t1")
     before = TaskResult.objects.values().get()
     assert rotate().startswith("0 rows were")
     assert before == TaskResult.objects.values().get()
 
 
-def test_compression_inside_stays(site: Site) -> None:
-    """Only what is outside of it is undone."""
+def test_compression_inside_the_encryption_stays(site: Site) -> None:
+    """Only the codings around it are undone."""
     store(site(OLD, codings=("zstd", "fernet")), "t1", value="words " * 10_000)
     site(NEW, OLD)
     rotate()
@@ -75,8 +75,8 @@ def test_compression_inside_stays(site: Site) -> None:
     assert "words " * 10_000 == site(NEW).get_result("t1")
 
 
-def test_coding_outside_is_put_back(site: Site) -> None:
-    """Whoever thought that it would compress; a second run finds that it is done."""
+def test_coding_around_the_encryption_is_applied_again(site: Site) -> None:
+    """As in a site that compresses last; a second run finds nothing to do."""
     codings = ("fernet", "gzip")
     store(site(OLD, codings=codings), "t1")
     site(NEW, OLD, codings=codings)
@@ -87,7 +87,7 @@ def test_coding_outside_is_put_back(site: Site) -> None:
 
 
 def test_field_under_an_older_key_than_the_others_is_found(site: Site) -> None:
-    """Arguments that an earlier state left."""
+    """Arguments may be left by an earlier state."""
     store(site(OLD), "t1")
     older = TaskResult.objects.get().result
     store(site(NEW, OLD), "t2")
@@ -96,8 +96,8 @@ def test_field_under_an_older_key_than_the_others_is_found(site: Site) -> None:
     assert "secret" == site(NEW).get_task_meta("t2")["args"]
 
 
-def test_field_that_is_not_encrypted_is_found(site: Site) -> None:
-    """Where an earlier state was stored without."""
+def test_field_without_encryption_is_found(site: Site) -> None:
+    """It may be left by an earlier state, stored before encryption was on."""
     store(site(NEW), "t1")
     TaskResult.objects.update(task_args='"secret"')
     assert rotate().startswith("1 rows were")
@@ -106,8 +106,8 @@ def test_field_that_is_not_encrypted_is_found(site: Site) -> None:
 
 
 @pytest.mark.django_db(databases=["default", "secondary"])
-def test_another_database_may_be_named(site: Site) -> None:
-    """Also where the site's results go to a cache."""
+def test_another_database_can_be_rotated(site: Site) -> None:
+    """Even if the site's results now go to a cache."""
     store(site(OLD), "t1")
     store(site(OLD, url="django-db://secondary"), "t2")
     site(NEW, OLD, url="django-cache")
@@ -117,10 +117,10 @@ def test_another_database_may_be_named(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("portion", "expected"), [(10**6, [2, 2, 1]), (1, [1, 1, 1, 1, 1])])
-def test_batches_have_the_size_that_is_asked_for(
+def test_batches_have_the_requested_size(
     site: Site, monkeypatch: pytest.MonkeyPatch, portion: int, expected: list[int]
 ) -> None:
-    """Each is a transaction; or several, where the contents are large."""
+    """Each is one transaction, or several if the contents are large."""
     monkeypatch.setattr(rotate_command, "PORTION", portion)
     store(site(OLD), *map(str, range(5)))
     sizes = []
@@ -137,19 +137,19 @@ def test_batches_have_the_size_that_is_asked_for(
     assert {IDS[NEW]} == set(keys().values())
 
 
-# -- What was never encrypted --------------------------------------------------------
+# -- Rows that are not encrypted -----------------------------------------------------
 
 
 def test_plain_rows_stay_plain(site: Site) -> None:
-    """Unless they are asked for."""
+    """Unless ``--encrypt-plain`` is given."""
     store(site(codings=()), "t1")
     site(NEW)
     assert rotate().startswith("0 rows were")
     assert {"t1": "utf-8"} == keys()
 
 
-def test_plain_rows_may_be_encrypted(site: Site) -> None:
-    """Beside the others; what they are compressed with stays."""
+def test_plain_rows_can_be_encrypted(site: Site) -> None:
+    """In the same run as the others; their compression stays."""
     store(site(codings=()), "plain", value={"a": 1})
     store(site(codings=("zstd",)), "zstd", value="words " * 999)
     store(site(OLD), "old")
@@ -160,8 +160,8 @@ def test_plain_rows_may_be_encrypted(site: Site) -> None:
     assert ({"a": 1}, "words " * 999) == (backend.get_result("plain"), backend.get_result("zstd"))
 
 
-def test_rows_of_older_releases_may_be_encrypted(site: Site) -> None:
-    """Bare arguments, and a form that is not said."""
+def test_rows_of_older_releases_can_be_encrypted(site: Site) -> None:
+    """They have bare arguments, and do not name their coding."""
     TaskResult.objects.create(
         task_id="t1", status="SUCCESS", result="[1]", task_args="(1, 'two')", traceback="at line 1"
     )
@@ -172,18 +172,18 @@ def test_rows_of_older_releases_may_be_encrypted(site: Site) -> None:
     assert "two" not in str(TaskResult.objects.values().get())
 
 
-def test_coding_that_is_only_called_alike_is_left_alone(site: Site) -> None:
-    """It is another plugin's."""
+def test_coding_with_a_similar_name_is_left_alone(site: Site) -> None:
+    """It belongs to another plugin."""
     TaskResult.objects.create(task_id="t1", result="x", content_encoding="utf-8, fernet2")
     site(NEW)
     assert rotate().startswith("0 rows were")
 
 
-# -- What cannot be decrypted --------------------------------------------------------
+# -- Rows that cannot be decrypted ---------------------------------------------------
 
 
 def test_missing_key_is_named_and_its_rows_stay(site: Site) -> None:
-    """All others are encrypted anew."""
+    """All other rows are re-encrypted."""
     store(site(LOST), *(f"lost{number:02}" for number in range(12)))
     store(site(OLD), "t1")
     before = dict(TaskResult.objects.values_list("task_id", "result"))
@@ -192,17 +192,17 @@ def test_missing_key_is_named_and_its_rows_stay(site: Site) -> None:
     with pytest.raises(CommandError) as raised:
         rotate(out=out)
     message = str(raised.value)
-    assert message.startswith("12 rows could not be decrypted, and are as they were:\n- the key")
+    assert message.startswith("12 rows could not be decrypted and were left unchanged:\n- the key")
     assert f"{IDS[LOST]} is missing" in message
     assert "task 'lost00', task 'lost01'" in message
     assert message.endswith("task 'lost09' and 2 more")
-    assert "1 rows were encrypted anew" in out.getvalue()
+    assert "1 rows were re-encrypted" in out.getvalue()
     after = dict(TaskResult.objects.values_list("task_id", "result"))
     assert ["t1"] == [one for one in after if after[one] != before[one]]
 
 
-def test_reasons_are_told_apart_up_to_a_number(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There may be one for each row, such as the name of a file that is missing."""
+def test_number_of_separate_reasons_is_limited(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a reason per row, such as the name of a missing file."""
     monkeypatch.setattr(rotate_command, "REASONS", 2)
     for number in range(4):
         store(site(Fernet.generate_key().decode()), f"lost{number}")
@@ -215,7 +215,7 @@ def test_reasons_are_told_apart_up_to_a_number(site: Site, monkeypatch: pytest.M
 
 
 def test_corrupt_content_is_named_and_stays(site: Site) -> None:
-    """With what is wrong."""
+    """With the reason."""
     store(site(OLD), "cut", "never")
     cut = TaskResult.objects.get(task_id="cut").result or ""
     TaskResult.objects.filter(task_id="cut").update(result=cut[:-16])
@@ -223,8 +223,8 @@ def test_corrupt_content_is_named_and_stays(site: Site) -> None:
     site(NEW, OLD)
     with pytest.raises(CommandError) as raised:
         rotate()
-    assert f"{IDS[OLD]} had encrypted was changed or cut off: task 'cut'" in str(raised.value)
-    assert "has encrypted: task 'never'" in str(raised.value)
+    assert f"{IDS[OLD]} was changed or truncated; restore it" in str(raised.value)
+    assert "did not encrypt it: task 'never'" in str(raised.value)
     assert cut[:-16] == TaskResult.objects.get(task_id="cut").result
 
 
@@ -235,25 +235,25 @@ def test_corrupt_content_is_named_and_stays(site: Site) -> None:
 def test_sites_without_keys_or_rows_are_refused(
     site: Site, site_keys: tuple[str, ...], url: str, says: str
 ) -> None:
-    """With what to do."""
+    """The error says what to do."""
     site(*site_keys, codings=(), url=url)
     with pytest.raises(CommandError, match=says):
         rotate()
 
 
 def test_wrong_keys_are_refused(site: Site) -> None:
-    """As everywhere, without showing them."""
+    """The error does not show them."""
     site("x" * 9, codings=())
     with pytest.raises(CommandError, match="it has to be a list of Fernet keys") as raised:
         rotate()
     assert "x" * 9 not in str(raised.value)
 
 
-# -- Beside others -------------------------------------------------------------------
+# -- Other processes write meanwhile -------------------------------------------------
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    """Let somebody act between the reading of a batch and its writing."""
+    """Call ``act`` between the reading of a batch and its writing."""
     replace = DatabaseContents.replace
 
     def acting(contents: Any, changes: Any) -> int:
@@ -263,19 +263,19 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> Non
     monkeypatch.setattr(DatabaseContents, "replace", acting)
 
 
-def test_a_newer_write_is_never_overwritten(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says so; what the worker stored is there."""
+def test_newer_write_is_never_overwritten(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker's result stays, and the summary counts it."""
     site(OLD).store_result("t1", None, "STARTED")
     backend = site(NEW, OLD)
     meanwhile(monkeypatch, lambda: backend.store_result("t1", "newer", "SUCCESS"))
     printed = rotate()
     assert "0 rows were" in printed
-    assert "1 were written or deleted by others meanwhile." in printed
+    assert "1 were changed or deleted by another process meanwhile." in printed
     assert "newer" == backend.get_result("t1")
 
 
 def write(backend: Any, number: int) -> None:
-    """Store a result as a worker's thread does."""
+    """Store a result as a thread of a worker does."""
     try:
         backend.store_result(str(number), number, "SUCCESS")
     finally:
@@ -283,8 +283,8 @@ def write(backend: Any, number: int) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_workers_may_write_meanwhile(site: Site) -> None:
-    """At the end there is what they wrote, and all of it under the newest key."""
+def test_workers_can_write_meanwhile(site: Site) -> None:
+    """In the end all their results are there, under the newest key."""
     numbers = range(40)
     backend = site(OLD)
     for number in numbers:
@@ -300,8 +300,8 @@ def test_workers_may_write_meanwhile(site: Site) -> None:
     assert list(numbers) == [backend.get_result(str(number)) for number in numbers]
 
 
-def test_an_interruption_leaves_whole_batches(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the next run goes on there."""
+def test_interruption_leaves_whole_batches(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run continues there."""
     store(site(OLD), *map(str, range(5)))
     site(NEW, OLD)
     with monkeypatch.context() as patched:

@@ -1,4 +1,4 @@
-"""``manage.py celery_results rotate``: what it says."""
+"""``manage.py celery_results rotate``: its output."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ pytestmark = pytest.mark.django_db
 
 
 class Terminal(StringIO):
-    """A terminal."""
+    """An output that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """Say so."""
+        """Return ``True``."""
         return True
 
 
-def test_a_dry_run_counts_and_writes_nothing(site: Site) -> None:
-    """By kind and key; it finds what could not be decrypted, too."""
+def test_dry_run_counts_and_writes_nothing(site: Site) -> None:
+    """It counts by kind and key, and also finds rows that cannot be decrypted."""
     store(site(codings=()), "plain")
     store(site(OLD), "t1", "t2")
     store(site(LOST), "lost")
@@ -36,32 +36,32 @@ def test_a_dry_run_counts_and_writes_nothing(site: Site) -> None:
     expected = [
         ["KIND", "KEY", "ROWS"],
         *sorted([["task", IDS[OLD], "2"], ["task", "plain", "1"]]),
-        ["3", "rows", "would", "be", "encrypted", "anew.", "Nothing", "was", "written."],
+        ["3", "rows", "would", "be", "re-encrypted.", "Nothing", "was", "written."],
     ]
     assert expected == [line.split() for line in out.getvalue().splitlines()]
     assert before == list(TaskResult.objects.values())
 
 
-def test_a_terminal_shows_how_far_it_is(site: Site) -> None:
-    """In one line that is written over, and a last one."""
+def test_terminal_shows_the_progress(site: Site) -> None:
+    """In one line that is overwritten, then a summary."""
     store(site(OLD), *map(str, range(4)))
     site(NEW, OLD)
     printed = rotate("--batch-size", "2", out=Terminal())
     shown = [part.split("]")[1].split()[0] for part in printed.split("\r")[1:]]
     assert ["0%", "50%", "100%"] == shown
-    assert printed.endswith(f"4 of 4\n4 rows were encrypted anew with the key {IDS[NEW]}.\n")
+    assert printed.endswith(f"4 of 4\n4 rows were re-encrypted with the key {IDS[NEW]}.\n")
 
 
-def test_nothing_is_said_to_those_who_ask_for_quiet(site: Site) -> None:
-    """With --verbosity 0, on a terminal too."""
+def test_verbosity_0_prints_nothing(site: Site) -> None:
+    """Not even the progress on a terminal."""
     store(site(OLD), "t1")
     site(NEW, OLD)
     assert "" == rotate(out=Terminal(), verbosity=0)
     assert {"t1": IDS[NEW]} == keys()
 
 
-def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
-    """And names its options."""
+def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """It also gives the default batch size."""
     with pytest.raises(SystemExit):
         call_command("celery_results", "rotate", "--help")
     printed = capsys.readouterr().out

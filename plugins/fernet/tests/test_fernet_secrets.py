@@ -1,4 +1,4 @@
-"""No plain text anywhere: what tasks gave is looked for in all that was stored, sent and logged."""
+"""No plain text anywhere: these tests search all that tasks cause to be stored, sent or logged."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from tests.searching import files, is_in, tables
 if TYPE_CHECKING:
     from tests.configuring import Configure
 
-# In the files, and not in a transaction of the test's own.
+# Transactional, so that the data reaches the database files.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KEY = Fernet.generate_key().decode()
-#: What of the record holds each secret.
+#: The parts of a record that hold a secret.
 PLACES = ("result", "argument", "keyword", "exception", "meta", "body", "part")
-#: Celery's worker itself logs what tasks return and raise.
+#: The logger of Celery's worker, which itself logs what tasks return and raise.
 CELERYS_OWN = "celery.app.trace"
 
 
 def make_app(url: str) -> Any:
-    """An app whose worker stores all that there is."""
+    """Return an app whose worker stores every field."""
     app = Celery("secrets", set_as_current=False, broker="memory://")
     app.conf.update(result_backend=url, result_extended=True, task_track_started=True)
     return app
 
 
 class Secrets:
-    """Words that nobody else knows, and what tasks do with them."""
+    """Unique words, and tasks that return, receive or raise them."""
 
     def __init__(self, url: str) -> None:
         self.app = make_app(url)
@@ -49,7 +49,7 @@ class Secrets:
         self.ids: list[str] = []
 
     def store(self) -> None:
-        """Do what a worker does with a task that succeeds, one that fails, and a chord's part."""
+        """Run a task that succeeds, one that fails, and a chord's part, as a worker does."""
         words = self.words
         header = [self.app.AsyncResult("under way"), self.app.AsyncResult("part")]
         self.backend.apply_chord((self.group_id, header), self.body())
@@ -73,7 +73,7 @@ class Secrets:
         self.trace(own, group=self.group_id, chord=self.body(), ignore_result=True)
 
     def fail_chord(self, task: Any) -> None:
-        """Let a task fail that was all that a chord waited for."""
+        """Fail the only task that a chord waits for."""
         group_id, task_id = uuid4().hex, uuid4().hex
         header = [self.app.AsyncResult(task_id)]
         self.backend.apply_chord((group_id, header), self.body())
@@ -81,15 +81,15 @@ class Secrets:
 
     @property
     def backend(self) -> Any:
-        """Where it is stored."""
+        """The app's result backend."""
         return self.app.backend
 
     def body(self) -> Any:
-        """The signature of a chord's body."""
+        """Return the signature of a chord's body."""
         return self.app.signature("add", args=(self.words["body"],), task_id=uuid4().hex)
 
     def trace(self, task: Any, **request: Any) -> None:
-        """Run a task as the worker's processes run it."""
+        """Run a task as a worker's process does."""
         args, kwargs = [self.words["argument"]], {"keyword": self.words["keyword"]}
         request |= {"argsrepr": repr(tuple(args)), "kwargsrepr": repr(kwargs), "hostname": "w@1"}
         request |= {"delivery_info": {}, "is_eager": False}
@@ -98,31 +98,31 @@ class Secrets:
         build_tracer(task.name, task, app=self.app)(request["id"], args, kwargs, request)
 
     def found_in(self, *places: bytes) -> set[str]:
-        """The names of the words that are somewhere, as they are or in base64."""
+        """Return the names of the words found in the places, as they are or in base64."""
         return {name for name, word in self.words.items() if is_in(word, *places)}
 
-    # -- What there is -------------------------------------------------------------------
+    # -- The stored data -----------------------------------------------------------------
 
     def cached(self) -> bytes:
-        """All that the cache may have of it."""
+        """Return everything that the cache may hold."""
         chord = self.backend.storage.chord_key(self.group_id)
         keys = [chord, *(f"{chord}.part.{one}" for one in self.ids)]
         keys += map(self.backend.storage.task_key, self.ids)
         found = self.backend.storage.cache.get_many(keys)
-        # The chord, its part, and three tasks that keep their result.
+        # The chord, its part, and three tasks that store their result.
         assert 5 == len(found)
         return pickle.dumps(found)
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> bytes:
-    """All that was logged, but by Celery's own worker."""
+    """Return everything that was logged, except by Celery's own worker."""
     lines = [logging.Formatter().format(one) for one in caplog.records if one.name != CELERYS_OWN]
     return "\n".join(lines).encode()
 
 
 @pytest.fixture
 def use(configure: Configure, caplog: pytest.LogCaptureFixture) -> Configure:
-    """Sets settings, and has everything logged."""
+    """Logs at level DEBUG, and returns the function that sets settings."""
     caplog.set_level(logging.DEBUG)
     return configure
 
@@ -131,7 +131,7 @@ def use(configure: Configure, caplog: pytest.LogCaptureFixture) -> Configure:
 
 
 def test_database_has_no_plain_text(use: Configure, caplog: pytest.LogCaptureFixture) -> None:
-    """Nor do its files, the statements that were sent to it, or the log."""
+    """Neither do its files, the statements sent to it, or the log."""
     use(CODINGS=["fernet"], fernet={"KEYS": [KEY]})
     secrets = Secrets("django-db")
     with CaptureQueriesContext(connection) as sent:
@@ -142,8 +142,8 @@ def test_database_has_no_plain_text(use: Configure, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("serializer", ["json", "pickle"])
-def test_search_finds_what_is_not_encrypted(use: Configure, serializer: str) -> None:
-    """All of it: else it would prove nothing."""
+def test_search_finds_plain_text(use: Configure, serializer: str) -> None:
+    """Without this, the test above would prove nothing."""
     use()
     secrets = Secrets(f"django-db://?serializer={serializer}")
     secrets.store()
@@ -152,8 +152,8 @@ def test_search_finds_what_is_not_encrypted(use: Configure, serializer: str) -> 
         assert set(PLACES) == secrets.found_in(files())
 
 
-def test_what_is_encrypted_is_read_again(use: Configure) -> None:
-    """By whoever has the key."""
+def test_encrypted_content_is_readable_with_the_key(use: Configure) -> None:
+    """Each kind of field comes back decrypted."""
     use(CODINGS=["fernet"], fernet={"KEYS": [KEY]})
     secrets = Secrets("django-db")
     secrets.store()
@@ -165,10 +165,10 @@ def test_what_is_encrypted_is_read_again(use: Configure) -> None:
     assert secrets.words["exception"] in failed["traceback"]
 
 
-def test_tables_have_no_plain_text_once_it_is_encrypted(
+def test_tables_have_no_plain_text_after_rotation(
     use: Configure, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By the command, of rows that are there already."""
+    """``--encrypt-plain`` also encrypts rows that were stored before."""
     use()
     secrets = Secrets("django-db")
     secrets.store()
@@ -184,15 +184,15 @@ def test_tables_have_no_plain_text_once_it_is_encrypted(
 def test_cache_has_no_plain_text(
     use: Configure, results_cache: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor has the log, nor the table of a cache in the database."""
+    """Neither does the log, or the table of a cache in the database."""
     use(CODINGS=["fernet"], fernet={"KEYS": [KEY]})
     secrets = Secrets(f"django-cache://{results_cache}")
     secrets.store()
     assert set() == secrets.found_in(secrets.cached(), tables(), logged(caplog))
 
 
-def test_search_finds_what_is_not_encrypted_in_the_cache(use: Configure) -> None:
-    """But the body, of which a cache is told nothing."""
+def test_search_finds_plain_text_in_the_cache(use: Configure) -> None:
+    """Except the body, which is not stored in a cache."""
     use()
     caches["default"].clear()
     secrets = Secrets("django-cache")

@@ -1,4 +1,4 @@
-"""The setting ``KEYS`` of the plugin ``fernet``: where keys may come from, and what is wrong."""
+"""The setting ``KEYS`` of the plugin ``fernet``: sources of keys, and wrong values."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 NEW, OLD = (Fernet.generate_key().decode() for _ in range(2))
 EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
-#: What this module is imported as below.
+#: The name under which this module is importable in these tests.
 HERE = "fernet_key_stores"
 
 
 def one_key() -> list[str]:
-    """A store of keys."""
+    """A key store."""
     return [NEW]
 
 
 def no_list() -> str:
-    """A store that is wrong."""
+    """A key store that returns a string instead of a list."""
     return NEW
 
 
 class Unhashable:
-    """A store that is a list, of which nobody could remember that it was asked."""
+    """A key store that cannot be cached, because it has no hash."""
 
-    __hash__ = None  # type: ignore[assignment]  # as that of every list
+    __hash__ = None  # type: ignore[assignment]  # lists set it to None, too
 
     def __call__(self) -> list[str]:
-        """Give a key."""
+        """Return a key."""
         return [NEW]
 
 
@@ -47,7 +47,7 @@ unhashable = Unhashable()
 
 
 def broken() -> list[str]:
-    """A store that is out of order, and talks."""
+    """A key store that fails, with a key in its error."""
     raise OSError(NEW)
 
 
@@ -62,14 +62,14 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["list", "bytes", "callable", "lambda", "path"],
 )
 def test_keys_may_come_from_a_callable(configure: Configure, keys: Any) -> None:
-    """Or its dotted path; strings and bytes will do."""
+    """Or the dotted path of one, or a list; a key may be a string or bytes."""
     configure(CODINGS=["fernet"], fernet={"KEYS": keys})
     assert [] == list(check_plugin_settings())
     assert (fingerprint(NEW),) == options.keys.fingerprints
 
 
-def test_store_of_keys_is_asked_once(configure: Configure) -> None:
-    """It may be far away."""
+def test_key_store_is_called_once(configure: Configure) -> None:
+    """It may be remote."""
     asked = []
 
     def keys() -> list[str]:
@@ -85,23 +85,23 @@ def test_store_of_keys_is_asked_once(configure: Configure) -> None:
     ("written", "says"),
     [
         (NEW, "E001: is str, not a dict"),
-        ({"KEYS": NEW}, "E002: it is a string and no dotted path"),
-        ({"KEYS": ""}, "E002: it is a string and no dotted path"),
+        ({"KEYS": NEW}, "E002: the string is not a dotted path"),
+        ({"KEYS": ""}, "E002: the string is not a dotted path"),
         (
             {"KEYS": "nowhere.at_all"},
             "E002: 'nowhere.at_all' cannot be imported: No module named 'nowhere'",
         ),
         ({"KEYS": f"{HERE}.nobody"}, 'E002: does not define a "nobody" attribute'),
-        ({"KEYS": "fernet_keys_of_environment.keys"}, "E002: to import 'fernet_keys_of_"),
+        ({"KEYS": "fernet_keys_of_environment.keys"}, "E002: importing 'fernet_keys_of_"),
         ({"KEYS": unhashable}, "E002: the callable has to be hashable"),
         ({"KEYS": f"{HERE}.unhashable"}, "E002: the callable has to be hashable"),
-        ({"KEYS": f"{HERE}.HERE"}, "E002: what is under the dotted path is none"),
+        ({"KEYS": f"{HERE}.HERE"}, "E002: the object at the dotted path is not callable"),
         ({"KEYS": f"{HERE}.no_list"}, "E002: it has to be a list of Fernet keys"),
-        ({"KEYS": broken}, "E002: it raised OSError"),
+        ({"KEYS": broken}, "E002: the callable raised OSError"),
         ({"KEYS": [NEW, NEW[:-5]]}, "E002: key 2 is not 32 bytes as urlsafe base64"),
         ({"KEYS": [None]}, "E002: key 1 is not 32 bytes as urlsafe base64"),
-        ({"KEYS": [[NEW]]}, "E002: one is no string"),
-        ({"KEYS": [NEW, OLD, NEW]}, "E002: a key is there twice"),
+        ({"KEYS": [[NEW]]}, "E002: one of them is not a string"),
+        ({"KEYS": [NEW, OLD, NEW]}, "E002: a key is listed twice"),
         ({"KEYS": {NEW}}, "E002: it has to be a list of Fernet keys"),
         ({"KEYS": []}, "E003: there is no key"),
         ({}, "E003: there is no key"),
@@ -109,7 +109,7 @@ def test_store_of_keys_is_asked_once(configure: Configure) -> None:
     ],
 )
 def test_wrong_settings_are_reported(configure: Configure, written: Any, says: str) -> None:
-    """By `manage.py check`, and no key is ever shown."""
+    """No message shows a key."""
     configure(CODINGS=["fernet"], fernet=written)
     number, _, reason = says.partition(": ")
     messages = {str(one.id).rpartition(".")[2]: str(one) for one in check_plugin_settings()}
@@ -117,14 +117,14 @@ def test_wrong_settings_are_reported(configure: Configure, written: Any, says: s
     assert not any(NEW in message for message in messages.values())
 
 
-def test_no_key_is_needed_where_nothing_is_encrypted(configure: Configure) -> None:
-    """The plugin may be there for its old rows, or for none."""
+def test_no_key_is_needed_if_nothing_is_encrypted(configure: Configure) -> None:
+    """A site may install the plugin only to read old rows, or not use it at all."""
     configure()
     assert [] == list(check_plugin_settings())
 
 
-def test_example_of_a_store_of_keys(monkeypatch: pytest.MonkeyPatch, configure: Configure) -> None:
-    """That of the documentation."""
+def test_example_of_a_key_store(monkeypatch: pytest.MonkeyPatch, configure: Configure) -> None:
+    """The documentation shows it."""
     monkeypatch.syspath_prepend(EXAMPLES / "mysite")
     monkeypatch.setenv("RESULTS_KEYS", f"{NEW} {OLD}")
     configure(CODINGS=["fernet"], fernet={"KEYS": import_module("results_keys").fernet_keys})

@@ -1,4 +1,4 @@
-"""Labels on stored results (tenant, user, request id): a plugin of django-celery-results."""
+"""A django-celery-results plugin that labels stored results (tenant, user, request id)."""
 
 from __future__ import annotations
 

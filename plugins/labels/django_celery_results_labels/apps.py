@@ -1,4 +1,4 @@
-"""The app as Django knows it."""
+"""The plugin's Django app."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["LabelsConfig"]
 
 
 class LabelsConfig(AppConfig):
-    """Lets every task that this process sends carry its labels."""
+    """Attaches the labels to every task that this process sends."""
 
     name = "django_celery_results_labels"
     verbose_name = _("Celery Result Labels")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Listen to what Celery sends."""
+        """Connect to Celery's signal for sent tasks."""
         from celery.signals import before_task_publish
 
         from .sending import attach_labels

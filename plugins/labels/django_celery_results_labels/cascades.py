@@ -1,7 +1,7 @@
-"""Rows that the database deletes together with those that they refer to.
+"""Foreign keys with ``ON DELETE CASCADE``, so that the database deletes the rows.
 
-A result goes in many ways: it expires, it is forgotten, somebody deletes it in the
-admin or in SQL. The database alone sees all of them, and needs no rows read for it.
+A result may be deleted by expiry, by a forget, in the admin or in SQL. Only the database
+sees all of these, and it does not need to read the rows first.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DB_CASCADE", "CreateModelWithCascade"]
 
-#: ``on_delete`` of such a key. Django has it since 6.1; for those before, it leaves the
-#: rows alone, and so to the constraint that :class:`CreateModelWithCascade` makes.
+#: ``on_delete`` of such a key. Django has it since 6.1; on older versions the key leaves the
+#: rows alone, so that the constraint made by :class:`CreateModelWithCascade` deletes them.
 DB_CASCADE: Any = getattr(models, "DB_CASCADE", models.DO_NOTHING)
 HAS_CASCADE = DB_CASCADE is not models.DO_NOTHING
 
@@ -29,7 +29,7 @@ REFERENCED = "(%(to_column)s)"
 
 
 class CreateModelWithCascade(migrations.CreateModel):
-    """Creates a table whose foreign keys all delete in cascade, on every Django."""
+    """Creates a table whose foreign keys all have ``ON DELETE CASCADE`` on every Django."""
 
     def database_forwards(
         self,
@@ -45,7 +45,7 @@ class CreateModelWithCascade(migrations.CreateModel):
 
 @contextmanager
 def _cascading(schema_editor: Any) -> Iterator[None]:
-    """Let the schema editor of a Django before 6.1 say ``ON DELETE CASCADE``."""
+    """Let the schema editor of a Django before 6.1 write ``ON DELETE CASCADE``."""
     templates = {name: getattr(schema_editor, name) for name in TEMPLATES}
     if not HAS_CASCADE:
         for name, template in templates.items():

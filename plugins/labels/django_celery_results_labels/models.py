@@ -1,4 +1,4 @@
-"""The table of labels, beside that of the results."""
+"""The table of labels, in the same database as the results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Label(models.Model):
     """One label of one result."""
 
     id = models.BigAutoField(primary_key=True, verbose_name="ID")
-    #: By the task's id, which is known before the row of the result has a key.
+    #: Refers to the task's id, which is known before the result's row has a primary key.
     task = models.ForeignKey(
         TaskResult,
         to_field="task_id",
@@ -31,7 +31,7 @@ class Label(models.Model):
         help_text=_("The result that has this label"),
     )
     name = models.CharField(
-        max_length=MAX_NAME, verbose_name=_("Name"), help_text=_("What the label says")
+        max_length=MAX_NAME, verbose_name=_("Name"), help_text=_("The name of the label")
     )
     value = models.CharField(
         max_length=MAX_VALUE, verbose_name=_("Value"), help_text=_("The value, as text")
@@ -46,10 +46,10 @@ class Label(models.Model):
             models.UniqueConstraint(fields=["task", "name"], name="dcr_labels_once"),
         ]
         indexes: ClassVar = [
-            # Has all that a search needs: it reads no row of this table.
+            # A covering index: a search reads no row of this table.
             models.Index(fields=["name", "value", "task"], name="dcr_labels_name_value_idx"),
         ]
 
     def __str__(self) -> str:
-        """Return name and value, for people."""
+        """Return ``name=value``."""
         return f"{self.name}={self.value}"

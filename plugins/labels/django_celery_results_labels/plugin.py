@@ -1,4 +1,4 @@
-"""The plugin: its settings, and the labels of each result that is stored."""
+"""The plugin's hooks: its settings, and storing the labels of each result."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ APP = "django_celery_results_labels"
 
 
 def dotted_path(value: object) -> Callable[[Any], Any]:
-    """Read the dotted path of something that can be called."""
+    """Read the dotted path of a callable."""
     try:
         found: Any = import_string(value) if isinstance(value, str) else None
     except ImportError as error:
         raise ValueError(f"the dotted path of a function ({error})") from error
     if not callable(found):
-        raise ValueError("the dotted path of a function")  # noqa: TRY004 - what options raise
-    return found  # type: ignore[no-any-return]  # callable() narrows no Any
+        raise ValueError("the dotted path of a function")  # noqa: TRY004 - a reader raises ValueError
+    return found  # type: ignore[no-any-return]  # callable() does not narrow Any
 
 
 def label_names(value: object) -> tuple[str, ...]:
-    """Read a list of names that labels may have."""
+    """Read a list of valid label names."""
     found = names(value)
     for name in found:
         try:
             require_name(name)
         except ValueError as error:
-            raise ValueError(f"a list of names of labels, and {error}") from error
+            raise ValueError(f"a list of label names, but {error}") from error
     return found
 
 
@@ -58,11 +58,11 @@ class LabelsOptions(PluginOptions):
     plugin = "labels"
     check_prefix = APP
 
-    #: Names of other headers of a task, each of which is a label of that name.
+    #: Names of other task headers; each becomes a label of the same name.
     headers: Option[tuple[str, ...]] = Option(label_names, default=(), check="E002")
-    #: Dotted path of a function that is given the TaskRecord and returns labels by name.
+    #: Dotted path of a function that takes the TaskRecord and returns labels by name.
     function: Option[Callable[[Any], Any] | None] = Option(dotted_path, default=None, check="E003")
-    #: Labels that one result may have.
+    #: The maximum number of labels on one result.
     max_labels: Option[int] = Option(whole_number(1, 100), default=20, check="E004")
 
 
@@ -71,11 +71,11 @@ options = LabelsOptions()
 
 @hookimpl
 def check_settings() -> Iterable[CheckMessage]:
-    """Report wrong settings, and an app that is not there."""
+    """Report wrong settings, and an app that is not installed."""
     yield from options.check()
     if not apps.is_installed(APP):
         yield Error(
-            "The plugin 'labels' is on, and its table is missing: no label is stored.",
+            "The plugin 'labels' is active, but its app is not installed, so no label is stored.",
             hint=f"Add {APP!r} to INSTALLED_APPS and migrate, or add 'labels' to "
             "DJANGO_CELERY_RESULTS['DISABLED_PLUGINS'].",
             id=f"{APP}.E005",
@@ -84,8 +84,8 @@ def check_settings() -> Iterable[CheckMessage]:
 
 @hookimpl
 def after_store(task: TaskRecord, stored: StoredTask, written: bool) -> None:
-    """Store the labels of a task beside its row, wherever that is."""
-    # A result in a cache, or of another storage, has no row to stand beside.
+    """Store the labels of a task in the database of its row."""
+    # A result in a cache or another storage has no row for the labels to refer to.
     if written and stored.using is not None:
         found = dict(labels_of(task))
         if found:
@@ -93,10 +93,10 @@ def after_store(task: TaskRecord, stored: StoredTask, written: bool) -> None:
 
 
 def save(alias: str, task_id: str, found: Mapping[str, str]) -> None:
-    """Write the labels in one statement, over those of the same names.
+    """Write the labels in one statement, replacing those of the same names.
 
-    What goes wrong is logged, and harms neither the result nor a transaction that the
-    caller has open.
+    An error is logged; it harms neither the result nor a transaction that the caller has
+    open.
     """
     from .models import Label
 
@@ -112,7 +112,7 @@ def save(alias: str, task_id: str, found: Mapping[str, str]) -> None:
                 unique_fields=["task", "name"] if named else None,
             )
     except DatabaseError as error:
-        message = "The labels of task %s were not stored; its result was"
+        message = "The labels of task %s were not stored, but its result was"
         logger.exception(message, task_id, exc_info=apart(error, handled))
 
 
@@ -120,10 +120,10 @@ def save(alias: str, task_id: str, found: Mapping[str, str]) -> None:
 
 
 def labels_of(task: TaskRecord) -> Iterator[tuple[str, str]]:
-    """Yield the labels that a task has been given; what cannot be one is logged."""
+    """Yield the labels of a task; log those that are not valid."""
     headers = task.headers or {}
     found = {
-        **_mapping(task, _called(task), "what the function of the setting FUNCTION gave"),
+        **_mapping(task, _called(task), "the return value of the setting FUNCTION"),
         **{name: headers[name] for name in options.headers if name in headers},
         **_mapping(task, headers.get(HEADER), f"the header {HEADER!r}"),
     }
@@ -131,7 +131,8 @@ def labels_of(task: TaskRecord) -> Iterator[tuple[str, str]]:
     yield from islice(accepted, options.max_labels)
     for name, _ in accepted:
         logger.warning(
-            "Task %s is not labelled %r: it has %s labels, the most that MAX_LABELS allows",
+            "Task %s is not labelled %r: it already has %s labels, the most that MAX_LABELS "
+            "allows; raise MAX_LABELS or set fewer labels",
             task.task_id,
             name,
             options.max_labels,
@@ -143,14 +144,14 @@ def _called(task: TaskRecord) -> object:
     try:
         return None if options.function is None else options.function(task)
     except Exception as error:
-        message = "The function of the setting FUNCTION failed for task %s"
+        message = "The function of the setting FUNCTION failed for task %s and adds no labels"
         logger.exception(message, task.task_id, exc_info=apart(error, handled))
         return None
 
 
 def _mapping(task: TaskRecord, found: object, what: str) -> Mapping[Any, Any]:
     if found is not None and not isinstance(found, Mapping):
-        logger.warning("Task %s: %s is no mapping of labels", task.task_id, what)
+        logger.warning("Task %s: %s is not a mapping of labels and was ignored", task.task_id, what)
     return found if isinstance(found, Mapping) else {}
 
 

@@ -10,12 +10,12 @@ __all__ = ["labelled"]
 
 
 def labelled(**values: object) -> Q:
-    """Return the condition of results that have all these labels.
+    """Return a condition for the results that have all these labels.
 
-    It is for querysets of :class:`~django_celery_results.models.TaskResult`, beside any
-    other condition: ``TaskResult.objects.filter(labelled(tenant=3), status="FAILURE")``.
-    Values are compared as text, so that 3 and ``"3"`` are the same. Raises
-    ``ValueError`` for what cannot be a label.
+    It is for querysets of :class:`~django_celery_results.models.TaskResult`, and combines with
+    other conditions: ``TaskResult.objects.filter(labelled(tenant=3), status="FAILURE")``.
+    Values are compared as text, so 3 and ``"3"`` are equal. Raises ``ValueError`` for an
+    invalid label.
     """
     from .models import Label
 

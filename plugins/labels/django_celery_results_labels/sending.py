@@ -1,4 +1,4 @@
-"""Labels on their way: set where a task is sent, and carried by the header ``labels``."""
+"""Setting labels where a task is sent; the header ``labels`` carries them to the worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .text import require_name, text_of
 
 __all__ = ["HEADER", "attach_labels", "labels"]
 
-#: The header of a task's message that has its labels, by name.
+#: The header of a task's message that carries its labels, by name.
 HEADER = "labels"
 
 _NONE: Mapping[str, str | None] = MappingProxyType({})
@@ -23,11 +23,11 @@ _current: ContextVar[Mapping[str, str | None]] = ContextVar("labels", default=_N
 
 @contextmanager
 def labels(**values: object) -> Iterator[None]:
-    """Label every task that is sent in this block, and all that these send in turn.
+    """Label every task that is sent in this block, and all tasks that they send in turn.
 
-    Blocks may be nested; the inner one's labels count. ``None`` takes a label away that
-    an outer block set, or the task that is running has. Raises ``ValueError`` for what
-    cannot be a label.
+    Blocks may be nested; an inner block's labels take precedence. ``None`` removes a label
+    that an outer block or the running task has set. Raises ``ValueError`` for an invalid
+    label.
     """
     own = {
         require_name(name): None if value is None else text_of(value)
@@ -43,21 +43,21 @@ def labels(**values: object) -> Iterator[None]:
 def attach_labels(headers: MutableMapping[str, Any] | None = None, **_: object) -> None:
     """Put the labels into the headers of a task that is about to be sent.
 
-    A receiver of Celery's signal ``before_task_publish``. What the sender wrote into
-    the header counts most, then the block, then the running task's own labels.
+    A receiver of Celery's signal ``before_task_publish``. Labels in the header itself take
+    precedence over the block's, and those over the running task's own.
     """
     if headers is None or "labels" in results_settings.disabled_plugins:
         return
     written = headers.get(HEADER)
     if written is not None and not isinstance(written, Mapping):
-        return  # The worker says what is wrong with it, and of which task.
+        return  # The worker logs this, with the task's id.
     found = {**_inherited(), **_current.get(), **(written or {})}
     if found:
         headers[HEADER] = {name: value for name, value in found.items() if value is not None}
 
 
 def _inherited() -> Mapping[str, Any]:
-    """Return the labels of the task that is running here; none where no task is."""
+    """Return the labels of the task that runs here, or none if no task does."""
     from celery import current_app
 
     task: Any = current_app.current_worker_task

@@ -1,4 +1,4 @@
-"""What a site writes into an ``admin.py`` of its own."""
+"""A site's own ``admin.py``."""
 
 from __future__ import annotations
 

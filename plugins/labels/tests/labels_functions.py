@@ -1,4 +1,4 @@
-"""Functions for the setting ``FUNCTION``; the first is the documentation's."""
+"""Functions for the setting ``FUNCTION``; the documentation shows the first."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
 
 
 def labels_of(task: TaskRecord) -> dict[str, object]:
-    """Label each result with its queue, and with the stamps that Celery gave its task."""
+    """Label each result with its queue and the stamps of its task."""
     stamps = {name: values[0] for name, values in (task.stamps or {}).items()}
     return {"queue": task.queue, **stamps}
 
 
 def id_of(task: TaskRecord) -> dict[str, object]:
-    """Label every result, whatever it is."""
+    """Label every result with its task's id."""
     return {"id": task.task_id}
 
 
 def failing(_task: TaskRecord) -> dict[str, object]:
-    """Raise."""
+    """Raise an error."""
     raise RuntimeError("no labels today")
 
 
 def odd(_task: TaskRecord) -> list[str]:
-    """Return no mapping."""
+    """Return a list instead of a mapping."""
     return ["tenant"]

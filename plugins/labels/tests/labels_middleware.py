@@ -1,4 +1,4 @@
-"""A middleware that labels what a request sends."""
+"""A middleware that labels the tasks sent by a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django_celery_results_labels import labels
 
 
 def label_tasks(get_response: Any) -> Any:
-    """Label all tasks that a request sends with its user and path."""
+    """Label all tasks sent by a request with its user and path."""
 
     def middleware(request: Any) -> Any:
         with labels(user=request.user.pk, path=request.path[:200]):

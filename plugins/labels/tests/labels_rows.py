@@ -1,4 +1,4 @@
-"""Storing a task whose message has headers, and reading its labels."""
+"""Helpers that store a task with headers and read its labels."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["labels_of", "request_with", "store"]
 
 
 def request_with(task_id: str = "t1", **headers: Any) -> Context:
-    """Return the request of a task whose message has these headers."""
+    """Return the request of a task with these headers."""
     return Context({"id": task_id, **headers})
 
 
 def store(task_id: str = "t1", status: str = states.SUCCESS, **headers: Any) -> None:
-    """Store a result in the database, of a task whose message has these headers."""
+    """Store the result of a task with these headers in the database."""
     app: Any = Celery("labels", backend="django-db", set_as_current=False)
     app.backend.store_result(task_id, 1, status, request=request_with(task_id, **headers))
 
 
 def labels_of(task_id: str = "t1", using: str = "default") -> dict[str, str]:
-    """Return the labels of a task, by name, as the table has them."""
+    """Return the labels of a task from the table, by name."""
     rows = Label.objects.using(using).filter(task=task_id)
     return dict(rows.values_list("name", "value"))

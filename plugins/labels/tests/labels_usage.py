@@ -17,17 +17,17 @@ def report() -> str:
 
 
 def report_to(tenant: int) -> None:
-    """Label every task that is sent in the block."""
+    """Label every task sent in the block."""
     with labels(tenant=tenant, user="x"):
         report.delay()
 
 
 def report_once(tenant: int) -> None:
-    """Label one task alone; its header counts more than a block."""
+    """Label a single task; its header takes precedence over a block."""
     headers: dict[str, Any] = {"labels": {"tenant": tenant}}
     report.apply_async(headers=headers)
 
 
 def failures_of(tenant: int) -> Any:
-    """Find the results with a label, among those that meet other conditions."""
+    """Find the results that have a label and meet other conditions."""
     return TaskResult.objects.filter(labelled(tenant=tenant), status="FAILURE")

@@ -1,4 +1,4 @@
-"""The admin's page with labels, registered as the documentation says."""
+"""The admin page with labels, registered as in the documentation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGE = "admin:django_celery_results_taskresult_changelist"
 
 @pytest.fixture
 def _registered() -> Iterator[None]:
-    """The page, in place of the core's, which comes back."""
+    """Registers the page, and the core's own page again afterwards."""
     sys.modules.pop("labels_admin", None)
     import_module("labels_admin")
     yield
@@ -36,7 +36,7 @@ def _registered() -> Iterator[None]:
 
 
 def shown(client: Client, **query: str) -> Any:
-    """Return the page that a query is answered with."""
+    """Store three results and return the response to a query."""
     store("task-a", labels={"tenant": 3, "user": "x"})
     store("task-b", labels={"tenant": 4})
     store("task-c")
@@ -44,19 +44,19 @@ def shown(client: Client, **query: str) -> Any:
 
 
 def ids(response: Any) -> list[str]:
-    """Return the ids of the tasks on a page."""
+    """Return the task ids on a page."""
     return sorted(row.task_id for row in response.context["cl"].result_list)
 
 
-def test_column_has_the_labels(admin_client: Client) -> None:
-    """By name, for each result."""
+def test_column_shows_the_labels(admin_client: Client) -> None:
+    """Sorted by name, for each result."""
     content = shown(admin_client).content.decode()
     assert '<td class="field-labels">tenant=3, user=x</td>' in content
     assert '<td class="field-labels">tenant=4</td>' in content
 
 
 def test_labels_of_a_page_take_one_query(admin_client: Client) -> None:
-    """However many results are on it."""
+    """For any number of results on the page."""
     with CaptureQueriesContext(connection) as captured:
         shown(admin_client)
     read = [one["sql"] for one in captured.captured_queries if one["sql"].startswith("SELECT")]
@@ -77,14 +77,14 @@ def test_filter_finds_results(admin_client: Client, label: str, expected: list[s
     assert expected == ids(shown(admin_client, label=label))
 
 
-def test_filter_keeps_the_other_filters(admin_client: Client) -> None:
-    """They are sent along, and the field shows what was asked for."""
+def test_filter_keeps_other_filters(admin_client: Client) -> None:
+    """The form sends them along, and the field shows the current label."""
     content = shown(admin_client, label="tenant=3", status="SUCCESS").content.decode()
     assert '<input type="hidden" name="status" value="SUCCESS">' in content
     assert 'name="label" value="tenant=3"' in content
 
 
-def test_filter_refuses_what_cannot_be_a_label(admin_client: Client) -> None:
-    """As Django does with other filters."""
+def test_filter_refuses_an_invalid_label(admin_client: Client) -> None:
+    """The same as Django's own filters."""
     response = shown(admin_client, label=f"tenant={'x' * 201}")
     assert (302, "?e=1") == (response.status_code, response["Location"][-4:])

@@ -9,7 +9,7 @@ from django_celery_results.testing import ObserverConformance
 
 
 class TestLabels(ObserverConformance):
-    """It labels what was stored, and harms no result."""
+    """Runs the suite for observers: it stores labels, and harms no result."""
 
     plugin = "labels"
     options: ClassVar[Mapping[str, Any]] = {"labels": {"FUNCTION": "labels_functions.id_of"}}

@@ -1,4 +1,4 @@
-"""Labels go with their results, however these go, and cost the deletion no reading."""
+"""Labels are deleted with their results, by any way of deletion and without reading rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def in_sql() -> None:
-    """Delete as an administrator would."""
+    """Delete a result as a database administrator would."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_celery_results_taskresult WHERE task_id = 't1'")
 
@@ -39,8 +39,8 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_labels_go_with_the_result(make_backend: MakeBackend, way: str) -> None:
-    """Whoever takes it away, and those of others stay."""
+def test_labels_are_deleted_with_the_result(make_backend: MakeBackend, way: str) -> None:
+    """In every way of deletion; labels of other results stay."""
     store("t1", labels={"tenant": 3, "user": "x"})
     TaskResult.objects.update(date_done="2020-01-01T00:00Z")
     store("t2", labels={"tenant": 3})
@@ -51,8 +51,8 @@ def test_labels_go_with_the_result(make_backend: MakeBackend, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["forgotten", "expired by Celery's cleanup", "deleted by a query"])
-def test_deleting_reads_no_result(make_backend: MakeBackend, way: str) -> None:
-    """Nor does it name the table of the labels: Django still deletes without looking."""
+def test_deletion_reads_no_results_or_labels(make_backend: MakeBackend, way: str) -> None:
+    """Django does not even mention the table of labels, so it can delete without a SELECT."""
     store("t1", labels={"tenant": 3})
     TaskResult.objects.update(date_done="2020-01-01T00:00Z")
     backend = make_backend("django-db", result_expires=60)

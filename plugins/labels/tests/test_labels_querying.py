@@ -1,4 +1,4 @@
-"""Finding results by labels: which, and how fast."""
+"""Finding results by labels: the right ones, and fast."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from django_celery_results_labels.models import Label
 pytestmark = pytest.mark.django_db
 
 MANY = 5000
-#: How a plan says that a table is read whole.
+#: The mark of a full table scan in a query plan.
 WHOLE = {"sqlite": "SCAN ", "postgresql": "Seq Scan", "mysql": '"access_type": "ALL"'}
 
 
 def found(*conditions: Any, **more: Any) -> list[str]:
-    """Return the ids of the tasks that meet the conditions."""
+    """Return the task ids that meet the conditions."""
     rows = TaskResult.objects.filter(*conditions, **more)
     return sorted(rows.values_list("task_id", flat=True))
 
 
 @pytest.fixture
 def _results() -> None:
-    """Four results."""
+    """Stores four results."""
     store("a", labels={"tenant": 3, "user": "x"})
     store("b", labels={"tenant": "3", "user": "y"})
     store("c", labels={"tenant": 4, "user": "x"})
@@ -48,20 +48,20 @@ def _results() -> None:
         (labelled(), ["a", "b", "c", "d"]),
     ],
 )
-def test_results_with_all_labels_are_found(condition: Any, expected: list[str]) -> None:
-    """It is a condition like any other; 3 and "3" are the same."""
+def test_condition_finds_results_with_all_labels(condition: Any, expected: list[str]) -> None:
+    """It combines with &, | and ~; 3 and "3" are equal."""
     assert expected == found(condition)
 
 
 @pytest.mark.usefixtures("_results")
-def test_condition_stands_beside_others() -> None:
-    """Those of Django, and the table's own name for "has any label of that name"."""
+def test_condition_combines_with_others() -> None:
+    """Such as Django's own lookups, and ``labels__name`` for any label of that name."""
     assert ["a"] == found(labelled(tenant=3), labels__name="user", task_id__lt="b")
 
 
 @pytest.mark.usefixtures("_results")
 def test_documented_search_finds_failures() -> None:
-    """And no others."""
+    """It finds no other results."""
     from labels_usage import failures_of
 
     store("e", "FAILURE", labels={"tenant": 3})
@@ -69,15 +69,15 @@ def test_documented_search_finds_failures() -> None:
 
 
 @pytest.mark.usefixtures("_results")
-def test_result_has_its_labels() -> None:
-    """In one query for many, and readable."""
+def test_labels_of_results_can_be_prefetched() -> None:
+    """One query reads the labels of many results, and each label is readable text."""
     row = TaskResult.objects.prefetch_related("labels").get(task_id="a")
     assert ["tenant=3", "user=x"] == sorted(map(str, row.labels.all()))
 
 
-def test_what_cannot_be_a_label_is_refused() -> None:
-    """It would find nothing."""
-    with pytest.raises(ValueError, match="a label is text"):
+def test_invalid_label_is_refused() -> None:
+    """A search for it could never find anything."""
+    with pytest.raises(ValueError, match="a label has to be text"):
         labelled(tenant=[3])
 
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_a_label_is_refused() -> None:
 
 
 def fill() -> None:
-    """Make many results of many tenants, and let the database count them."""
+    """Store many results of many tenants, and update the database's statistics."""
     ids = [f"t{number}" for number in range(MANY)]
     TaskResult.objects.bulk_create(TaskResult(task_id=one, status="SUCCESS") for one in ids)
     Label.objects.bulk_create(
@@ -100,15 +100,15 @@ def fill() -> None:
 
 
 def plan(**values: object) -> str:
-    """Return how the database would find the results."""
+    """Return the database's query plan."""
     options = {"format": "json"} if connection.vendor == "mysql" else {}
     return str(TaskResult.objects.filter(labelled(**values)).order_by().explain(**options))
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("values", [{"tenant": 7}, {"tenant": 7, "user": 7}])
-def test_search_is_a_lookup_in_the_index(values: dict[str, object]) -> None:
-    """On name and value; the results are found by their ids, and neither table is read whole."""
+def test_search_uses_the_index(values: dict[str, object]) -> None:
+    """Labels are found by name and value, results by their ids; neither table is scanned."""
     fill()
     found = plan(**values)
     assert "dcr_labels_name_value_idx" in found

@@ -1,4 +1,4 @@
-"""Labels on their way: blocks, headers, what a running task hands on."""
+"""How labels reach a task: blocks, headers, and inheritance from the running task."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sent() -> Iterator[list[Any]]:
-    """The header of each task that was sent, ``None`` where it had none."""
+    """The ``labels`` header of each sent task, ``None`` if it has none."""
     found: list[Any] = []
 
     def note(headers: dict[str, Any], **_: object) -> None:
@@ -36,13 +36,13 @@ def sent() -> Iterator[list[Any]]:
 
 @pytest.fixture
 def task() -> Iterator[Any]:
-    """A task whose messages nobody takes."""
+    """A task whose messages no worker receives."""
     before = get_current_app()
     app: Any = Celery("labels", broker="memory://", set_as_current=True)
 
-    @app.task(shared=False, bind=True)  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
+    @app.task(shared=False, bind=True)  # type: ignore[untyped-decorator]  # Celery's stubs leave it untyped here
     def add(self: Any) -> None:
-        """Do nothing: it is only sent."""
+        """Do nothing; the task is only sent."""
 
     yield add
     app.close()
@@ -50,15 +50,15 @@ def task() -> Iterator[Any]:
 
 
 def test_task_in_a_block_is_labelled(task: Any, sent: list[Any]) -> None:
-    """As text; one outside of it is not."""
+    """Values become text; a task sent outside of the block has no labels."""
     with labels(tenant=3, user="x"):
         task.delay()
     task.delay()
     assert [{"tenant": "3", "user": "x"}, None] == sent
 
 
-def test_inner_block_adds_replaces_and_takes_away(task: Any, sent: list[Any]) -> None:
-    """Until it ends."""
+def test_inner_block_adds_replaces_and_removes_labels(task: Any, sent: list[Any]) -> None:
+    """Only until the inner block ends."""
     with labels(tenant=3, user="x"):
         with labels(user=None, step=1, tenant=4):
             task.delay()
@@ -66,34 +66,34 @@ def test_inner_block_adds_replaces_and_takes_away(task: Any, sent: list[Any]) ->
     assert [{"tenant": "4", "step": "1"}, {"tenant": "3", "user": "x"}] == sent
 
 
-def test_block_ends_when_it_fails(task: Any, sent: list[Any]) -> None:
-    """What comes after is not labelled."""
+def test_block_ends_on_an_error(task: Any, sent: list[Any]) -> None:
+    """Tasks sent afterwards have no labels."""
     with pytest.raises(KeyError), labels(tenant=3):
         raise KeyError
     task.delay()
     assert [None] == sent
 
 
-def test_header_counts_more_than_the_block(task: Any, sent: list[Any]) -> None:
-    """Label by label."""
+def test_header_takes_precedence_over_the_block(task: Any, sent: list[Any]) -> None:
+    """For each label separately."""
     with labels(tenant=3, user="x", step=1):
         task.apply_async(headers={"labels": {"tenant": 4, "user": None}})
     assert [{"tenant": 4, "step": "1"}] == sent
 
 
-def test_header_that_is_no_mapping_is_sent_as_it_is(task: Any, sent: list[Any]) -> None:
-    """The worker says so, with the task's id."""
+def test_header_that_is_not_a_mapping_is_sent_unchanged(task: Any, sent: list[Any]) -> None:
+    """The worker logs it with the task's id."""
     with labels(tenant=3):
         task.apply_async(headers={"labels": "tenant=4"})
     assert ["tenant=4"] == sent
 
 
 @pytest.mark.parametrize("headers", [None, {}, {"labels": {"tenant": 3}}])
-def test_running_task_hands_its_labels_on(
+def test_running_task_passes_its_labels_on(
     task: Any, sent: list[Any], headers: dict[str, Any] | None
 ) -> None:
-    """To all that it sends; a block in it adds to them."""
-    from celery._state import _task_stack  # type: ignore[attr-defined]  # absent from the stubs
+    """To every task that it sends; a block inside it adds labels."""
+    from celery._state import _task_stack  # type: ignore[attr-defined]  # missing from the stubs
 
     task.push_request(**vars(Context(id="t1", headers=headers, called_directly=False)))
     _task_stack.push(task)
@@ -106,28 +106,28 @@ def test_running_task_hands_its_labels_on(
     assert [{**({"tenant": 3} if headers else {}), "step": "1"}] == sent
 
 
-def test_wrong_labels_are_refused_where_they_are_set() -> None:
-    """Before any task is sent."""
-    with pytest.raises(ValueError, match="a label is text"), labels(tenant=[3]):
+def test_invalid_labels_are_refused_where_they_are_set() -> None:
+    """Before a task is sent."""
+    with pytest.raises(ValueError, match="a label has to be text"), labels(tenant=[3]):
         pass
 
 
 def test_disabled_plugin_sends_nothing(configure: Configure, task: Any, sent: list[Any]) -> None:
-    """A block is without effect then."""
+    """A block then has no effect."""
     configure(DISABLED_PLUGINS=["labels"])
     with labels(tenant=3):
         task.delay()
     assert [None] == sent
 
 
-def test_signal_without_headers_is_passed_over() -> None:
-    """Whoever sends it by hand may leave them out."""
+def test_signal_without_headers_is_ignored() -> None:
+    """Code that sends the signal by hand may leave them out."""
     attach_labels(sender="somebody")
 
 
 @pytest.mark.usefixtures("task")
-def test_documented_ways_label_a_task(sent: list[Any]) -> None:
-    """By a block, and by a header."""
+def test_documented_examples_label_a_task(sent: list[Any]) -> None:
+    """With a block, and with a header."""
     from labels_usage import report_once, report_to
 
     report_to(3)
@@ -135,8 +135,8 @@ def test_documented_ways_label_a_task(sent: list[Any]) -> None:
     assert [{"tenant": "3", "user": "x"}, {"tenant": 4}] == sent
 
 
-def test_middleware_labels_what_a_request_sends(task: Any, sent: list[Any], rf: Any) -> None:
-    """The one of the documentation."""
+def test_middleware_labels_the_tasks_of_a_request(task: Any, sent: list[Any], rf: Any) -> None:
+    """The documentation shows it."""
     from labels_middleware import label_tasks
 
     def view(_request: Any) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Settings: what is wrong with them, and an app that is missing."""
+"""Wrong settings, and an app that is not installed."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     ],
 )
 def test_wrong_settings_are_reported(configure: Configure, options: Any, ids: list[str]) -> None:
-    """By `manage.py check`, each under an id of its own."""
+    """Each problem has its own check id."""
     configure(labels=options)
     expected = [f"django_celery_results_labels.{one}" for one in ids]
     assert expected == [message.id for message in check_plugin_settings()]
 
 
 def test_missing_app_is_reported(configure: Configure) -> None:
-    """With both ways out."""
+    """The hint offers to install the app or to disable the plugin."""
     configure()
     with modify_settings(INSTALLED_APPS={"remove": ["django_celery_results_labels"]}):
         [message] = check_plugin_settings()

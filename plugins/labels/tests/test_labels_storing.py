@@ -1,4 +1,4 @@
-"""Which labels are stored beside a result, where, and at what cost."""
+"""Which labels are stored with a result, in which database, and at what cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 def statements(function: Any, *arguments: Any, **keywords: Any) -> list[str]:
-    """Return the first words of the statements that a call makes."""
+    """Return the first word of each SQL statement that a call executes."""
     with CaptureQueriesContext(connection) as captured:
         function(*arguments, **keywords)
     return [query["sql"].split()[0] for query in captured.captured_queries]
@@ -39,23 +39,23 @@ def test_header_labels_the_result() -> None:
     assert {"tenant": "3", "user": "x"} == labels_of()
 
 
-def test_other_headers_are_labels_where_the_settings_say_so(
+def test_headers_named_in_the_settings_become_labels(
     configure: Configure,
 ) -> None:
-    """Under their own names."""
+    """With the header's name as the label's name."""
     configure(labels={"HEADERS": ["request_id", "absent"]})
     store(request_id="r1", origin_of_it="web", labels={"tenant": 3})
     assert {"request_id": "r1", "tenant": "3"} == labels_of()
 
 
-def test_later_state_changes_labels_and_loses_none() -> None:
-    """They are written over by name."""
+def test_later_state_replaces_labels_and_loses_none() -> None:
+    """Labels are replaced by name."""
     store(status=states.STARTED, labels={"tenant": 3, "user": "x"})
     store(labels={"tenant": 4})
     assert {"tenant": "4", "user": "x"} == labels_of()
 
 
-def test_what_was_not_written_is_not_labelled() -> None:
+def test_state_that_is_not_written_sets_no_labels() -> None:
     """SUCCESS is final, and so are its labels."""
     store(labels={"tenant": 3})
     store(status=states.STARTED, labels={"tenant": 4})
@@ -68,7 +68,7 @@ def test_what_was_not_written_is_not_labelled() -> None:
 def test_function_labels_by_the_record(
     configure: Configure,
 ) -> None:
-    """The one of the documentation: by queue and stamps. The header counts more."""
+    """The documentation's function, by queue and stamps; the header takes precedence."""
     configure(labels={"FUNCTION": "labels_functions.labels_of"})
     facts: Any = {"stamped_headers": ["tenant", "user"], "stamps": {"tenant": [3], "user": ["x"]}}
     store(delivery_info={"routing_key": "mail"}, labels={"user": "y"}, **facts)
@@ -78,8 +78,11 @@ def test_function_labels_by_the_record(
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("failing", "The function of the setting FUNCTION failed for task t1"),
-        ("odd", "Task t1: what the function of the setting FUNCTION gave is no mapping"),
+        (
+            "failing",
+            "The function of the setting FUNCTION failed for task t1 and adds no labels",
+        ),
+        ("odd", "Task t1: the return value of the setting FUNCTION is not a mapping"),
     ],
 )
 def test_broken_function_is_logged(
@@ -95,46 +98,50 @@ def test_broken_function_is_logged(
     assert message in caplog.text
 
 
-# -- Bounds --------------------------------------------------------------------------
+# -- Limits --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("labels", "kept", "message"),
     [
-        ({"a": ["x"], "b": 1}, {"b": "1"}, "Task t1 is not labelled 'a': a label is text"),
+        (
+            {"a": ["x"], "b": 1},
+            {"b": "1"},
+            "Task t1 is not labelled 'a': the value of a label has to",
+        ),
         ({"a": "x" * 201}, {}, "Task t1 is not labelled 'a': the value of a label has 201"),
         ({"": 1, "b": 1}, {"b": "1"}, "Task t1 is not labelled '': the name of a label has"),
-        ("tenant=3", {}, "Task t1: the header 'labels' is no mapping of labels"),
+        ("tenant=3", {}, "Task t1: the header 'labels' is not a mapping of labels"),
     ],
 )
-def test_what_cannot_be_a_label_is_left_out_and_logged(
+def test_invalid_label_is_skipped_and_logged(
     caplog: pytest.LogCaptureFixture,
     labels: Any,
     kept: dict[str, str],
     message: str,
 ) -> None:
-    """With the task and the reason, and not the value."""
+    """The log has the task and the reason, but not the value."""
     store(labels=labels)
     assert kept == labels_of()
     assert message in caplog.text
     assert "xxx" not in caplog.text
 
 
-def test_labels_beyond_the_most_are_left_out(
+def test_labels_above_the_limit_are_skipped(
     configure: Configure, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Those that were given first stay."""
+    """The first labels are stored."""
     configure(labels={"MAX_LABELS": 2})
     store(labels={"a": 1, "b": 2, "c": 3})
     assert {"a": "1", "b": "2"} == labels_of()
-    assert "Task t1 is not labelled 'c': it has 2 labels, the most that" in caplog.text
+    assert "Task t1 is not labelled 'c': it already has 2 labels, the most" in caplog.text
 
 
 # -- Cost ----------------------------------------------------------------------------
 
 
 def test_labels_cost_one_statement(make_backend: MakeBackend) -> None:
-    """Beside the result's own; a savepoint where a transaction is open."""
+    """In addition to the result's own; inside a transaction, with a savepoint."""
     backend = make_backend()
     request = request_with(labels={"a": 1, "b": 2})
     done = statements(backend.store_result, "t1", 1, states.SUCCESS, request=request)
@@ -142,8 +149,8 @@ def test_labels_cost_one_statement(make_backend: MakeBackend) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_labels_cost_one_statement_outside_of_a_transaction(make_backend: MakeBackend) -> None:
-    """Which makes its own."""
+def test_labels_cost_one_statement_outside_a_transaction(make_backend: MakeBackend) -> None:
+    """That statement has its own transaction."""
     backend = make_backend()
     request = request_with(labels={"a": 1, "b": 2})
     done = statements(backend.store_result, "t1", 1, states.SUCCESS, request=request)
@@ -151,21 +158,21 @@ def test_labels_cost_one_statement_outside_of_a_transaction(make_backend: MakeBa
     assert {"INSERT", "BEGIN", "COMMIT"} >= set(done)
 
 
-def test_no_labels_cost_nothing(make_backend: MakeBackend) -> None:
-    """Whatever other headers there are."""
+def test_result_without_labels_costs_nothing(make_backend: MakeBackend) -> None:
+    """Even if its message has other headers."""
     backend = make_backend()
     request = request_with(other=1)
     assert ["INSERT"] == statements(backend.store_result, "t1", 1, states.SUCCESS, request=request)
 
 
-# -- Where ---------------------------------------------------------------------------
+# -- The database --------------------------------------------------------------------
 
 
 class Secondary:
-    """A router that has all results in the second database."""
+    """A router that keeps all results in the second database."""
 
     def db_for_write(self, _model: object, **_hints: object) -> str:
-        """Write there."""
+        """Return the second database."""
         return "secondary"
 
 
@@ -173,10 +180,10 @@ class Secondary:
 @pytest.mark.parametrize(
     ("url", "routers"), [("django-db://secondary", []), ("django-db", [Secondary()])]
 )
-def test_labels_are_on_the_database_of_the_results(
+def test_labels_are_in_the_database_of_the_results(
     make_backend: MakeBackend, settings: Settings, url: str, routers: list[Any]
 ) -> None:
-    """Whether the URL or a router chose it."""
+    """Whether the URL or a router selects it."""
     settings.DATABASE_ROUTERS = routers
     request = request_with(labels={"tenant": 3})
     make_backend(url).store_result("t1", 1, states.SUCCESS, request=request)
@@ -184,7 +191,7 @@ def test_labels_are_on_the_database_of_the_results(
 
 
 def test_cached_result_has_no_labels(make_backend: MakeBackend) -> None:
-    """There is no row to stand beside; nothing is written or logged."""
+    """Labels need a row to refer to; nothing is written or logged."""
     caches["default"].clear()
     request = request_with(labels={"tenant": 3})
     backend = make_backend("django-cache://default")
@@ -192,13 +199,13 @@ def test_cached_result_has_no_labels(make_backend: MakeBackend) -> None:
     assert 1 == backend.get_result("t1")
 
 
-# -- What goes wrong -----------------------------------------------------------------
+# -- Errors --------------------------------------------------------------------------
 
 
-def test_failing_labels_harm_neither_the_result_nor_the_transaction(
+def test_label_error_harms_neither_the_result_nor_the_transaction(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is logged with the task, and what is open stays usable."""
+    """It is logged with the task, and the open transaction stays usable."""
 
     def broken(execute: Any, sql: str, *rest: Any) -> Any:
         if "labels_label" in sql:
@@ -208,12 +215,12 @@ def test_failing_labels_harm_neither_the_result_nor_the_transaction(
     with transaction.atomic(), connection.execute_wrapper(broken):
         store(labels={"tenant": 3})
         assert states.SUCCESS == TaskResult.objects.get(task_id="t1").status
-    assert "The labels of task t1 were not stored; its result was" in caplog.text
+    assert "The labels of task t1 were not stored, but its result was" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
-def test_labels_of_a_result_that_has_just_gone_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Somebody forgot it between its two statements."""
+def test_labels_of_a_result_deleted_meanwhile_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """It was forgotten between the statements for the result and the labels."""
 
     def forgetting(execute: Any, sql: str, *rest: Any) -> Any:
         if "labels_label" in sql and sql.startswith("INSERT"):
@@ -226,10 +233,10 @@ def test_labels_of_a_result_that_has_just_gone_are_logged(caplog: pytest.LogCapt
     assert "The labels of task t1 were not stored" in caplog.text
 
 
-def test_disabled_plugin_labels_nothing(
+def test_disabled_plugin_stores_no_labels(
     configure: Configure,
 ) -> None:
-    """And the labels that are there stay."""
+    """Stored labels stay."""
     store(labels={"tenant": 3})
     configure(DISABLED_PLUGINS=["labels"])
     store("t2", labels={"tenant": 3})

@@ -1,4 +1,4 @@
-"""What can be a label, and the text of its value."""
+"""Valid labels, and the text of their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django_celery_results_labels.text import require_name, text_of
 
 
 class Plan(enum.Enum):
-    """What a tenant pays for."""
+    """The plan of a tenant."""
 
     SMALL = "small"
 
@@ -36,21 +36,21 @@ class Plan(enum.Enum):
     ],
 )
 def test_value_has_one_text(value: object, expected: str) -> None:
-    """So that what was stored as 3 is found by "3"."""
+    """A label stored as 3 is found by "3"."""
     assert expected == text_of(value)
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([3], "a label is text, a number, a date or a UUID, not list"),
+        ([3], "a label has to be text, a number, a date or a UUID, not list"),
         (None, "not NoneType"),
-        ("x" * 201, "the value of a label has 201 characters; it may have 200"),
-        ("a\0b", "the value of a label has a character NUL"),
+        ("x" * 201, "the value of a label has 201 characters; shorten it to 200"),
+        ("a\0b", "the value of a label has a NUL character"),
     ],
 )
-def test_other_values_are_refused(value: object, message: str) -> None:
-    """With the reason."""
+def test_invalid_value_is_refused(value: object, message: str) -> None:
+    """The error says why."""
     with pytest.raises(ValueError, match=message):
         text_of(value)
 
@@ -58,13 +58,13 @@ def test_other_values_are_refused(value: object, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (3, "has to be text that is not empty, not 3"),
-        ("", "has to be text that is not empty, not ''"),
-        ("x" * 51, "the name of a label has 51 characters; it may have 50"),
-        ("a\0b", "the name of a label has a character NUL"),
+        (3, "has to be non-empty text, not 3"),
+        ("", "has to be non-empty text, not ''"),
+        ("x" * 51, "the name of a label has 51 characters; shorten it to 50"),
+        ("a\0b", "the name of a label has a NUL character"),
     ],
 )
-def test_wrong_names_are_refused(name: Any, message: str) -> None:
-    """As are values."""
+def test_invalid_name_is_refused(name: Any, message: str) -> None:
+    """The error says why."""
     with pytest.raises(ValueError, match=message):
         require_name(name)

@@ -1,4 +1,4 @@
-"""Labels through a real broker and worker: set once, on a task and all that it sends."""
+"""Labels with a real broker and worker: a task and all tasks that it sends have them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COMBINATION = BY_NAME["solo"]
 
 @pytest.fixture
 def app() -> Iterator[Celery]:
-    """An app with a worker of its own, on the file system's broker."""
+    """An app and its worker, with the file-system broker."""
     settings.RUN_DIRECTORY.mkdir(exist_ok=True)
     before = get_current_app()
     app = make_app(COMBINATION, fixups=set())
@@ -51,8 +51,8 @@ def short_name(row: TaskResult) -> str:
 
 
 @pytest.mark.usefixtures("app")
-def test_labels_travel_from_a_task_to_its_children() -> None:
-    """And on through a retry, a chain, a chord and a failure; what was sent without has none."""
+def test_labels_are_inherited_by_child_tasks() -> None:
+    """Also through a retry, a chain, a chord and a failure; an unlabelled task has none."""
     with labels(tenant=3):
         parent: AsyncResult[Any] = tasks.parent.delay(2)
         retried: AsyncResult[Any] = tasks.flaky.delay(1)

@@ -1,4 +1,4 @@
-"""JSON and MessagePack by msgspec for stored results: a plugin of django-celery-results."""
+"""A django-celery-results plugin that serializes results with msgspec, as JSON or MessagePack."""
 
 from __future__ import annotations
 

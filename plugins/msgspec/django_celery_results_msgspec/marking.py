@@ -1,4 +1,4 @@
-"""Values that JSON does not know, marked as ``kombu.utils.json`` marks them, and unmarked."""
+"""Mark values that JSON cannot represent, as ``kombu.utils.json`` does, and unmark them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from kombu.utils.json import JSONEncoder, object_hook
 
 __all__ = ["TYPE", "VALUE", "MarkingEncoder", "marked", "unmarked"]
 
-#: The keys of a dict that stands for a value of another type.
+#: The keys of a dict that represents a value of another type.
 TYPE, VALUE = "__type__", "__value__"
 KEYS = {TYPE, VALUE}
 
-#: What is left to Kombu's marks in the plain data of a dataclass or Struct.
+#: Types inside a dataclass or Struct that Kombu marks, not msgspec.
 MARKED_BY_KOMBU = (bytes, datetime, date, time, Decimal, UUID)
 
 CONTAINERS = frozenset({dict, list})
 
 
 class MarkingEncoder(JSONEncoder):
-    """Kombu's JSON, with dataclasses and Structs as plain data."""
+    """Kombu's JSON encoder, which also writes dataclasses and Structs as plain data."""
 
     def default(self, o: Any) -> Any:
-        """Return what to write for ``o``; raises ``TypeError`` where there is nothing."""
+        """Return the plain data for ``o``; raise ``TypeError`` if there is none."""
         try:
             return super().default(o)
         except TypeError as error:
@@ -38,7 +38,7 @@ class MarkingEncoder(JSONEncoder):
                     o, builtin_types=MARKED_BY_KOMBU, enc_hook=super().default
                 )
             raise TypeError(
-                f"an object of {type(o)} cannot be serialized; make plain data of it, "
+                f"an object of {type(o)} cannot be serialized; convert it to plain data, "
                 f"or register its type with kombu.utils.json.register_type"
             ) from error
 
@@ -50,16 +50,16 @@ _encoder = MarkingEncoder()
 
 
 def marked(value: Any, leaves: frozenset[type]) -> Any:
-    """Return ``value`` as dicts, lists, finite floats and ``leaves`` alone.
+    """Return ``value`` made of dicts, lists, finite floats and ``leaves`` only.
 
-    Most values are that already, and are returned as they are. Raises ``OverflowError``
-    for another float, and ``TypeError`` for what has no mark.
+    Most values already are, and are returned unchanged. Raises ``OverflowError`` for NaN
+    or an infinite float, and ``TypeError`` for a type that cannot be marked.
     """
     return value if _is_plain(value, leaves) else _marked(value, leaves)
 
 
 def _is_plain(value: Any, leaves: frozenset[type]) -> bool:
-    """Return whether there is nothing to mark. What a value of any size is held up by."""
+    """Return whether there is nothing to mark; this check takes most of the time of a value."""
     kind = type(value)
     if kind is dict:
         for key, item in value.items():
@@ -73,7 +73,7 @@ def _is_plain(value: Any, leaves: frozenset[type]) -> bool:
             if type(item) not in leaves and not _is_plain(item, leaves):
                 return False
         return True
-    # An infinity less itself is NaN, as NaN is; a finite float less itself is zero.
+    # Infinity minus itself is NaN, and so is NaN minus itself; a finite float minus itself is 0.
     return kind in leaves or (kind is float and not value - value)
 
 
@@ -94,7 +94,7 @@ def _marked(value: Any, leaves: frozenset[type]) -> Any:
 
 
 def _key(key: Any) -> str:
-    """Return a key of a dict as Python's JSON writes it."""
+    """Return a dict's key as Python's JSON encoder writes it."""
     if type(key) is str:
         return key
     written: str = next(iter(json.loads(json.dumps({key: None}))))
@@ -103,11 +103,11 @@ def _key(key: Any) -> str:
 
 def _finite(value: float) -> float:
     if value - value:
-        raise OverflowError("not a number, or infinite")
+        raise OverflowError("the float is NaN or infinite")
     return float.__float__(value)
 
 
-#: Kombu's own marks of what is most often marked; to ask Kombu takes several times as long.
+#: Kombu's marks for the commonest types, because calling Kombu takes several times as long.
 MARKS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     datetime: ("datetime", datetime.isoformat),
     date: ("date", date.isoformat),
@@ -116,7 +116,7 @@ MARKS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     UUID: ("uuid", lambda one: {"hex": one.hex}),
 }
 
-#: What JSON makes of subclasses of its own types, whatever their own methods say.
+#: How JSON writes subclasses of its own types, which may override the usual methods.
 SCALARS: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,
     int: int.__int__,
@@ -128,10 +128,10 @@ SCALARS: dict[type, Callable[[Any], Any]] = {
 
 
 def unmarked(value: Any) -> Any:
-    """Return ``value``, which was read just now, with the values that its marks stand for.
+    """Return a freshly decoded ``value`` with its marks replaced by the values they represent.
 
-    Its dicts and lists are changed in place. Raises ``ValueError`` for a mark that Kombu
-    does not know.
+    Dicts and lists are changed in place. Raises ``ValueError`` for a mark that Kombu does
+    not know.
     """
     if type(value) not in CONTAINERS:
         return value
@@ -149,7 +149,7 @@ def _meant(mark: dict[str, Any]) -> Any:
     return object_hook({**mark, VALUE: unmarked(mark[VALUE])})
 
 
-#: How Kombu reads what stands in ``MARKS``.
+#: How Kombu reads the values marked by ``MARKS``.
 READERS: dict[str, Callable[[Any], Any]] = {
     "datetime": datetime.fromisoformat,
     "date": lambda text: datetime.fromisoformat(text).date(),

@@ -1,8 +1,8 @@
-"""The plugin: the serializers ``msgspec-json`` and ``msgspec-msgpack``.
+"""The plugin's hooks: the serializers ``msgspec-json`` and ``msgspec-msgpack``.
 
-Both give back what Celery's own JSON gives back. Values that JSON knows are written and read
-by msgspec alone; others are marked as Kombu's JSON marks them. What msgspec cannot hold (NaN,
-half a surrogate pair, in MessagePack a number of more than 64 bits) is left to Kombu's JSON.
+Both return the same values as Celery's own JSON. msgspec reads and writes the types that
+JSON has; other types are marked as in Kombu's JSON. Values that msgspec cannot hold (NaN,
+half a surrogate pair, in MessagePack a number of more than 64 bits) are left to Kombu's JSON.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .marking import TYPE, MarkingEncoder, marked, unmarked
 
 __all__ = ["decode_json", "decode_msgpack", "encode_json", "encode_msgpack"]
 
-#: The MessagePack extension type in which Kombu's JSON of a whole value stands.
+#: The MessagePack extension type that contains a whole value as Kombu's JSON.
 JSON_EXTENSION = 1
 
-#: What msgspec writes as Kombu's JSON does. MessagePack has bytes of its own.
+#: Types that msgspec writes the same way as Kombu's JSON; MessagePack also has bytes.
 JSON_LEAVES: frozenset[type] = frozenset({str, int, bool, type(None)})
 MSGPACK_LEAVES: frozenset[type] = JSON_LEAVES | {bytes}
 
-#: Raised for values that msgspec cannot hold, but Python's JSON perhaps can.
+#: Errors for values that msgspec cannot hold, although Python's JSON may.
 BEYOND_MSGSPEC = (OverflowError, UnicodeEncodeError, RecursionError)
 
 _json_writer = msgspec.json.Encoder()
@@ -37,7 +37,7 @@ _msgpack_writer = msgspec.msgpack.Encoder()
 
 @hookimpl
 def contribute_serializers() -> Iterable[Serializer]:
-    """Offer both serializers."""
+    """Contribute both serializers."""
     yield Serializer(
         name="msgspec-json",
         encode=encode_json,
@@ -54,7 +54,7 @@ def contribute_serializers() -> Iterable[Serializer]:
 
 
 def encode_json(value: Any) -> str:
-    """Return ``value`` as JSON; raises ``TypeError`` for what has no place in it."""
+    """Return ``value`` as JSON; raise ``TypeError`` for a type that JSON cannot hold."""
     try:
         return _json_writer.encode(marked(value, JSON_LEAVES)).decode()
     except BEYOND_MSGSPEC:
@@ -62,18 +62,18 @@ def encode_json(value: Any) -> str:
 
 
 def decode_json(content: str | bytes) -> Any:
-    """Return the value of JSON that :func:`encode_json`, or Kombu, wrote."""
+    """Return the value of JSON that :func:`encode_json` or Kombu wrote."""
     text = content if isinstance(content, str) else bytes(content).decode()
     try:
         value = _json_reader.decode(text)
     except (msgspec.DecodeError, RecursionError):
-        # NaN and the like. Where it is no JSON at all, this says at which character.
+        # NaN, for example. For text that is not JSON, this error names the position.
         return kombu_json.loads(text)
     return unmarked(value) if TYPE in text else value
 
 
 def encode_msgpack(value: Any) -> bytes:
-    """Return ``value`` as MessagePack; raises ``TypeError`` for what has no place in it."""
+    """Return ``value`` as MessagePack; raise ``TypeError`` for a type that it cannot hold."""
     try:
         return _msgpack_writer.encode(marked(value, MSGPACK_LEAVES))
     except BEYOND_MSGSPEC:
@@ -89,7 +89,7 @@ def decode_msgpack(content: bytes) -> Any:
 
 def _extension(code: int, data: memoryview) -> Any:
     if code != JSON_EXTENSION:
-        raise ValueError(f"there is no MessagePack extension {code} in a result")
+        raise ValueError(f"the MessagePack extension {code} is not one that this plugin writes")
     return kombu_json.loads(bytes(data))
 
 

@@ -1,4 +1,4 @@
-"""The measurement that the documentation shows, and what the page says of it."""
+"""The measurement in the documentation, and its page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIGURES = ROOT / "benchmarks" / "figures.json"
 
 
 def test_benchmark_prints_a_ratio_for_each_value(capsys: pytest.CaptureFixture[str]) -> None:
-    """To write and to read it, with each serializer."""
+    """For writing and reading, with each serializer."""
     serializers.main(["--rounds", "1"])
     _, *lines = capsys.readouterr().out.strip().splitlines()
     expected = [[name, 4] for name in serializers.PAYLOADS]
@@ -28,6 +28,6 @@ def test_benchmark_prints_a_ratio_for_each_value(capsys: pytest.CaptureFixture[s
 
 
 def test_page_shows_a_row_for_each_value() -> None:
-    """Its table is made from the file of figures, which has all of them."""
+    """The table is generated from the file of figures, which has all values."""
     assert "```{benchmarks} serializers\n" in PAGE.read_text(encoding="utf-8")
     assert list(serializers.PAYLOADS) == list(figures.load(FIGURES)["serializers"])

@@ -1,4 +1,4 @@
-"""Both serializers are what every serializer has to be, and like Celery's JSON."""
+"""Both serializers pass the suite for serializers, and behave like Celery's JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django_celery_results.testing import SerializerConformance
 
 
 class TestMsgspecJson(SerializerConformance):
-    """The one that writes text."""
+    """Runs the suite with the serializer that writes text."""
 
     plugin = "msgspec"
     name = "msgspec-json"
@@ -14,7 +14,7 @@ class TestMsgspecJson(SerializerConformance):
 
 
 class TestMsgspecMsgpack(SerializerConformance):
-    """The one that writes bytes."""
+    """Runs the suite with the serializer that writes bytes."""
 
     plugin = "msgspec"
     name = "msgspec-msgpack"

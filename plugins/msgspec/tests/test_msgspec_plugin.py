@@ -29,13 +29,13 @@ each_name = pytest.mark.parametrize("name", ["msgspec-json", "msgspec-msgpack"])
 
 
 def selected(name: str, *others: str) -> dict[str, Any]:
-    """Return Celery's settings that select a serializer."""
+    """Return the Celery settings that select a serializer."""
     return {"result_serializer": name, "result_accept_content": [name, *others]}
 
 
 @each_name
 @pytest.mark.parametrize("url", URLS)
-def test_result_is_read_as_it_was_stored(make_backend: MakeBackend, url: str, name: str) -> None:
+def test_result_is_read_back_as_stored(make_backend: MakeBackend, url: str, name: str) -> None:
     """On both backends."""
     caches["default"].clear()
     make_backend(url.format(name), **selected(name)).store_result("t1", VALUE, "SUCCESS")
@@ -43,10 +43,8 @@ def test_result_is_read_as_it_was_stored(make_backend: MakeBackend, url: str, na
 
 
 @each_name
-def test_none_and_arguments_are_read_as_they_were_stored(
-    make_backend: MakeBackend, name: str
-) -> None:
-    """With all the rest of the row."""
+def test_none_and_arguments_are_read_back_as_stored(make_backend: MakeBackend, name: str) -> None:
+    """Together with the rest of the row."""
     backend = make_backend(result_extended=True, **selected(name))
     request = Context({"task": "add", "argsrepr": "(1, 2)", "kwargsrepr": "{}", "meta": {"a": 1}})
     backend.store_result("t1", None, "SUCCESS", request=request)
@@ -56,8 +54,8 @@ def test_none_and_arguments_are_read_as_they_were_stored(
 
 
 @each_name
-def test_failure_is_the_exception_that_it_was(make_backend: MakeBackend, name: str) -> None:
-    """As from Celery's JSON: its class, its module and its arguments."""
+def test_failure_is_read_back_as_its_exception(make_backend: MakeBackend, name: str) -> None:
+    """As with Celery's JSON: the class, module and arguments."""
     for task_id, serializer in [("theirs", "json"), ("ours", name)]:
         backend = make_backend(**selected(serializer))
         backend.store_result(task_id, KeyError("é", 5, VALUE["at"]), "FAILURE", traceback="…")
@@ -69,7 +67,7 @@ def test_failure_is_the_exception_that_it_was(make_backend: MakeBackend, name: s
 
 @dataclass
 class Account:
-    """Says itself what JSON is to make of it."""
+    """Defines its own JSON representation."""
 
     name: str
     note: str = "own"
@@ -80,16 +78,16 @@ class Account:
 
 @dataclass
 class Report:
-    """Holds one."""
+    """Contains an Account."""
 
     account: Account
 
 
 @each_name
-def test_only_the_outermost_dataclass_is_asked_for_its_json(
+def test_only_the_outermost_dataclass_uses_its_own_json(
     make_backend: MakeBackend, name: str
 ) -> None:
-    """As the documentation says; within it msgspec goes by its own rules."""
+    """As documented; inside it, msgspec applies its own rules."""
     backend = make_backend(**selected(name))
     backend.store_result("t1", [Account("a"), Report(Account("b"))], "SUCCESS")
     expected = [{"name": "a"}, {"account": {"name": "b", "note": "own"}}]
@@ -108,17 +106,17 @@ def test_only_the_outermost_dataclass_is_asked_for_its_json(
         ),
     ],
 )
-def test_row_says_what_it_is(
+def test_row_names_its_serializer(
     make_backend: MakeBackend, name: str, content_type: str, encoding: str, text: str
 ) -> None:
-    """So it needs no setting to be read."""
+    """No setting is needed to decode it."""
     make_backend(**selected(name)).store_result("t1", {"é": (1, None)}, "SUCCESS")
     row = TaskResult.objects.get(task_id="t1")
     assert (content_type, encoding, text) == (row.content_type, row.content_encoding, row.result)
 
 
 @each_name
-def test_what_cannot_be_stored_is_an_encode_error(make_backend: MakeBackend, name: str) -> None:
+def test_unsupported_value_is_an_encode_error(make_backend: MakeBackend, name: str) -> None:
     """Celery stores it as the task's failure."""
     with pytest.raises(EncodeError, match=r"an object of <class 'set'> cannot be serialized"):
         make_backend(**selected(name)).store_result("t1", {1, 2}, "SUCCESS")
@@ -135,7 +133,7 @@ def test_what_cannot_be_stored_is_an_encode_error(make_backend: MakeBackend, nam
 def test_corrupt_content_is_an_error_that_names_the_task(
     make_backend: MakeBackend, name: str, text: str
 ) -> None:
-    """And the result of no other task."""
+    """Other tasks stay readable."""
     backend = make_backend(**selected(name))
     backend.store_result("t1", VALUE, "SUCCESS")
     TaskResult.objects.update(result=text)
@@ -148,28 +146,28 @@ def test_corrupt_content_is_an_error_that_names_the_task(
 
 @each_name
 @pytest.mark.parametrize("keys", [{}, {"DISABLED_PLUGINS": ["msgspec"]}], ids=["unused", "off"])
-def test_old_rows_are_read_when_it_is_off(
+def test_old_rows_are_readable_when_it_is_off(
     configure: Configure, make_backend: MakeBackend, keys: dict[str, Any], name: str
 ) -> None:
-    """Whether another serializer is selected or the plugin is disabled."""
+    """Another serializer is selected, or the plugin is disabled."""
     make_backend(**selected(name)).store_result("t1", VALUE, "SUCCESS")
     configure(**keys)
     assert VALUE == make_backend(**selected("json", name)).get_result("t1")
 
 
 @each_name
-def test_rows_that_may_not_be_read_say_so(make_backend: MakeBackend, name: str) -> None:
-    """The serializer has to be accepted, as any other."""
+def test_serializer_that_is_not_accepted_is_named(make_backend: MakeBackend, name: str) -> None:
+    """Like any other, it has to be in ``result_accept_content``."""
     make_backend(**selected(name)).store_result("t1", VALUE, "SUCCESS")
     with pytest.raises(ResultUnreadable, match=r"msgspec\+\w+' is not accepted; add its serial"):
         make_backend(**selected("json")).get_result("t1")
 
 
 @each_name
-def test_selected_while_disabled_is_an_error(
+def test_selecting_it_while_disabled_is_an_error(
     configure: Configure, make_backend: MakeBackend, name: str
 ) -> None:
-    """Nothing is written in another way than was asked for."""
+    """No other serializer silently takes its place."""
     configure(DISABLED_PLUGINS=["msgspec"])
     with pytest.raises(BackendMisconfigured, match=rf"serializer '{name}'"):
         make_backend(**selected(name))

@@ -1,4 +1,4 @@
-"""What both serializers read, and what they refuse to."""
+"""Contents that the serializers read, and contents that they refuse."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOON = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
     "text", ['{"a": 1', "[1,]", "\ufeff1", '"\x01"', '{"__type__":"nothing","__value__":1}']
 )
 def test_corrupt_json_is_an_error(text: str) -> None:
-    """Nothing is guessed."""
+    """It is not repaired by guessing."""
     with pytest.raises(ValueError, match=r"char \d+|Unexpected UTF-8 BOM|Unsupported type"):
         decode_json(text)
 
@@ -34,20 +34,20 @@ def test_corrupt_json_is_an_error(text: str) -> None:
         (b"\x92\x01", "truncated"),
         (b"\x01\x02", "trailing characters"),
         (b"\xc1", "malformed"),
-        (b"\xd4\x05x", "there is no MessagePack extension 5"),
+        (b"\xd4\x05x", "the MessagePack extension 5 is not one"),
         (b"\xd4\x01x", "Expecting value"),
         (b"\x82\xa8__type__\x01\xa9__value__\x02", "Unsupported type"),
     ],
 )
 def test_corrupt_msgpack_is_an_error(content: bytes, says: str) -> None:
-    """As above."""
+    """The same for bytes."""
     with pytest.raises((ValueError, msgspec.DecodeError), match=says):
         decode_msgpack(content)
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_any_bytes_are_read(kind: Callable[[bytes], Any]) -> None:
-    """Kombu's transports give all of these, should the serializer be used for messages."""
+def test_any_type_of_bytes_is_read(kind: Callable[[bytes], Any]) -> None:
+    """Kombu's transports return all of these if the serializer is used for messages."""
     value = [NOON, "é"]
     assert [value, value] == [
         decode_json(kind(encode_json(value).encode())),

@@ -1,4 +1,4 @@
-"""Both serializers give back what Celery's own JSON gives back: Kombu's is the oracle."""
+"""Both serializers return the same as Celery's own JSON, with Kombu's encoder as the oracle."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ each_encoder = pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS
 
 
 def celery_gives(value: Any) -> Any:
-    """Return what Celery's JSON makes of ``value``."""
+    """Return ``value`` after a round trip through Celery's JSON."""
     return kombu_json.loads(kombu_json.dumps(value))
 
 
 class Text(str):
-    """A string of a type of its own, with words of its own."""
+    """A subclass of str whose ``str()`` differs from its value."""
 
     __slots__ = ()
 
@@ -56,40 +56,40 @@ class Text(str):
 
 
 class Number(int):
-    """A number that prints as another."""
+    """A subclass of int whose ``repr()`` is another number."""
 
     def __repr__(self) -> str:
         return "7"
 
 
 class Ratio(float):
-    """As above."""
+    """A subclass of float whose ``repr()`` is another number."""
 
     def __repr__(self) -> str:
         return "0.7"
 
 
 class Colour(str, enum.Enum):
-    """One of Django's choices is such."""
+    """A text choice, as Django's choices are."""
 
     RED = "red"
 
 
 class Level(enum.IntEnum):
-    """As above, as a number."""
+    """A number choice."""
 
     HIGH = 3
 
 
 class Money:
-    """Says itself what JSON is to make of it, as Kombu lets it."""
+    """Defines its own JSON representation, which Kombu supports."""
 
     def __json__(self) -> dict[str, Any]:
         return {"amount": Decimal("1.20"), "on": date(2026, 3, 1)}
 
 
 class Point(NamedTuple):
-    """A tuple of a type of its own."""
+    """A named tuple."""
 
     x: int
     y: datetime
@@ -146,8 +146,8 @@ VALUES: dict[str, Any] = {
 
 @both
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_value_comes_back_as_from_celery(round_trip: RoundTrip, value: Any) -> None:
-    """Equal, and of the same types: what they print as shows both."""
+def test_value_is_returned_as_by_celery(round_trip: RoundTrip, value: Any) -> None:
+    """Equal and of the same types, which the comparison by ``repr`` shows."""
     assert repr(celery_gives(value)) == repr(round_trip(value))
 
 
@@ -179,7 +179,7 @@ ANY = st.recursive(
     ),
     max_leaves=15,
 )
-#: As those of the core's own properties.
+#: The same as in the core's own property tests.
 EXAMPLES = settings(
     max_examples=100,
     derandomize=True,
@@ -192,15 +192,15 @@ EXAMPLES = settings(
 @both
 @EXAMPLES
 @given(value=ANY)
-def test_any_value_comes_back_as_from_celery(round_trip: RoundTrip, value: Any) -> None:
-    """Whatever is in it, at any depth."""
+def test_any_value_is_returned_as_by_celery(round_trip: RoundTrip, value: Any) -> None:
+    """For generated values of any type and depth."""
     assert repr(celery_gives(value)) == repr(round_trip(value))
 
 
 @EXAMPLES
 @given(value=ANY)
 def test_kombu_reads_the_json(value: Any) -> None:
-    """It is the same JSON, with other spaces; and what Kombu wrote is read."""
+    """It is the same JSON except for spaces, and the serializer reads Kombu's JSON too."""
     expected = repr(celery_gives(value))
     assert [expected, expected] == [
         repr(kombu_json.loads(encode_json(value))),
@@ -209,7 +209,7 @@ def test_kombu_reads_the_json(value: Any) -> None:
 
 
 @both
-def test_value_is_left_as_it_was(round_trip: RoundTrip) -> None:
+def test_original_value_is_not_changed(round_trip: RoundTrip) -> None:
     """It belongs to the task."""
     inner = {"at": UTC_NOON, 1: (Decimal(1),)}
     value = [inner, b"\xff"]
@@ -219,20 +219,20 @@ def test_value_is_left_as_it_was(round_trip: RoundTrip) -> None:
 
 
 @both
-def test_nesting_that_msgspec_does_not_follow_is_left_to_kombu(round_trip: RoundTrip) -> None:
-    """Python's limit of recursion is less than what Kombu's JSON may reach."""
+def test_nesting_too_deep_for_msgspec_is_left_to_kombu(round_trip: RoundTrip) -> None:
+    """Kombu's JSON goes deeper than Python's recursion limit lets the marking go."""
     value: Any = []
     for _ in range(850):
         value = [value]
     assert value == round_trip(value)
 
 
-# -- Types of one's own --------------------------------------------------------------
+# -- A site's own types --------------------------------------------------------------
 
 
 @pytest.fixture
 def _mark_of_complex(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kombu knows complex numbers, for the length of a test."""
+    """Registers complex numbers with Kombu for the duration of a test."""
     for registry in ("_encoders", "_decoders"):
         monkeypatch.setattr(kombu_json, registry, dict(getattr(kombu_json, registry)))
     register: Any = kombu_json.register_type
@@ -241,13 +241,13 @@ def _mark_of_complex(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @both
 @pytest.mark.usefixtures("_mark_of_complex")
-def test_type_registered_with_kombu_comes_back(round_trip: RoundTrip) -> None:
-    """As from Celery's JSON."""
+def test_type_registered_with_kombu_is_returned(round_trip: RoundTrip) -> None:
+    """As with Celery's JSON."""
     assert {"z": 1 + 2j} == round_trip({"z": 1 + 2j})
 
 
 class Shop(msgspec.Struct, rename="camel", tag="shop"):
-    """A Struct with msgspec's own wishes."""
+    """A Struct with options of msgspec."""
 
     shop_name: str
     opened: date
@@ -283,8 +283,8 @@ ORDER = Order(
 
 
 @both
-def test_dataclasses_and_structs_are_plain_data(round_trip: RoundTrip) -> None:
-    """Nested, and with the values that JSON does not know."""
+def test_dataclasses_and_structs_become_plain_data(round_trip: RoundTrip) -> None:
+    """Also nested ones, and with values that JSON does not have."""
     expected = {
         "id": ORDER.id,
         "at": UTC_NOON,
@@ -297,29 +297,29 @@ def test_dataclasses_and_structs_are_plain_data(round_trip: RoundTrip) -> None:
 
 @both
 def test_plain_data_can_be_converted_back(round_trip: RoundTrip) -> None:
-    """By msgspec, to what it was."""
+    """By msgspec, to the original type."""
     assert msgspec.convert(round_trip(ORDER), Order) == ORDER
 
 
 @both
-def test_dataclass_beside_what_msgspec_cannot_hold(round_trip: RoundTrip) -> None:
+def test_dataclass_next_to_a_value_that_msgspec_cannot_hold(round_trip: RoundTrip) -> None:
     """Kombu's JSON writes both."""
     assert [{"price": Decimal(1), "label": ""}, "\ud800"] == round_trip(
         [Line(Decimal(1)), "\ud800"]
     )
 
 
-# -- What cannot be stored -----------------------------------------------------------
+# -- Unsupported values --------------------------------------------------------------
 
 
 class Bare(enum.Enum):
-    """Neither text nor a number."""
+    """An enum whose values are neither text nor JSON numbers."""
 
     ONE = 1
 
 
 class Unknown:
-    """Nothing that JSON could be made of."""
+    """A type that JSON cannot represent."""
 
 
 @each_encoder
@@ -336,11 +336,9 @@ class Unknown:
         ([float("nan"), Unknown()], "Unknown'>"),
     ],
 )
-def test_what_cannot_be_stored_is_named(
-    encode: Callable[[Any], object], value: Any, named: str
-) -> None:
-    """As with Celery's JSON it is an error; this one says what to do."""
-    with pytest.raises(TypeError, match="cannot be serialized; make plain data of it") as caught:
+def test_unsupported_type_is_named(encode: Callable[[Any], object], value: Any, named: str) -> None:
+    """Celery's JSON raises an error too; this one says what to do."""
+    with pytest.raises(TypeError, match="cannot be serialized; convert it to plain data") as caught:
         encode(value)
     assert named in str(caught.value)
     with pytest.raises(TypeError):
@@ -348,14 +346,14 @@ def test_what_cannot_be_stored_is_named(
 
 
 @each_encoder
-def test_key_that_json_has_not_is_an_error(encode: Callable[[Any], object]) -> None:
+def test_unsupported_key_is_an_error(encode: Callable[[Any], object]) -> None:
     """As with Celery's JSON."""
     with pytest.raises(TypeError, match="keys must be str, int, float, bool or None, not tuple"):
         encode({(1, 2): 3})
 
 
 @each_encoder
-def test_circle_is_an_error(encode: Callable[[Any], object]) -> None:
+def test_circular_value_is_an_error(encode: Callable[[Any], object]) -> None:
     """As with Celery's JSON."""
     value: list[Any] = []
     value.append({"again": value})

@@ -1,4 +1,4 @@
-"""Large results are kept in a Django storage: a plugin of django-celery-results."""
+"""A django-celery-results plugin that keeps large results in a Django storage."""
 
 from __future__ import annotations
 

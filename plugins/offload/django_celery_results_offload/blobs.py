@@ -1,7 +1,7 @@
-"""The blobs: ``<prefix>/<backend>/<xx>/<task id>.<field>-<a name of its own>`` in a storage.
+"""Blobs in a Django storage, named ``<prefix>/<backend>/<xx>/<task id>.<field>-<uuid>``.
 
-No two writes share a blob, though they store the same: whoever gives up its own then
-never takes another's.
+Two writes never share a blob, even if they store the same content, so a write that gives
+up its own blobs never deletes another's.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ __all__ = ["delete", "fetch", "is_of", "list_blobs", "save", "save_beside", "sec
 
 logger = logging.getLogger(__name__)
 
-#: Raised for a pointer that somebody made up: no later try will find more.
+#: Errors that mean a forged pointer: trying again will not find a blob.
 NO_BLOB = (SuspiciousOperation, ValueError, OverflowError, IsADirectoryError, NotADirectoryError)
-#: Letters of a part of a path, at most; an id may have several parts.
+#: Longest part of a path, in characters; a long id is split into several parts.
 PART = 100
 
 
@@ -45,8 +45,8 @@ PART = 100
 
 
 def section_of(storage: Any) -> str:
-    """Return the folder of a result backend: others may keep their blobs beside it."""
-    # Imported here: the plugin is loaded before the models are.
+    """Return the folder of a result backend: several backends may share a storage."""
+    # Imported late, because the plugin is loaded before the models.
     from django_celery_results.storages.cache.plugin import CacheStorage
     from django_celery_results.storages.database.storage import DatabaseStorage
 
@@ -60,12 +60,12 @@ def section_of(storage: Any) -> str:
 
 
 def save(alias: str, section: str, task_id: str, field: str, content: bytes) -> Pointer:
-    """Write a blob, and return the pointer to it; raise whatever the storage raises."""
+    """Write a blob and return its pointer; raise whatever the storage raises."""
     return _save(alias, _name(section, task_id, field), content)
 
 
 def save_beside(pointer: Pointer, content: bytes) -> Pointer:
-    """Write a blob that takes the place of another, which stays; return the pointer to it."""
+    """Write a blob that replaces another, which is kept; return the pointer to the new one."""
     stem = pointer.name.rpartition("-")[0]
     return _save(pointer.storage, f"{stem}-{uuid4().hex}", content)
 
@@ -76,8 +76,8 @@ def _save(alias: str, name: str, content: bytes) -> Pointer:
         _write(storage, name, content)
     except Exception:
         if isinstance(storage, FileSystemStorage):
-            # What was written of it, such as when the disk is full. Other storages write
-            # all or nothing, and may have no answer to this either.
+            # Part of the blob may have been written, such as before the disk was full. Other
+            # storages write all or nothing, and may not be able to delete at this moment.
             with suppress(Exception):
                 storage.delete(name)
         raise
@@ -89,41 +89,44 @@ def _write(storage: Storage, name: str, content: bytes) -> None:
     saved = storage.save(name, ContentFile(content))
     if saved != name:
         storage.delete(saved)
-        raise StorageError(f"the storage gave the blob a name of its own: {saved!r}")
+        raise StorageError(
+            f"the storage saved the blob {name!r} under another name, {saved!r}; use a storage"
+            " that keeps the names that it is given"
+        )
     if isinstance(storage, FileSystemStorage):
         _sync(Path(storage.path(name)), Path(storage.location))
 
 
 def _name(section: str, task_id: str, field: str) -> str:
-    """Return a new name for a blob, from which :func:`task_of` knows the task again."""
+    """Return a new name for a blob, from which :func:`task_of` recovers the task's id."""
     return f"{options.prefix}/{section}/{_place(task_id)}.{field}-{uuid4().hex}"
 
 
 def _place(task_id: str) -> str:
-    """Return what the names of all blobs of a task have in common."""
-    # One dot, or two, would be another folder.
+    """Return the part that the names of all blobs of a task share."""
+    # A dot is escaped: a part that is only one or two dots would name another folder.
     safe = quote(task_id, safe="").replace(".", "%2E")
     path = "/".join(safe[start : start + PART] for start in range(0, len(safe), PART))
-    # So that no folder of a disk has them all.
+    # Spread over 256 folders, so that no folder on a disk holds all blobs.
     shelf = hashlib.sha256(task_id.encode()).hexdigest()[:2]
     return f"{shelf}/{path}"
 
 
 def is_of(name: str, task_id: str) -> bool:
-    """Return whether a blob of that name was written for that task, under whichever prefix."""
+    """Return whether a blob's name says that it belongs to the task, under any prefix."""
     own = rf".+/{re.escape(_place(task_id))}\.\w+-[0-9a-f]{{32}}"
     return re.fullmatch(own, name) is not None
 
 
 def task_of(name: str) -> str:
-    """Return the id of the task whose blob has that name."""
+    """Return the id of the task that a blob belongs to."""
     *_, path = name.removeprefix(f"{options.prefix}/").split("/", 2)
     return unquote(path.replace("/", "").partition(".")[0])
 
 
 def _sync(path: Path, root: Path) -> None:
-    """Wait until a file and its folders are on the disk: the row that points there will be."""
-    if os.name != "posix":  # pragma: no cover - elsewhere there is no such call for folders
+    """Flush a file and its folders to the disk, before the row that points to it is written."""
+    if os.name != "posix":  # pragma: no cover - other systems cannot flush folders
         return
     inside = len(path.relative_to(root).parts)
     for one in (path, *path.parents[:inside]):
@@ -135,14 +138,15 @@ def _sync(path: Path, root: Path) -> None:
 
 
 def delete(pointers: Iterable[Pointer]) -> None:
-    """Delete blobs; one that cannot be deleted is logged, and found by the clean-up."""
+    """Delete blobs; log each that cannot be deleted, which the clean-up finds later."""
     handled = sys.exc_info()[1]
     for pointer in pointers:
         try:
             storages[pointer.storage].delete(pointer.name)
         except Exception as error:
             logger.exception(
-                "Blob %r in storage %r was not deleted; 'celery_results offload --clean' will",
+                "Blob %r in storage %r was not deleted; run 'celery_results offload --clean' to "
+                "delete it",
                 pointer.name,
                 pointer.storage,
                 exc_info=apart(error, handled),
@@ -153,27 +157,32 @@ def delete(pointers: Iterable[Pointer]) -> None:
 
 
 def fetch(pointer: Pointer) -> bytes:
-    """Return what is in a blob, if it is what was written.
+    """Return the content of a blob, after checking it against the pointer's digest.
 
-    Raises :class:`ResultUnavailable` while the storage is away, :class:`ResultUnreadable`
-    for what is missing or was changed.
+    Raises :class:`ResultUnavailable` while the storage is unreachable, and
+    :class:`ResultUnreadable` if the blob is missing or was changed.
     """
     what = f"blob {pointer.name!r} in the storage {pointer.storage!r}"
     try:
         with storages[pointer.storage].open(pointer.name) as file:
-            # One more, so as to see that it is longer, however much longer it is.
+            # One byte more shows that a blob is too long, however long it is.
             content = bytes(file.read(pointer.size + 1))
     except InvalidStorageError as error:
         raise ResultUnavailable(f"{what} cannot be read: {error}") from error
     except FileNotFoundError as error:
-        raise ResultUnreadable(f"{what} is missing") from error
+        raise ResultUnreadable(f"{what} is missing; restore it from a backup") from error
     except NO_BLOB as error:
-        raise ResultUnreadable(f"{what} is none that was ever written: {error}") from error
+        raise ResultUnreadable(
+            f"{what} cannot have been written by this plugin ({error}); restore the row that"
+            " points to it from a backup"
+        ) from error
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ResultUnavailable(f"{what} cannot be read now: {reason}") from error
+        raise ResultUnavailable(f"{what} cannot be read now, try again later: {reason}") from error
     if hashlib.sha256(content).hexdigest() != pointer.sha256:
-        raise ResultUnreadable(f"{what} is not what was written: its digest is another")
+        raise ResultUnreadable(
+            f"{what} was changed: its SHA-256 digest differs; restore it from a backup"
+        )
     return content
 
 

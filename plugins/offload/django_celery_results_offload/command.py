@@ -1,4 +1,4 @@
-"""``celery_results offload``: blobs without a row, rows without their blob, and what stayed."""
+"""The command ``celery_results offload``, which checks, cleans up and moves."""
 
 from __future__ import annotations
 
@@ -34,32 +34,34 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-#: Tasks that are looked up at once, with what stayed in their rows.
+#: Tasks looked up at once, with the contents in their rows.
 CHUNK = 100
 DAY = timedelta(days=1)
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """Declare the arguments."""
+    """Declare the options."""
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--check", action="store_true", help="show what does not fit together")
-    what.add_argument("--clean", action="store_true", help="delete the blobs that have no row")
     what.add_argument(
-        "--move", action="store_true", help="put into the storage what stayed in its row"
+        "--check", action="store_true", help="show blobs without a row and rows without their blob"
+    )
+    what.add_argument("--clean", action="store_true", help="delete blobs without a row")
+    what.add_argument(
+        "--move", action="store_true", help="move contents that stayed in their rows to the storage"
     )
     parser.add_argument(
         "--older-than",
         type=parse_age,
         default=DAY,
         metavar="AGE",
-        help="the age from which a blob without a row is one, such as 12h; by default 1d. "
-        "A younger one may be that of a row which is just being written",
+        help="ignore blobs younger than this, such as 12h; by default 1d. "
+        "The row of a younger blob may still be being written",
     )
     add_database_argument(parser)
 
 
 def run(command: BaseCommand, arguments: Mapping[str, Any]) -> None:
-    """Show, delete or move; raise ``CommandError`` where a row's blob is missing."""
+    """Show, delete or move; raise ``CommandError`` if the blob of a row is missing."""
     backend = open_backend(arguments["database"])
     if arguments["move"]:
         _move(command, backend)
@@ -70,7 +72,8 @@ def run(command: BaseCommand, arguments: Mapping[str, Any]) -> None:
         raise CommandError(str(error)) from error
     except NotImplementedError as error:
         raise CommandError(
-            f"The storage {options.storage!r} cannot list its files, or not say their age."
+            f"The storage {options.storage!r} cannot list its files or tell their age; "
+            "--check and --clean need a storage that can."
         ) from error
     blobs = [("without a row", task_of(name), name) for name in found.orphans]
     rows = [("missing", task_id, one.name) for task_id, one in found.missing]
@@ -81,7 +84,10 @@ def run(command: BaseCommand, arguments: Mapping[str, Any]) -> None:
         )
         command.stdout.write(f"Deleted {len(found.orphans)} blobs.")
     if found.missing:
-        raise CommandError(f"{len(found.missing)} blobs are missing; their results cannot be read.")
+        raise CommandError(
+            f"{len(found.missing)} blobs are missing; their results cannot be read until the blobs "
+            "are restored from a backup."
+        )
 
 
 def _move(command: BaseCommand, backend: ResultBackend) -> None:
@@ -93,23 +99,24 @@ def _move(command: BaseCommand, backend: ResultBackend) -> None:
     command.stdout.write(f"Moved contents of {mover.moved} results.")
     if mover.stayed:
         raise CommandError(
-            f"The storage {options.storage!r} fails: {mover.stayed} results stay in their rows."
+            f"The storage {options.storage!r} cannot be written to, so {mover.stayed} results stay "
+            "in their rows; run this command again once it can."
         )
 
 
 @dataclass
 class Search:
-    """What does not fit together, of one backend and the storage."""
+    """Finds the blobs without a row, and the rows without their blob, of one backend."""
 
     backend: ResultBackend
-    #: Blobs that were written later are left alone.
+    #: Blobs written after this moment are left alone.
     until: datetime
     orphans: list[str] = field(default_factory=list)
-    #: By the id of the task.
+    #: Pairs of a task's id and its pointer.
     missing: list[tuple[str, Pointer]] = field(default_factory=list)
 
     def run(self) -> Search:
-        """Look, first at the blobs, then at the rows: one that is deleted meanwhile has none."""
+        """Search the blobs first, then the rows: a row deleted in between cannot lack its blob."""
         blobs = set(list_blobs(section_of(self.backend.storage)))
         by_task: dict[str, set[str]] = {}
         for name in sorted(blobs):
@@ -117,7 +124,7 @@ class Search:
         for ids in _chunks(iter(by_task)):
             used = {one.name for _, one in self._pointers(ids)}
             for task_id in ids:
-                # Each of these questions may be one to a server far away.
+                # Asking for a blob's age may need a request to a remote server.
                 self.orphans += filter(self._is_old, sorted(by_task[task_id] - used))
         for ids in _chunks(self._rows(by_task)):
             for task_id, pointer in self._pointers(ids):
@@ -133,7 +140,7 @@ class Search:
         return (make_aware(moment) if is_naive(moment) else moment) <= self.until
 
     def _is_missing(self, task_id: str, pointer: Pointer) -> bool:
-        """Return whether the blob is not there, and the row still points to it."""
+        """Return whether the blob does not exist although the row still points to it."""
         if storages[pointer.storage].exists(pointer.name):
             return False
         return (task_id, pointer) in list(self._pointers([task_id]))
@@ -151,7 +158,7 @@ class Search:
                 yield task.task_id, pointer
 
     def _rows(self, known: Mapping[str, object]) -> Iterator[str]:
-        """Yield the ids of rows that have pointers; of a cache, those that have some blob."""
+        """Yield the ids of rows with pointers; for a cache, of all tasks with a blob."""
         from django_celery_results.storages.database.storage import DatabaseStorage
 
         storage = self.backend.storage
@@ -170,7 +177,7 @@ def _chunks(ids: Iterator[str]) -> Iterator[list[str]]:
 
 command = Command(
     name="offload",
-    help="look for blobs without a row, and rows without their blob; move what stayed",
+    help="check and clean up blobs, or move contents that stayed in their rows",
     run=run,
     add_arguments=add_arguments,
 )

@@ -1,4 +1,4 @@
-"""Putting contents into blobs: those that are stored now, and those that stayed in their rows."""
+"""Moving contents to blobs, when they are stored or later from their rows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Mover", "moved"]
 
-#: Rows that are in memory at a time: they may be large.
+#: Rows in memory at a time: each may be large.
 BATCH_SIZE = 10
 
 
 def moved(storage: Any, task_id: str, contents: Contents) -> Contents:
-    """Return the contents with the largest in blobs, so many that the rest is small.
+    """Return the contents with the largest in blobs, until the rest is within the threshold.
 
-    While the storage is away they are returned as they are, and it is logged.
+    If the storage cannot be written to, log that and leave the remaining contents as they are.
     """
     alias, section, fields = options.storage, section_of(storage), dict(contents.fields)
     here = _here(contents)
@@ -37,7 +37,7 @@ def moved(storage: Any, task_id: str, contents: Contents) -> Contents:
             break
         try:
             pointer = save(alias, section, task_id, name, here[name])
-        except Exception as error:  # noqa: BLE001 - whatever it is, the result is not lost for it
+        except Exception as error:  # noqa: BLE001 - no error may lose the result
             outage.log(alias, error)
             break
         fields[name] = to_text(pointer.to_bytes())
@@ -46,23 +46,23 @@ def moved(storage: Any, task_id: str, contents: Contents) -> Contents:
 
 
 def _here(contents: Contents) -> dict[str, bytes]:
-    """Return what is in the row itself."""
+    """Return the contents that are in the row itself."""
     found = {name: content_of(text) for name, text in contents.fields.items()}
     return {name: content for name, content in found.items() if content is not None}
 
 
 @dataclass
 class Mover:
-    """Moves what stayed in the rows of a database, such as while the storage was away."""
+    """Moves contents that stayed in the rows of a database, such as during an outage."""
 
-    #: Rows.
+    #: The number of rows that were moved.
     moved: int = 0
-    #: Rows that the storage did not take anything of.
+    #: The number of rows of which nothing could be moved.
     stayed: int = 0
 
     def run(self, backend: ResultBackend, storage: DatabaseStorage) -> None:
-        """Move; workers may write meanwhile."""
-        # Imported here: the plugin is loaded before the models are.
+        """Move the contents; workers may write meanwhile."""
+        # Imported late, because the plugin is loaded before the models.
         from django_celery_results.storages.database.contents import DatabaseContents
 
         coded = Q(content_encoding__endswith=CODING)
@@ -82,5 +82,5 @@ class Mover:
         elif contents.replace([(row, changed)]):
             self.moved += 1
         else:
-            # A worker has written the row meanwhile.
+            # A worker has written the row meanwhile, so these blobs are not needed.
             delete(mine)

@@ -1,4 +1,4 @@
-"""The settings."""
+"""The plugin's settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def folder(value: object) -> str:
         r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", value, re.ASCII
     ):
         return value
-    raise ValueError("a path like 'celery-blobs' or 'results/blobs'")
+    raise ValueError("a relative path such as 'celery-blobs' or 'results/blobs'")
 
 
 class OffloadOptions(PluginOptions):
@@ -37,36 +37,36 @@ class OffloadOptions(PluginOptions):
     plugin = "offload"
     check_prefix = "django_celery_results_offload"
 
-    #: The storage. There is no default: Django's own is often open to the public.
+    #: The alias of the storage. It has no default: Django's default storage is often public.
     storage: Option[str] = Option(storage_alias, check="E002")
-    #: Bytes that a row may keep; of more, the largest contents go elsewhere.
+    #: Bytes that a row may keep; above that, its largest contents are moved to the storage.
     threshold: Option[int] = Option(whole_number(1024), default=100_000, check="E003")
     #: The folder in the storage.
     prefix: Option[str] = Option(folder, default="celery-blobs", check="E004")
 
     def check(self) -> Iterator[CheckMessage]:
-        """Yield what is wrong with the settings; nothing has to be set where it is not in use."""
+        """Yield the problems of the settings; a site that does not use the plugin needs none."""
         codings = results_settings.codings
         if CODING in codings or self.plugin in results_settings.options:
             yield from super().check()
             yield from self._unusable()
         if CODING in codings[:-1]:
             yield Error(
-                f"{CODING!r} has to be the last of DJANGO_CELERY_RESULTS['CODINGS'], which are "
-                f"{', '.join(map(repr, codings))}: nothing is put elsewhere.",
+                f"DJANGO_CELERY_RESULTS['CODINGS'] is {', '.join(map(repr, codings))}, so "
+                f"nothing is offloaded; put {CODING!r} last.",
                 id=f"{self.check_prefix}.E005",
             )
 
     def _unusable(self) -> Iterator[CheckMessage]:
-        """Yield that the storage cannot be made, such as for a library that is missing."""
+        """Yield an error if the storage cannot be made, such as because a library is missing."""
         with suppress(BackendMisconfigured):
             alias = self.storage
             try:
                 storages[alias]
-            except Exception as error:  # noqa: BLE001 - whatever it is, contents would stay in their rows
+            except Exception as error:  # noqa: BLE001 - any error would keep contents in their rows
                 yield Error(
-                    f"The storage {alias!r}, which is DJANGO_CELERY_RESULTS['offload']['STORAGE'], "
-                    f"cannot be used: {type(error).__name__}: {error}",
+                    f"The storage {alias!r} of DJANGO_CELERY_RESULTS['offload']['STORAGE'] cannot "
+                    f"be used; correct it in STORAGES: {type(error).__name__}: {error}",
                     id=f"{self.check_prefix}.E006",
                 )
 

@@ -1,4 +1,4 @@
-"""Saying that the storage is away, but not for each result."""
+"""Logging that the storage fails, but not for each result."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ logger = logging.getLogger(__name__)
 
 
 class Outage:
-    """Logs what the storage raises, once a minute."""
+    """Logs the storage's errors, at most one a minute."""
 
-    #: Seconds.
+    #: Seconds between two log messages.
     PAUSE = 60
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.silent_until = 0.0
-        #: Results that nothing was said of.
+        #: Results since the last message that were not logged.
         self.unsaid = 0
 
     def log(self, alias: str, error: Exception) -> None:
-        """Say it, unless it was said a short time ago."""
+        """Log the error, unless another was logged less than a minute ago."""
         with self.lock:
             now = time.monotonic()
             if now < self.silent_until:
@@ -33,8 +33,8 @@ class Outage:
             unsaid, self.unsaid = self.unsaid, 0
             self.silent_until = now + self.PAUSE
         logger.error(
-            "The storage %r fails, and contents stay in their rows (%d more since this was last "
-            "logged): %s: %s",
+            "The storage %r cannot be written to, so contents stay in their rows (%d more since "
+            "this was last logged); run 'celery_results offload --move' once it can: %s: %s",
             alias,
             unsaid,
             type(error).__name__,

@@ -1,8 +1,8 @@
-"""The plugin: a coding that marks, and wrappers of a storage's hooks that move.
+"""The plugin's hooks: a coding that marks contents, and wrappers that move them to blobs.
 
-The coding says which contents are worth it, and reads them back. It knows neither the
-task nor whether it will be stored, so the blobs are written around ``store_task``. Until
-then, and when that fails, the content stays in the row.
+The coding decides which records are large enough, and reads contents back. It knows
+neither the task nor whether the write will succeed, so the wrapper of ``store_task``
+writes the blobs. Until then, and if that fails, the content stays in the row.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["after_expire", "forget_task", "store_task"]
 
 logger = logging.getLogger(__name__)
 
-#: Raised before anything is written, such as for an id that is too long.
+#: Errors that the storage of results raises before it writes, such as for an id that is too long.
 REFUSALS = (ResultsError, ValueError)
 
 # -- The coding ----------------------------------------------------------------------
@@ -48,13 +48,13 @@ REFUSALS = (ResultsError, ValueError)
 
 @hookimpl
 def contribute_codings() -> Iterable[Coding]:
-    """Offer the coding ``offload``."""
+    """Contribute the coding ``offload``."""
     yield Coding(name=CODING, encode=stayed, decode=decode, wanted=is_wanted, renew=renew)
 
 
 @hookimpl
 def contribute_commands() -> Iterable[Command]:
-    """Offer ``celery_results offload``."""
+    """Contribute the command ``celery_results offload``."""
     yield command
 
 
@@ -65,27 +65,27 @@ def check_settings() -> Iterable[CheckMessage]:
 
 
 def is_wanted(size: int) -> bool:
-    """Return whether something of a record of this size has to go elsewhere."""
+    """Return whether a record of this size, in bytes, has contents to offload."""
     return size > options.threshold
 
 
 def decode(stored: bytes) -> bytes:
-    """Return the content that stands in the row, or where the row points to."""
+    """Return the content, from the row itself or from the blob that it points to."""
     pointer = Pointer.from_bytes(stored)
     return stored[1:] if pointer is None else fetch(pointer)
 
 
 def renew(content: bytes, stored: bytes) -> bytes:
-    """Return what stands for another content: in a blob of its own where it was in one.
+    """Return the stored form of a new content: in a new blob if the old one was in a blob.
 
-    The older blob stays, as the row that points there is not written yet.
+    The old blob stays, because the row still points to it until it is written.
     """
     pointer = Pointer.from_bytes(stored)
     if pointer is None:
         return stayed(content)
     try:
         return save_beside(pointer, content).to_bytes()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the result is not lost for it
+    except Exception as error:  # noqa: BLE001 - no error may lose the result
         outage.log(pointer.storage, error)
         return stayed(content)
 
@@ -94,7 +94,7 @@ def renew(content: bytes, stored: bytes) -> bytes:
 
 
 class Failed(dict[str, Any]):
-    """The contents of a task whose write failed, and the blobs of that try and those before."""
+    """The contents of a task whose write failed, with the blobs of all tries so far."""
 
     def __init__(self, fields: Mapping[str, Any], blobs: set[Pointer]) -> None:
         super().__init__(fields)
@@ -105,7 +105,7 @@ class Failed(dict[str, Any]):
 def store_task(
     storage: Any, task: StoredTask, present: Present
 ) -> Generator[None, bool | None, bool | None]:
-    """Write the blobs before the row, and delete those that no row points to after it."""
+    """Write the blobs before the row; after it, delete those that no row points to."""
     before, whole = _pointers_now(present), task.contents
     tried = whole.fields.blobs if isinstance(whole.fields, Failed) else set()
     if is_offloaded(whole) and task.using in (None, _alias(storage)):
@@ -114,8 +114,8 @@ def store_task(
     try:
         written = yield
     except Exception as error:
-        # The row may be there all the same, and another write replace it and delete its
-        # blobs: the next try has blobs of its own.
+        # The row may have been written, and another write may replace it and delete its
+        # blobs, so the next try writes new ones.
         if mine | tried:
             task.contents = replace(whole, fields=Failed(whole.fields, mine | tried))
         if isinstance(error, REFUSALS):
@@ -127,12 +127,12 @@ def store_task(
 
 
 def _is_kept(task: StoredTask) -> bool:
-    """Return whether the row is there for a while; a cache does not even take one that is not."""
+    """Return whether the record is kept; a cache does not store one with a retention of 0."""
     return task.retention is None or task.retention.seconds != 0
 
 
 def _pointers_now(present: Present) -> set[Pointer]:
-    """Return where the row points to; most rows point nowhere, and are not read for it."""
+    """Return the pointers in the stored row; read contents only if the row has pointers."""
     found = present(())
     return (
         _own_pointers(present(None))
@@ -144,7 +144,7 @@ def _pointers_now(present: Present) -> set[Pointer]:
 def _own_pointers(task: StoredTask | None) -> set[Pointer]:
     """Return the pointers to blobs that were written for this very task.
 
-    Whoever copies a row, or makes one up, cannot have others' blobs and files deleted.
+    A pointer in a copied or forged row must not cause another task's files to be deleted.
     """
     if task is None:
         return set()
@@ -152,26 +152,26 @@ def _own_pointers(task: StoredTask | None) -> set[Pointer]:
 
 
 def _alias(storage: Any) -> str | None:
-    """Return the database in which ``storage`` has its results; ``None``: in none of Django's."""
-    # Imported here: the plugin is loaded before the models are.
+    """Return the alias of the database that holds the results, or ``None`` if none does."""
+    # Imported late, because the plugin is loaded before the models.
     from django_celery_results.storages.cache.plugin import CacheStorage
     from django_celery_results.storages.database.storage import DatabaseStorage
 
     if isinstance(storage, DatabaseStorage):
         return storage.write_alias()
     if isinstance(storage, CacheStorage) and isinstance(storage.cache, BaseDatabaseCache):
-        # As the cache itself finds it.
+        # The same choice of alias as in Django's database cache.
         alias: str = router.db_for_write(storage.cache.cache_model_class)
         return alias
     return None
 
 
-# -- Letting go ----------------------------------------------------------------------
+# -- Deleting ------------------------------------------------------------------------
 
 
 @hookimpl(wrapper=True)
 def forget_task(storage: Any, present: Present) -> Generator[None, bool | None, bool | None]:
-    """Delete the blobs of a result that is forgotten."""
+    """Delete the blobs of a forgotten result."""
     before = _pointers_now(present)
     answer = yield
     _delete_once_durable(_alias(storage), before)
@@ -180,28 +180,28 @@ def forget_task(storage: Any, present: Present) -> Generator[None, bool | None, 
 
 @hookimpl
 def after_expire(batch: ExpiryBatch) -> None:
-    """Delete the blobs of results that have expired."""
+    """Delete the blobs of expired results."""
     tasks: Sequence[Any] = batch.records if batch.kind == "task" else ()
     _delete_once_durable(batch.using, set().union(*map(_own_pointers, tasks)))
 
 
 def _tidy(storage: Any, pointers: set[Pointer], present: Present) -> None:
-    """Delete those blobs that the row does not point to: the write is done, or refused."""
+    """Delete the given blobs that the row does not point to, after the write or its refusal."""
     handled = sys.exc_info()[1]
     try:
         unused = pointers - _pointers_now(present)
     except Exception as error:
-        # The result is stored: that is not undone, nor repeated, for this.
-        message = "Blobs may be left over; 'celery_results offload --clean' deletes them"
+        # The result is stored; an error here must not undo or repeat the write.
+        message = "Blobs may be left over; run 'celery_results offload --clean' to delete them"
         logger.exception(message, exc_info=apart(error, handled))
         return
     _delete_once_durable(_alias(storage), unused)
 
 
 def _delete_once_durable(alias: str | None, pointers: set[Pointer]) -> None:
-    """Delete blobs at once, or when the transaction on that database has not been undone.
+    """Delete blobs now, or once the current transaction on that database is committed.
 
-    Where the caller ends transactions by hand nobody is told of it: they are left over.
+    If the caller ends transactions by hand, Django reports no commit, so the blobs are kept.
     """
     if alias is None or not pointers:
         delete(pointers)

@@ -1,6 +1,7 @@
-"""What stands in a row: a content that stayed, or a pointer to where it went.
+"""The stored form of a content: the content itself, or a pointer to its blob.
 
-As every coding's, it is bytes, which the core keeps as base64. The first byte tells which.
+Like the output of every coding, it is bytes, which the core stores as base64. The first
+byte tells the two apart.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ __all__ = [
     "to_text",
 ]
 
-#: The coding's name, the last of those of a row.
+#: The coding's name, which is the last in the row's list of codings.
 CODING = "offload"
 
 STAYED, WENT = b"\x00", b"\x01"
@@ -32,71 +33,71 @@ STAYED, WENT = b"\x00", b"\x01"
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer:
-    """Where a content went, and how to know it again."""
+    """The place of a blob, with its size and digest to check it."""
 
-    #: An alias of ``STORAGES``.
+    #: The storage's alias in ``STORAGES``.
     storage: str
     name: str
-    #: Bytes.
+    #: The blob's size in bytes.
     size: int
     sha256: str
 
     def to_bytes(self) -> bytes:
-        """Return what stands in the row."""
+        """Return the stored form of the pointer."""
         return WENT + json.dumps(asdict(self)).encode()
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> Pointer | None:
-        """Return the pointer, or ``None`` for a content that stayed.
+        """Return the pointer, or ``None`` if ``stored`` is the content itself.
 
-        Raises ``ValueError`` for what is neither.
+        Raises ``ValueError`` if it is neither.
         """
         if stored[:1] == STAYED:
             return None
         if stored[:1] != WENT:
-            raise ValueError("it is neither a content nor a pointer")
+            raise ValueError("the stored bytes are neither a content nor a pointer")
         try:
             pointer = cls(**json.loads(stored[1:]))
         except (TypeError, RecursionError) as error:
-            raise ValueError("a pointer lacks something, or has too much") from error
+            raise ValueError("a pointer has missing or unknown fields") from error
         if [str, str, int, str] != [type(one) for one in asdict(pointer).values()]:
-            raise ValueError("a pointer has something else than it should")
+            raise ValueError("a pointer has a field of the wrong type")
         return pointer
 
 
 def stayed(content: bytes) -> bytes:
-    """Return what stands in the row for a content that stays there."""
+    """Return the stored form of a content that stays in the row."""
     return STAYED + content
 
 
 def stored_bytes(text: str) -> bytes:
-    """Return what a text of a row stands for."""
+    """Return the bytes of a row's text."""
     return b64decode(text, validate=True)
 
 
 def to_text(stored: bytes) -> str:
-    """Return the text for a row."""
+    """Return the text of these bytes for a row."""
     return b64encode(stored).decode("ascii")
 
 
 def is_offloaded(contents: Contents) -> bool:
-    """Return whether the coding was the last that was applied."""
+    """Return whether ``offload`` was the last coding applied."""
     return contents.content_encoding.rpartition(",")[2].strip() == CODING
 
 
 def pointers_in(contents: Contents) -> set[Pointer]:
-    """Return the pointers among the contents; what is corrupt points nowhere."""
+    """Return the pointers in the contents; a corrupt field counts as no pointer."""
     if not is_offloaded(contents):
         return set()
     return {found for text in contents.fields.values() if (found := _pointer(text))}
 
 
 def content_of(text: str | None) -> bytes | None:
-    """Return a content that is in the row itself; ``None`` for what else may be there."""
+    """Return the content if it is in the row itself, and ``None`` otherwise."""
     try:
         stored = stored_bytes(text) if text else b""
     except ValueError:
-        # Such as the arguments of an earlier state, which were encoded otherwise.
+        # For example, an earlier state's arguments, which have another encoding.
         return None
     return stored[len(STAYED) :] if stored.startswith(STAYED) else None
 
@@ -105,5 +106,5 @@ def _pointer(text: str | None) -> Pointer | None:
     try:
         return Pointer.from_bytes(stored_bytes(text)) if text else None
     except ValueError:
-        # Such as the arguments of an earlier state, which were encoded otherwise.
+        # As in content_of().
         return None

@@ -1,4 +1,4 @@
-"""What the tests of offload share: the plugin switched on, with its blobs in a folder."""
+"""Shared by the tests of offload: the plugin switched on, with its blobs in a folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPTIONS = {"STORAGE": "disk", "THRESHOLD": 2000}
 
 @pytest.fixture
 def on_disk(settings: Settings, tmp_path: Path, configure: Configure) -> None:
-    """A storage on the disk, the plugin switched on, and nothing of an earlier test."""
+    """Sets up a storage on disk and the plugin, and clears what an earlier test left."""
     disk = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(tmp_path)},

@@ -1,4 +1,4 @@
-"""``celery_results offload``, and the settings of the plugin."""
+"""``celery_results offload`` and the plugin's settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OPTIONS = {"STORAGE": "disk", "THRESHOLD": 2000}
 
 @pytest.fixture(autouse=True)
 def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
-    """A storage on the disk, one that cannot list, and the plugin switched on."""
+    """Sets up a storage on disk, one that cannot list, and the plugin."""
     disk = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(tmp_path)},
@@ -44,7 +44,7 @@ def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
 
 @pytest.fixture
 def database(make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """That on the database."""
+    """A database backend, which the command opens too."""
     made = make_backend()
     monkeypatch.setattr(
         "django_celery_results_offload.command.open_backend", lambda _database: made
@@ -53,18 +53,18 @@ def database(make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def blobs(folder: Path) -> list[Path]:
-    """All that there are."""
+    """Return the paths of all blobs."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def make_old(folder: Path) -> None:
-    """Let all blobs be two days old."""
+    """Set the age of all blobs to two days."""
     for path in blobs(folder):
         os.utime(path, (LONG_AGO, LONG_AGO))
 
 
 def shown(*arguments: str) -> list[list[str]]:
-    """The cells that the command prints."""
+    """Run the command and return the cells that it prints."""
     out = StringIO()
     try:
         call_command("celery_results", "offload", *arguments, stdout=out)
@@ -74,7 +74,7 @@ def shown(*arguments: str) -> list[list[str]]:
 
 
 def without_row(database: Any, folder: Path) -> Path:
-    """Make a blob that has no row, beside one that has; return it."""
+    """Make one blob with a row and one without; return the latter."""
     for task_id in ("gone", "there"):
         database.store_result(task_id, "x" * 5000, "SUCCESS")
     TaskResult.objects.filter(task_id="gone").delete()
@@ -84,7 +84,7 @@ def without_row(database: Any, folder: Path) -> Path:
 
 
 def test_check_shows_blobs_without_a_row(database: Any, tmp_path: Path) -> None:
-    """And deletes nothing."""
+    """It does not delete them."""
     blob = without_row(database, tmp_path)
     name = blob.relative_to(tmp_path).as_posix()
     expected = [["BLOB", "TASK", "NAME"], ["without", "a", "row", "gone", name]]
@@ -92,14 +92,14 @@ def test_check_shows_blobs_without_a_row(database: Any, tmp_path: Path) -> None:
 
 
 def test_clean_deletes_blobs_without_a_row(database: Any, tmp_path: Path) -> None:
-    """And no other."""
+    """It keeps the others."""
     blob = without_row(database, tmp_path)
     assert ["Deleted", "1", "blobs."] == shown("--clean")[-1]
     assert (False, "x" * 5000) == (blob.exists(), database.get_result("there"))
 
 
-def test_blob_that_its_row_does_not_point_to_is_one(database: Any, tmp_path: Path) -> None:
-    """A worker died between its blob and its row, and another did the task."""
+def test_blob_that_its_row_does_not_point_to_is_deleted(database: Any, tmp_path: Path) -> None:
+    """A worker died between blob and row, and another worker ran the task again."""
     database.store_result("t1", "x" * 5000, "SUCCESS")
     (blob,) = blobs(tmp_path)
     blob.with_name("t1.result-another").write_bytes(b"x")
@@ -110,7 +110,7 @@ def test_blob_that_its_row_does_not_point_to_is_one(database: Any, tmp_path: Pat
 
 @pytest.mark.usefixtures("database")
 def test_blobs_of_another_backend_are_left_alone(make_backend: MakeBackend, tmp_path: Path) -> None:
-    """Their rows are somewhere else."""
+    """Their rows are in another place."""
     caches["default"].clear()
     cache = make_backend("django-cache")
     cache.store_result("t1", "x" * 5000, "SUCCESS")
@@ -119,23 +119,23 @@ def test_blobs_of_another_backend_are_left_alone(make_backend: MakeBackend, tmp_
     assert "x" * 5000 == cache.get_result("t1")
 
 
-def test_section_of_a_third_partys_storage() -> None:
-    """It has one too."""
+def test_third_party_storage_has_its_own_section() -> None:
+    """It is named after the storage's class."""
     assert "object" == section_of(object())
 
 
-def test_young_blobs_are_left_alone(database: Any) -> None:
-    """Their rows may be on their way; the age can be given."""
+def test_young_blobs_without_a_row_are_left_alone(database: Any) -> None:
+    """Their rows may still be being written; ``--older-than`` sets the age."""
     database.store_result("t1", "x" * 5000, "SUCCESS")
     TaskResult.objects.all().delete()
     assert ["Deleted", "0", "blobs."] == shown("--clean")[-1]
     assert ["Deleted", "1", "blobs."] == shown("--clean", "--older-than=0s")[-1]
 
 
-def test_blob_that_goes_meanwhile_is_none(
+def test_blob_that_disappears_meanwhile_is_not_counted(
     database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody forgot its task after it was listed."""
+    """Another process forgot its task after the listing."""
     without_row(database, tmp_path)
 
     def gone(_self: Any, name: str) -> Any:
@@ -145,10 +145,10 @@ def test_blob_that_goes_meanwhile_is_none(
     assert ["Deleted", "0", "blobs."] == shown("--clean")[-1]
 
 
-def test_storage_is_asked_for_the_age_of_blobs_without_a_row_alone(
+def test_storage_is_asked_only_for_the_age_of_blobs_without_a_row(
     database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be far away, and have very many that have one."""
+    """It may be remote and hold very many blobs."""
     blob = without_row(database, tmp_path)
     asked, get_modified_time = [], FileSystemStorage.get_modified_time
 
@@ -161,18 +161,18 @@ def test_storage_is_asked_for_the_age_of_blobs_without_a_row_alone(
     assert [blob.relative_to(tmp_path).as_posix()] == asked
 
 
-def test_times_without_a_zone_are_the_sites(
+def test_naive_times_are_in_the_sites_time_zone(
     database: Any, tmp_path: Path, settings: Settings
 ) -> None:
-    """As a storage gives them where USE_TZ is off."""
+    """A storage returns them if USE_TZ is off."""
     without_row(database, tmp_path)
     settings.USE_TZ = False
     assert 2 == len(shown("--check"))
 
 
 @pytest.mark.parametrize("option", ["--check", "--clean"])
-def test_missing_blob_is_shown_and_an_error(database: Any, tmp_path: Path, option: str) -> None:
-    """Nothing can be done about it but to know."""
+def test_missing_blob_is_shown_as_an_error(database: Any, tmp_path: Path, option: str) -> None:
+    """The command cannot repair it."""
     for task_id in ("lost", "there"):
         database.store_result(task_id, "x" * 5000, "SUCCESS")
     (blob,) = (path for path in blobs(tmp_path) if path.name.startswith("lost."))
@@ -183,10 +183,10 @@ def test_missing_blob_is_shown_and_an_error(database: Any, tmp_path: Path, optio
     assert f"missing  lost  {blob.relative_to(tmp_path).as_posix()}" in out.getvalue()
 
 
-def test_row_that_goes_meanwhile_misses_nothing(
+def test_row_that_disappears_meanwhile_misses_no_blob(
     database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was forgotten, and took its blob."""
+    """It was forgotten together with its blob."""
     database.store_result("t1", "x" * 5000, "SUCCESS")
     blobs(tmp_path)[0].unlink()
 
@@ -198,20 +198,20 @@ def test_row_that_goes_meanwhile_misses_nothing(
     assert [["BLOB", "TASK", "NAME"]] == shown("--check")
 
 
-def test_blob_that_comes_meanwhile_is_not_missing(
+def test_blob_that_appears_meanwhile_is_not_missing(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its row was written after the blobs were listed."""
+    """It was written after the blobs were listed."""
     database.store_result("t1", "x" * 5000, "SUCCESS")
     monkeypatch.setattr("django_celery_results_offload.command.list_blobs", lambda _section: ())
     assert [["BLOB", "TASK", "NAME"]] == shown("--check")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_results_in_a_cache_that_forgot_them(
+def test_blobs_of_items_dropped_by_a_cache_are_deleted(
     make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared_cache: str
 ) -> None:
-    """A cache tells nobody, so its blobs are left until they are looked for."""
+    """A cache does not report what it drops, so its blobs stay until the clean-up."""
     backend = make_backend(f"django-cache://{shared_cache}")
     monkeypatch.setattr(
         "django_celery_results_offload.command.open_backend", lambda _database: backend
@@ -224,10 +224,10 @@ def test_results_in_a_cache_that_forgot_them(
     assert "x" * 5000 == backend.get_result("there")
 
 
-def test_many_blobs_are_looked_up_in_parts(
+def test_blobs_are_looked_up_in_chunks(
     database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there are."""
+    """A storage may hold any number of them."""
     monkeypatch.setattr("django_celery_results_offload.command.CHUNK", 2)
     for number in range(5):
         database.store_result(f"t{number}", "x" * 5000, "SUCCESS")
@@ -237,7 +237,7 @@ def test_many_blobs_are_looked_up_in_parts(
 
 @pytest.mark.usefixtures("database")
 def test_empty_storage_has_no_blobs() -> None:
-    """That there is no folder yet is no error."""
+    """A missing folder is not an error."""
     assert [["BLOB", "TASK", "NAME"]] == shown("--check")
 
 
@@ -245,21 +245,21 @@ def test_empty_storage_has_no_blobs() -> None:
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ({"STORAGE": "plain"}, "The storage 'plain' cannot list its files, or not say their age"),
+        ({"STORAGE": "plain"}, "The storage 'plain' cannot list its files or tell their age"),
         ({}, "'STORAGE'] is not set"),
     ],
 )
-def test_storage_that_cannot_be_searched_is_said(
+def test_storage_that_cannot_be_searched_is_reported(
     configure: Configure, own: dict[str, Any], message: str
 ) -> None:
-    """As an error of the command, without a traceback."""
+    """As a command error, without a traceback."""
     configure(CODINGS=["offload"], offload=own)
     with pytest.raises(CommandError, match=message.replace("]", r"\]")):
         shown("--check")
 
 
-def test_one_of_three_has_to_be_given() -> None:
-    """Nothing is deleted by chance."""
+def test_an_action_has_to_be_given() -> None:
+    """Nothing is deleted by accident."""
     with pytest.raises(CommandError, match="arguments --check --clean --move is required"):
         shown()
 
@@ -286,13 +286,13 @@ def test_one_of_three_has_to_be_given() -> None:
 def test_wrong_settings_are_reported(
     configure: Configure, codings: list[str], options: Any, ids: list[str]
 ) -> None:
-    """By `manage.py check`, each under an id of its own."""
+    """Each problem has its own check id."""
     configure(CODINGS=codings, offload=options)
     expected = [f"django_celery_results_offload.{one}" for one in ids]
     assert expected == [message.id for message in check_plugin_settings()]
 
 
-def test_installed_and_not_in_use_it_needs_no_settings(configure: Configure) -> None:
-    """Old rows say themselves where their blobs are."""
+def test_no_settings_are_needed_if_it_is_not_in_use(configure: Configure) -> None:
+    """Old rows contain the place of their blobs."""
     configure()
     assert [] == list(check_plugin_settings())

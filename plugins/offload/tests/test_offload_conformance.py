@@ -20,7 +20,7 @@ def _storages(settings: Settings) -> None:
 
 
 class TestOffload(CodingConformance):
-    """What stays in the row has no digest; that is for what goes elsewhere."""
+    """Runs the coding suite; only contents in blobs have a digest, not those in the row."""
 
     plugin = "offload"
     name = "offload"
@@ -30,7 +30,7 @@ class TestOffload(CodingConformance):
 
 
 class TestOffloadObserves(ObserverConformance):
-    """It deletes the blobs of what has expired, and harms nothing else."""
+    """Runs the observer suite: it deletes the blobs of expired results, and harms no others."""
 
     plugin = "offload"
     options: ClassVar[Mapping[str, Any]] = TestOffload.options

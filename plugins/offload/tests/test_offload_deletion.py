@@ -1,4 +1,4 @@
-"""The plugin ``offload``: blobs go with their rows, whoever else writes at the same time."""
+"""The plugin ``offload``: blobs are deleted with their rows, even under concurrent writes."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ each_backend = pytest.mark.parametrize("url", URLS)
 
 
 def blobs(folder: Path) -> int:
-    """How many there are."""
+    """Return the number of blobs."""
     return sum(path.is_file() for path in folder.rglob("*"))
 
 
 def large(letter: str) -> str:
-    """A result that goes to a blob."""
+    """Return a result large enough for a blob."""
     return letter * 5000
 
 
 @each_backend
-def test_forgotten_result_takes_its_blob(
+def test_forgotten_result_loses_its_blob(
     make_backend: MakeBackend, tmp_path: Path, url: str
 ) -> None:
-    """And no other's."""
+    """Other results keep theirs."""
     backend = make_backend(url)
     for task_id in ("t1", "t2"):
         backend.store_result(task_id, large("a"), "SUCCESS")
@@ -59,10 +59,10 @@ def test_forgotten_result_takes_its_blob(
 
 @each_backend
 @pytest.mark.parametrize(("later", "left"), [(large("b"), 1), ("small", 0)])
-def test_later_write_takes_the_blob_that_it_replaces(
+def test_later_write_deletes_the_blob_that_it_replaces(
     make_backend: MakeBackend, tmp_path: Path, url: str, later: str, left: int
 ) -> None:
-    """Large or small."""
+    """Whether the later result is large or small."""
     backend = make_backend(url)
     backend.store_result("t1", large("a"), "PROGRESS")
     backend.store_result("t1", later, "SUCCESS")
@@ -71,10 +71,10 @@ def test_later_write_takes_the_blob_that_it_replaces(
 
 @each_backend
 @pytest.mark.parametrize("late", [large("a"), large("b"), "small"])
-def test_refused_write_leaves_nothing_and_takes_nothing(
+def test_refused_write_adds_and_deletes_no_blob(
     make_backend: MakeBackend, tmp_path: Path, url: str, late: str
 ) -> None:
-    """SUCCESS is final, also for a late write of the same result."""
+    """SUCCESS is final, even against a late write of the same result."""
     backend = make_backend(url)
     backend.store_result("t1", large("a"), "SUCCESS")
     backend.store_result("t1", late, "SUCCESS")
@@ -82,11 +82,11 @@ def test_refused_write_leaves_nothing_and_takes_nothing(
 
 
 class Brief:
-    """Keeps nothing."""
+    """A plugin that keeps no result."""
 
     @hookimpl
     def result_retention(self) -> Retention:
-        """Say so."""
+        """Return a retention of 0 seconds."""
         return Retention(seconds=0)
 
 
@@ -94,7 +94,7 @@ class Brief:
 def test_result_that_is_not_kept_leaves_no_blob(
     make_backend: MakeBackend, tmp_path: Path, configure: Configure, url: str
 ) -> None:
-    """A cache does not take it; a row keeps its blob until it expires."""
+    """A cache does not store it; in a database the row keeps its blob until it expires."""
     configure(PLUGINS=[Brief()], CODINGS=["offload"], offload=OPTIONS)
     backend = make_backend(url)
     backend.store_result("t1", large("a"), "SUCCESS")
@@ -103,8 +103,8 @@ def test_result_that_is_not_kept_leaves_no_blob(
     assert 0 == blobs(tmp_path)
 
 
-def test_expired_results_take_their_blobs(make_backend: MakeBackend, tmp_path: Path) -> None:
-    """Once they are gone; groups have none."""
+def test_expired_results_lose_their_blobs(make_backend: MakeBackend, tmp_path: Path) -> None:
+    """After their rows are deleted; groups have no blobs."""
     backend = make_backend(result_expires=3600)
     for task_id, result in [("old", large("a")), ("new", large("a")), ("small", "a")]:
         backend.store_result(task_id, result, "SUCCESS")
@@ -118,10 +118,10 @@ def test_expired_results_take_their_blobs(make_backend: MakeBackend, tmp_path: P
 
 
 @pytest.mark.parametrize("url", ["django-db", "django-cache://database"])
-def test_undone_transaction_takes_no_blob(
+def test_rolled_back_transaction_deletes_no_blob(
     make_backend: MakeBackend, tmp_path: Path, url: str
 ) -> None:
-    """The row that is there again needs it, be it that of a cache."""
+    """The restored row needs it, whether in the results table or in a database cache."""
     caches["database"].clear()
     backend = make_backend(url)
     backend.store_result("t1", large("a"), "PROGRESS")
@@ -133,10 +133,10 @@ def test_undone_transaction_takes_no_blob(
 
 
 @pytest.mark.parametrize("undone", [True, False])
-def test_expiry_within_a_transaction(
+def test_expiry_in_a_transaction_deletes_blobs_on_commit(
     make_backend: MakeBackend, tmp_path: Path, undone: bool
 ) -> None:
-    """Takes the blobs when that is committed, and none when it is undone."""
+    """If it is rolled back, the blobs stay."""
     backend = make_backend(result_expires=3600)
     backend.store_result("t1", large("a"), "SUCCESS")
     TaskResult.objects.update(date_done=timezone.now() - timedelta(days=1))
@@ -148,8 +148,10 @@ def test_expiry_within_a_transaction(
     assert expected == (backend.get_result("t1"), blobs(tmp_path))
 
 
-def test_transactions_that_are_ended_by_hand(make_backend: MakeBackend, tmp_path: Path) -> None:
-    """Nobody tells when, so the blobs are left to the clean-up; nothing else is different."""
+def test_manual_transactions_leave_blobs_for_the_clean_up(
+    make_backend: MakeBackend, tmp_path: Path
+) -> None:
+    """Django does not report their commit; everything else works as usual."""
     backend = make_backend()
     transaction.set_autocommit(False)
     try:
@@ -164,8 +166,8 @@ def test_transactions_that_are_ended_by_hand(make_backend: MakeBackend, tmp_path
 
 
 @each_backend
-def test_copy_of_a_row_takes_no_blob(make_backend: MakeBackend, tmp_path: Path, url: str) -> None:
-    """That is the original's, as its name says; the same goes for any other file."""
+def test_copy_of_a_row_deletes_no_blob(make_backend: MakeBackend, tmp_path: Path, url: str) -> None:
+    """The blob's name says that it belongs to the original; this also protects other files."""
     backend = make_backend(url)
     backend.store_result("original", large("a"), "SUCCESS")
     [stored] = backend.results.load(["original"])
@@ -178,8 +180,8 @@ def test_copy_of_a_row_takes_no_blob(make_backend: MakeBackend, tmp_path: Path, 
     assert (large("a"), 1) == (backend.get_result("original"), blobs(tmp_path))
 
 
-def test_expired_copy_of_a_row_takes_no_blob(make_backend: MakeBackend) -> None:
-    """As above."""
+def test_expired_copy_of_a_row_deletes_no_blob(make_backend: MakeBackend) -> None:
+    """As above, when the copy expires."""
     backend = make_backend(result_expires=3600)
     backend.store_result("original", large("a"), "SUCCESS")
     long_ago = timezone.now() - timedelta(days=1)
@@ -200,7 +202,7 @@ def test_blob_that_cannot_be_deleted_is_logged(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The result is forgotten all the same."""
+    """The result is forgotten nevertheless."""
 
     def broken(_self: Any, _name: str) -> None:
         raise OSError(5, "Input/output error")
@@ -210,14 +212,14 @@ def test_blob_that_cannot_be_deleted_is_logged(
     monkeypatch.setattr(FileSystemStorage, "delete", broken)
     backend.forget("t1")
     assert (False, 1) == (TaskResult.objects.exists(), blobs(tmp_path))
-    assert "was not deleted; 'celery_results offload --clean' will" in caplog.text
+    assert "was not deleted; run 'celery_results offload --clean'" in caplog.text
 
 
-# -- Writes that are tried again -----------------------------------------------------
+# -- Retried writes ------------------------------------------------------------------
 
 
 class Flaky:
-    """Fails writes with errors that pass: before they are made, or after."""
+    """Fails the first write with a temporary error, before or after the row is written."""
 
     def __init__(self, *, after: bool = False, meanwhile: Any = None) -> None:
         self.left = 1
@@ -225,10 +227,10 @@ class Flaky:
         #: Called between the two tries.
         self.meanwhile = meanwhile or (lambda: None)
 
-    # Within the plugin's own wrapper.
+    # Called inside the plugin's own wrapper.
     @hookimpl(wrapper=True, trylast=True)
     def store_task(self) -> Generator[None, bool | None, bool | None]:
-        """Fail once."""
+        """Fail the first call."""
         if self.left and not self.after:
             self.left -= 1
             raise OperationalError("connection lost")
@@ -241,14 +243,14 @@ class Flaky:
 
     @hookimpl(wrapper=True)
     def can_retry(self, error: Exception) -> Generator[None, bool | None, bool | None]:
-        """Say that it passes."""
+        """Allow a retry of database errors."""
         answer = yield
         return answer or isinstance(error, OperationalError)
 
 
 @pytest.mark.parametrize(("result", "left"), [(large("a"), 1), ("small", 0)])
 @pytest.mark.parametrize("after", [False, True], ids=["not written", "written"])
-def test_repeated_write_has_one_blob(
+def test_retried_write_has_one_blob(
     configure: Configure,
     make_backend: MakeBackend,
     tmp_path: Path,
@@ -256,17 +258,17 @@ def test_repeated_write_has_one_blob(
     result: str,
     left: int,
 ) -> None:
-    """Or none; whether its first try was made or not, which nobody knows."""
+    """Or none, if it is small; the retry cannot know whether the first try was written."""
     configure(PLUGINS=[Flaky(after=after)], CODINGS=["offload"], offload=OPTIONS)
     backend = make_backend()
     backend.store_result("t1", result, "SUCCESS")
     assert (result, left) == (backend.get_result("t1"), blobs(tmp_path))
 
 
-def test_row_that_goes_while_it_is_looked_at(
+def test_row_that_disappears_while_it_is_read_is_no_error(
     configure: Configure, make_backend: MakeBackend, tmp_path: Path
 ) -> None:
-    """Somebody else forgets it, and takes its blob."""
+    """Another process forgets it and deletes its blob."""
 
     class Vanishing:
         @hookimpl(wrapper=True)
@@ -280,10 +282,10 @@ def test_row_that_goes_while_it_is_looked_at(
     assert (0, 1) == (TaskResult.objects.count(), blobs(tmp_path))
 
 
-def test_repeated_write_whose_blob_is_gone_has_another(
+def test_retried_write_gets_a_new_blob_if_the_first_is_gone(
     configure: Configure, make_backend: MakeBackend, tmp_path: Path
 ) -> None:
-    """The first try was made after all, and another write has replaced it, blob and all."""
+    """The first try was written, and another write replaced it and its blob."""
     another = make_backend()
     flaky = Flaky(after=True, meanwhile=lambda: another.store_result("t1", "later", "PROGRESS"))
     configure(PLUGINS=[flaky], CODINGS=["offload"], offload=OPTIONS)
@@ -291,10 +293,10 @@ def test_repeated_write_whose_blob_is_gone_has_another(
     assert (large("a"), 1) == (another.get_result("t1"), blobs(tmp_path))
 
 
-def test_repeated_write_does_not_wait_for_the_storage(
+def test_retried_write_does_not_wait_for_the_storage(
     configure: Configure, make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If it has broken down meanwhile, the content stays in its row."""
+    """If the storage has failed meanwhile, the content stays in its row."""
 
     def broken(_self: Any, _name: str) -> bool:
         raise OSError(5, "Input/output error")
@@ -310,19 +312,19 @@ def test_repeated_write_does_not_wait_for_the_storage(
 
 
 @pytest.mark.parametrize(("task_id", "kind"), [("x" * 300, IdTooLong), ("", ValueError)])
-def test_write_that_cannot_be_made_leaves_nothing(
+def test_rejected_write_leaves_no_blob(
     make_backend: MakeBackend, tmp_path: Path, task_id: str, kind: type[Exception]
 ) -> None:
-    """The storage of the results refused it before it wrote anything."""
+    """The results' storage rejected it before writing."""
     with pytest.raises(kind):
         make_backend().store_result(task_id, large("a"), "SUCCESS")
     assert 0 == blobs(tmp_path)
 
 
-def test_stored_result_is_not_undone_for_what_is_left_over(
+def test_stored_result_is_kept_if_the_clean_up_fails(
     configure: Configure, make_backend: MakeBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When the row cannot be read after the write, the blobs stay."""
+    """If the row cannot be read after the write, the blobs stay."""
 
     class Blind:
         reads = 0
@@ -342,15 +344,15 @@ def test_stored_result_is_not_undone_for_what_is_left_over(
     assert "Blobs may be left over" in caplog.text
 
 
-# -- At the same time ----------------------------------------------------------------
+# -- Concurrent writes ---------------------------------------------------------------
 
 
 @each_backend
 @pytest.mark.parametrize("same", [True, False])
-def test_workers_that_write_one_task_leave_the_winners_blob(
+def test_concurrent_writes_of_a_task_leave_only_the_winners_blob(
     make_backend: MakeBackend, tmp_path: Path, url: str, same: bool
 ) -> None:
-    """A message that was delivered several times: the result can be read, and nothing else is."""
+    """A message may be delivered several times; the result must be readable."""
     start = threading.Barrier(4)
 
     def work(letter: str) -> None:

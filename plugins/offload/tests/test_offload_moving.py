@@ -1,4 +1,4 @@
-"""``celery_results offload --move``: what stayed in its row while the storage was away."""
+"""``celery_results offload --move``: contents that stayed in their rows during an outage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LARGE = "x" * 5000
 
 
 def use(monkeypatch: pytest.MonkeyPatch, backend: Any) -> Any:
-    """Let the command work on that backend."""
+    """Let the command open this backend."""
     monkeypatch.setattr(
         "django_celery_results_offload.command.open_backend", lambda _database: backend
     )
@@ -37,13 +37,13 @@ def use(monkeypatch: pytest.MonkeyPatch, backend: Any) -> Any:
 
 @pytest.fixture
 def backend(make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """That on the database."""
+    """A database backend, which the command opens too."""
     return use(monkeypatch, make_backend())
 
 
 @contextmanager
 def outage() -> Iterator[None]:
-    """Let nothing be saved."""
+    """Let every save to the storage fail."""
 
     def broken(_self: Any, _name: str, _content: Any) -> str:
         raise OSError(5, "Input/output error")
@@ -54,26 +54,26 @@ def outage() -> Iterator[None]:
 
 
 def stay(backend: Any, *ids: str) -> None:
-    """Store results that have to stay in their rows."""
+    """Store results during an outage, so that they stay in their rows."""
     with outage():
         for task_id in ids:
             backend.store_result(task_id, LARGE, "SUCCESS")
 
 
 def blobs(folder: Path) -> int:
-    """How many there are."""
+    """Return the number of blobs."""
     return sum(path.is_file() for path in folder.rglob("*"))
 
 
 def move() -> str:
-    """Run the command; return what it printed."""
+    """Run the command and return its output."""
     out = StringIO()
     call_command("celery_results", "offload", "--move", stdout=out)
     return out.getvalue()
 
 
-def test_what_stayed_is_moved(backend: Any, tmp_path: Path) -> None:
-    """Once; it is as old as it was."""
+def test_contents_that_stayed_are_moved_once(backend: Any, tmp_path: Path) -> None:
+    """Their dates do not change."""
     stay(backend, *map(str, range(12)))
     before = list(TaskResult.objects.order_by("pk").values_list("date_done"))
     assert "Moved contents of 12 results.\n" == move()
@@ -84,8 +84,8 @@ def test_what_stayed_is_moved(backend: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_moved_result_takes_its_blob(backend: Any, tmp_path: Path) -> None:
-    """As one that never stayed."""
+def test_moved_result_is_deleted_with_its_blob(backend: Any, tmp_path: Path) -> None:
+    """Like a result that was offloaded when it was stored."""
     stay(backend, "t1")
     move()
     backend.forget("t1")
@@ -93,7 +93,7 @@ def test_moved_result_takes_its_blob(backend: Any, tmp_path: Path) -> None:
 
 
 def test_small_results_and_groups_stay(backend: Any, tmp_path: Path) -> None:
-    """As they do when they are stored."""
+    """The same as when they are stored."""
     results = [backend.app.AsyncResult(f"task {number}") for number in range(200)]
     CeleryGroup("g1", results, app=backend.app).save(backend=backend)
     backend.store_result("t1", "small", "SUCCESS")
@@ -102,10 +102,10 @@ def test_small_results_and_groups_stay(backend: Any, tmp_path: Path) -> None:
     assert 1 == blobs(tmp_path)
 
 
-def test_storage_that_is_still_away(backend: Any, tmp_path: Path) -> None:
-    """The command says so, and nothing is lost."""
+def test_outage_during_a_move_is_reported(backend: Any, tmp_path: Path) -> None:
+    """The contents stay in their rows."""
     stay(backend, "t1")
-    with outage(), pytest.raises(CommandError, match="'disk' fails: 1 results stay in their rows"):
+    with outage(), pytest.raises(CommandError, match="'disk' cannot be written to, so 1 results"):
         move()
     assert (LARGE, 0) == (backend.get_result("t1"), blobs(tmp_path))
 
@@ -113,7 +113,7 @@ def test_storage_that_is_still_away(backend: Any, tmp_path: Path) -> None:
 def test_newer_write_is_never_overwritten(
     backend: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was moved in vain is deleted."""
+    """The blob that was written in vain is deleted."""
     with outage():
         backend.store_result("t1", LARGE, "PROGRESS")
     replace = DatabaseContents.replace
@@ -130,14 +130,14 @@ def test_newer_write_is_never_overwritten(
 def test_results_in_a_cache_are_refused(
     make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody can list them."""
+    """A cache cannot list its results."""
     use(monkeypatch, make_backend("django-cache"))
     with pytest.raises(CommandError, match="which is no database"):
         move()
 
 
-def test_wrong_setting_is_said(backend: Any, configure: Configure) -> None:
-    """As an error of the command, without a traceback."""
+def test_wrong_setting_is_reported(backend: Any, configure: Configure) -> None:
+    """As a command error, without a traceback."""
     stay(backend, "t1")
     configure(CODINGS=["offload"], offload={**OPTIONS, "STORAGE": "s3"})
     with pytest.raises(CommandError, match=r"\['STORAGE'\] is 's3'"):

@@ -1,4 +1,4 @@
-"""The plugin ``offload`` while its storage is away: no result is lost for it."""
+"""The plugin ``offload`` while its storage fails: no result is lost."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ LARGE = "x" * 5000
 
 @pytest.fixture
 def backend(make_backend: MakeBackend) -> Any:
-    """A backend on the database."""
+    """A database backend."""
     return make_backend()
 
 
 def files(folder: Path) -> list[Path]:
-    """The blobs."""
+    """Return the paths of the blobs."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def fail(monkeypatch: pytest.MonkeyPatch, method: str, kind: Any = FileSystemStorage) -> None:
-    """Let the disk, or another kind of storage, break down."""
+    """Let a method of the disk, or of another kind of storage, fail."""
 
     def broken(_self: Any, *arguments: Any, **keywords: Any) -> Any:
         raise OSError(5, "Input/output error")
@@ -43,10 +43,10 @@ def fail(monkeypatch: pytest.MonkeyPatch, method: str, kind: Any = FileSystemSto
     monkeypatch.setattr(kind, method, broken)
 
 
-def test_content_stays_in_its_row_when_the_storage_is_away(
+def test_content_stays_in_its_row_while_the_storage_fails(
     backend: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No result is lost for it, and it is said once."""
+    """The result is readable, and the outage is logged once."""
     with monkeypatch.context() as patch:
         fail(patch, "_save")
         fail(patch, "_open")
@@ -55,8 +55,9 @@ def test_content_stays_in_its_row_when_the_storage_is_away(
         assert LARGE == backend.get_result("t2")
     logged = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
     expected = (
-        "The storage 'disk' fails, and contents stay in their rows (0 more since this was last "
-        "logged): OSError: [Errno 5] Input/output error"
+        "The storage 'disk' cannot be written to, so contents stay in their rows (0 more since "
+        "this was last logged); run 'celery_results offload --move' once it can: "
+        "OSError: [Errno 5] Input/output error"
     )
     assert [expected] == logged
 
@@ -64,7 +65,7 @@ def test_content_stays_in_its_row_when_the_storage_is_away(
 def test_full_disk_keeps_no_part_of_a_blob(
     backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Or it would be fuller with each result."""
+    """Parts would fill the disk further with each result."""
     storage: Any = FileSystemStorage
     save = storage._save
 
@@ -83,10 +84,10 @@ def test_full_disk_keeps_no_part_of_a_blob(
 
 
 @pytest.mark.parametrize("task_id", ["t1", "x" * 250])
-def test_all_folders_of_a_blob_are_on_the_disk(
+def test_all_folders_of_a_blob_are_flushed_to_the_disk(
     backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, task_id: str
 ) -> None:
-    """Before the row is: else a power failure could take what the row points to."""
+    """Before the row is written: a power failure must not lose the blob of a stored row."""
     synced = set()
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.add(os.fstat(descriptor).st_ino))
     backend.store_result(task_id, LARGE, "SUCCESS")
@@ -95,10 +96,10 @@ def test_all_folders_of_a_blob_are_on_the_disk(
     assert {one.stat().st_ino for one in (blob, *blob.parents[:inside])} <= synced
 
 
-def test_outage_of_another_storage(
+def test_failed_save_to_another_storage_deletes_nothing(
     backend: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not asked to delete what it did not take: that, too, would have to time out."""
+    """A delete after a failed save would have to time out, too."""
     memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
     settings.STORAGES = {**settings.STORAGES, "disk": memory}
     fail(monkeypatch, "_save", InMemoryStorage)
@@ -108,8 +109,8 @@ def test_outage_of_another_storage(
     assert (LARGE, []) == (backend.get_result("t1"), deleted)
 
 
-def test_outage_is_logged_again_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
-    """With how many results it was since."""
+def test_outage_is_logged_again_after_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """With the number of results since the last message."""
     long = Outage()
     for _ in range(3):
         long.log("disk", OSError("away"))
@@ -121,10 +122,10 @@ def test_outage_is_logged_again_after_a_while(caplog: pytest.LogCaptureFixture) 
 def test_storage_that_changes_names_is_not_used(
     backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its blobs could not be told from those that nobody needs."""
+    """The clean-up could not tell its blobs from those that are no longer needed."""
     storage: Any = FileSystemStorage
     save = storage._save
     monkeypatch.setattr(storage, "_save", lambda self, _name, content: save(self, "x", content))
     backend.store_result("t1", LARGE, "SUCCESS")
     assert (LARGE, []) == (backend.get_result("t1"), files(tmp_path))
-    assert "gave the blob a name of its own: 'x'" in caplog.text
+    assert "under another name, 'x'" in caplog.text

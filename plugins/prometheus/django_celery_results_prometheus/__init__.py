@@ -1,4 +1,4 @@
-"""Prometheus metrics of stored results: a plugin of django-celery-results."""
+"""A django-celery-results plugin with Prometheus metrics of stored results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics as a scraper reads them: for the view, and for an exporter of the site's own."""
+"""The metrics in a scraper's format, for the plugin's view and for a site's own exporter."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from .options import multiprocess_directory
 
 __all__ = ["DatabaseCollector", "make_registry", "render"]
 
-# Importing them is what puts them into the registry.
-assert metrics.COUNTED  # noqa: S101 - says why the import is there
+# The import alone puts them into the registry.
+assert metrics.COUNTED  # noqa: S101 - uses the import, which has the effect
 
 
 def make_registry(*, database: bool = True) -> CollectorRegistry:
-    """Return a registry of all metrics: what is counted, and what the ``database`` is asked.
+    """Return a registry of all metrics: the counters and, with ``database``, the gauges.
 
-    Where ``PROMETHEUS_MULTIPROC_DIR`` is set, what is counted is the sum over all
-    processes that share the directory; elsewhere it is what this process counts. Either
-    way other libraries' metrics are in it too.
+    If ``PROMETHEUS_MULTIPROC_DIR`` is set, the counters are the sums over all processes that
+    share the directory; otherwise they are those of this process. Metrics of other libraries
+    are included in both cases.
 
-    Raises ``ValueError`` when the directory is not there.
+    Raises ``ValueError`` if the directory does not exist.
     """
     registry = CollectorRegistry()
     if multiprocess_directory():
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no annotations
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the client is not annotated
     else:
         registry.register(REGISTRY)
     if database:
@@ -36,10 +36,10 @@ def make_registry(*, database: bool = True) -> CollectorRegistry:
 
 
 def render(accept: str = "") -> tuple[bytes, str]:
-    """Return the text of all metrics, and its content type.
+    """Return the text of all metrics and its content type.
 
-    ``accept`` is the scraper's header of that name, which chooses between the formats of
-    Prometheus and of OpenMetrics.
+    ``accept`` is the scraper's ``Accept`` header, which selects the format of Prometheus or of
+    OpenMetrics.
     """
     encode, content_type = choose_encoder(accept)
     return encode(make_registry()), content_type

@@ -1,4 +1,4 @@
-"""What the database is asked at each scrape: one small query for each gauge."""
+"""The gauges: one small database query for each, at every scrape."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["GAUGES", "DatabaseCollector"]
 
 logger = logging.getLogger(__name__)
 
-#: What the planner believes of a table; nothing or less where it has not looked at it yet.
+#: The planner's estimate of a table's rows; missing or not above 0 before its first analysis.
 ESTIMATES: Mapping[str, str] = {
     "postgresql": "SELECT reltuples::bigint FROM pg_class WHERE oid = quote_ident(%s)::regclass",
     "mysql": "SELECT table_rows FROM information_schema.tables "
@@ -36,16 +36,16 @@ ESTIMATES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A gauge, and the query that gives its value."""
+    """A gauge, and the query that measures its value."""
 
     name: str
     documentation: str
-    #: The rows that the query is about.
+    #: The queryset of the rows to measure.
     rows: Callable[[], QuerySet[Any]]
     measure: Callable[[QuerySet[Any]], float]
 
     def family(self) -> GaugeMetricFamily:
-        """Return the metric, without a value."""
+        """Return the metric without a value."""
         return GaugeMetricFamily(self.name, self.documentation)
 
     def collect(self) -> GaugeMetricFamily:
@@ -58,13 +58,13 @@ class Measured:
 
 
 def _count(rows: QuerySet[Any]) -> int:
-    """Return how many rows there are, or the limit."""
+    """Return the number of rows, up to the limit."""
     counted: int = rows.order_by().values("pk")[: options.count_limit].count()
     return counted
 
 
 def _estimate(rows: QuerySet[Any]) -> int:
-    """Return about how many rows there are; where the database has no idea, they are counted."""
+    """Return the approximate number of rows; count them if the database has no estimate."""
     connection = connections[rows.db]
     query = ESTIMATES.get(connection.vendor)
     if query is not None:
@@ -77,7 +77,7 @@ def _estimate(rows: QuerySet[Any]) -> int:
 
 
 def _age(rows: QuerySet[Any]) -> float:
-    """Return the seconds since the oldest row was made, zero where there is none."""
+    """Return the age of the oldest row in seconds, or zero without rows."""
     some = rows.order_by().values("date_created")[: options.count_limit]
     oldest: datetime | None = some.aggregate(oldest=Min("date_created"))["oldest"]
     return 0.0 if oldest is None else (timezone.now() - oldest).total_seconds()
@@ -114,19 +114,19 @@ def _unfinished() -> QuerySet[Any]:
 GAUGES = (
     Measured(
         "celery_results_rows",
-        "Stored results of tasks, about",
+        "Stored task results, approximately",
         _tasks,
         _estimate,
     ),
     Measured(
         "celery_results_group_rows",
-        "Stored groups, about",
+        "Stored groups, approximately",
         _groups,
         _estimate,
     ),
     Measured(
         "celery_results_oldest_unfinished_seconds",
-        "Seconds since the first state of the oldest task that has not ended was stored",
+        "Seconds since the first state of the oldest unfinished task was stored",
         _unfinished,
         _age,
     ),
@@ -140,14 +140,14 @@ GAUGES = (
 
 
 class DatabaseCollector(Collector):
-    """Asks the database in which results are, when it is collected.
+    """Measures the gauges in the results database, each time it is collected.
 
-    A gauge that fails is logged and left out: it harms neither the others nor the
-    exporter. With the setting ``GAUGES`` false nothing is asked.
+    A gauge that fails is logged and left out; it harms neither the others nor the
+    exporter. If the setting ``GAUGES`` is false, no query is made.
     """
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the metrics without values, so that nothing is asked when this is registered."""
+        """Yield the metrics without values, so that registering makes no query."""
         yield from (gauge.family() for gauge in GAUGES)
         yield _failures()
 
@@ -156,7 +156,7 @@ class DatabaseCollector(Collector):
         failed = 0
         for gauge in GAUGES:
             try:
-                # Within: a wrong setting is a failure like any other.
+                # Inside the try: a wrong setting counts as a failure too.
                 found = [gauge.collect()] if options.gauges else []
             except Exception:
                 logger.exception("The gauge %s could not be measured", gauge.name)

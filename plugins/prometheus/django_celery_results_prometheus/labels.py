@@ -1,4 +1,4 @@
-"""The values of labels: never more of them than a site says."""
+"""Label values, limited in number by the settings."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .options import options
 
 __all__ = ["OTHER", "UNKNOWN", "BoundedLabel", "state_label", "task_label"]
 
-#: Stands for all values beyond the bound.
+#: Stands for all values above the limit.
 OTHER = "other"
-#: Stands for a task of which no name is known.
+#: Stands for a task without a known name.
 UNKNOWN = "unknown"
 
 
 class BoundedLabel:
-    """Tells apart the values that it was shown first, as many as ``limit`` says."""
+    """Keeps the first ``limit()`` values that it sees, and replaces all others by ``OTHER``."""
 
     def __init__(self, limit: Callable[[], int], always: Collection[str] = ()) -> None:
         self.limit = limit
-        #: Values that do not count.
+        #: Values that do not count towards the limit.
         self.always = frozenset(always)
         self._seen: set[str] = set()
         self._lock = Lock()
 
     def __call__(self, value: str | None) -> str:
-        """Return the label's value for ``value``."""
+        """Return the label value for ``value``."""
         if value is None:
             return UNKNOWN
         if value in self._seen or value in self.always:
@@ -40,11 +40,11 @@ class BoundedLabel:
         return value
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget all values seen so far."""
         self._seen.clear()
 
 
-#: The label of a task's name.
+#: The label with the name of a task.
 task_label = BoundedLabel(lambda: options.max_tasks)
-#: The label of a state; Celery's own are always told apart.
+#: The label with a state; Celery's own states do not count towards the limit.
 state_label = BoundedLabel(lambda: options.max_states, states.ALL_STATES)

@@ -1,4 +1,4 @@
-"""The settings."""
+"""The plugin's settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_celery_results.options import Option, PluginOptions, boolean, text, 
 
 __all__ = ["DIRECTORY", "PrometheusOptions", "multiprocess_directory", "options"]
 
-#: The variable with which prometheus-client counts in several processes.
+#: The environment variable that lets prometheus-client count in several processes.
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -28,31 +28,31 @@ class PrometheusOptions(PluginOptions):
     plugin = "prometheus"
     check_prefix = "django_celery_results_prometheus"
 
-    #: Names of tasks that a process tells apart.
+    #: The maximum number of task names that a process tells apart.
     max_tasks: Option[int] = Option(whole_number(1), default=200, check="E002")
-    #: States, besides Celery's own, that a process tells apart.
+    #: The maximum number of states, in addition to Celery's own, that a process tells apart.
     max_states: Option[int] = Option(whole_number(0), default=10, check="E003")
-    #: What a scraper sends as ``Authorization: Bearer ...``; ``None``: there is none.
+    #: The token that a scraper sends as ``Authorization: Bearer ...``; ``None`` allows no token.
     token: Option[str | None] = Option(text, default=None, check="E004", secret=True)
-    #: Whether anybody may read the metrics.
+    #: Whether everyone may read the metrics.
     public: Option[bool] = Option(boolean, default=False, check="E005")
-    #: Whether a scrape asks the database, too.
+    #: Whether a scrape also queries the database.
     gauges: Option[bool] = Option(boolean, default=True, check="E008")
-    #: Alias of the database that it asks; ``None``: the one that the routers name.
+    #: Alias of the database to query; ``None`` lets the routers choose.
     database: Option[str | None] = Option(_alias, default=None, check="E009")
-    #: Seconds that each query of a scrape may take.
+    #: Time limit for each query of a scrape, in seconds.
     timeout: Option[int] = Option(whole_number(1), default=2, check="E006")
-    #: Rows that a query of a scrape looks at, at most.
+    #: The maximum number of rows that a query of a scrape looks at.
     count_limit: Option[int] = Option(whole_number(1), default=10_000, check="E007")
 
     def check(self) -> Iterator[CheckMessage]:
-        """Yield what is wrong with the settings, and with the directory of the counters."""
+        """Yield the problems of the settings and of the counters' directory."""
         yield from super().check()
         directory = multiprocess_directory()
         if directory and not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
             yield Error(
-                f"{DIRECTORY} is {directory!r}, in which this process cannot write.",
-                hint="Make the directory before the processes start; nothing is counted without.",
+                f"{DIRECTORY} is {directory!r}, where this process cannot write.",
+                hint="Create the directory before the processes start, or nothing is counted.",
                 id=f"{self.check_prefix}.E010",
             )
 
@@ -61,5 +61,5 @@ options = PrometheusOptions()
 
 
 def multiprocess_directory() -> str | None:
-    """Return the directory in which the processes keep their counters, if there is one."""
+    """Return the directory of the processes' counters, or ``None``."""
     return os.environ.get(DIRECTORY)

@@ -1,4 +1,4 @@
-"""The plugin: hooks that count, and let no result suffer from it."""
+"""The plugin's hooks: they count, and an error in counting never harms a result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_settings() -> Iterable[CheckMessage]:
 
 @hookimpl
 def after_store(task: TaskRecord, stored: StoredTask, written: bool) -> None:
-    """Count a result that is stored; what the storage did not take is none."""
+    """Count a result, if the storage has written it."""
     if written:
         name = task_label(task.name)
         metrics.stored.labels(name, state_label(task.status)).inc()
@@ -49,21 +49,21 @@ def after_store(task: TaskRecord, stored: StoredTask, written: bool) -> None:
 
 @hookimpl(wrapper=True, tryfirst=True)
 def store_task() -> Generator[None, bool | None, bool | None]:
-    """Take the time, that of the wrappers within included."""
+    """Measure the time, including that of the wrappers inside this one."""
     with _timed("store_task"):
         return (yield)
 
 
 @hookimpl(wrapper=True, tryfirst=True)
 def store_part() -> Generator[None, StoredPart | None, StoredPart | None]:
-    """Take the time of a chord's part, which is stored and counted in one step."""
+    """Measure the time of a chord's part, which is stored and counted in one step."""
     with _timed("store_part"):
         return (yield)
 
 
 @hookimpl(wrapper=True, tryfirst=True)
 def load_tasks() -> Generator[None, Sequence[StoredTask] | None, Sequence[StoredTask] | None]:
-    """Take the time, and count what was found."""
+    """Measure the time, and count the results found."""
     with _timed("load_tasks"):
         found = yield
     with _harmless():
@@ -76,17 +76,17 @@ def load_tasks() -> Generator[None, Sequence[StoredTask] | None, Sequence[Stored
 
 @hookimpl(wrapper=True, tryfirst=True)
 def forget_task() -> Generator[None, bool | None, bool | None]:
-    """Count a result that was there."""
+    """Count the result, if there was one."""
     forgotten = yield
     with _harmless():
         metrics.deleted.labels("forgotten").inc(bool(forgotten))
     return forgotten
 
 
-# Not by after_expire, for which the rows would be read before they are deleted.
+# A hook after_expire would need the rows, which would be read before they are deleted.
 @hookimpl(wrapper=True, tryfirst=True)
 def expire_results() -> Generator[None, int | None, int | None]:
-    """Count what is gone."""
+    """Count the deleted results."""
     expired = yield
     with _harmless():
         metrics.deleted.labels("expired").inc(expired or 0)
@@ -94,7 +94,7 @@ def expire_results() -> Generator[None, int | None, int | None]:
 
 
 def size_of(contents: Contents) -> int:
-    """Return the bytes of the contents; objects that a cache keeps as they are have none."""
+    """Return the size of the contents in bytes; objects that a cache stores as such count as 0."""
     return sum(map(_bytes, contents.fields.values()))
 
 
@@ -104,7 +104,7 @@ def _bytes(content: object) -> int:
     return len(content) if isinstance(content, bytes) else 0
 
 
-# -- Trouble -------------------------------------------------------------------------
+# -- Errors --------------------------------------------------------------------------
 
 
 @hookimpl
@@ -136,7 +136,7 @@ def _timed(hook: str) -> Iterator[None]:
 
 @contextmanager
 def _harmless() -> Iterator[None]:
-    """Log what counting raises: a wrapper's error would be the storage's."""
+    """Log an error in counting, which would otherwise look like the storage's error."""
     handled = sys.exc_info()[1]
     try:
         yield
@@ -150,6 +150,6 @@ def _harmless() -> Iterator[None]:
 
 @worker_process_shutdown.connect(dispatch_uid=f"{__name__}.forget_process")
 def forget_process(pid: int, **_details: object) -> None:
-    """Take away the gauges of a worker's process that ends; what it counted stays."""
+    """Remove the gauges of a worker process that ends; its counters stay."""
     if directory := multiprocess_directory():
-        mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]  # it has no annotations
+        mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]  # the client is not annotated

@@ -1,4 +1,4 @@
-"""A limit of time for queries, on each database in its own words."""
+"""A time limit for queries, set in each database's own way."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["time_limit"]
 
 
 def time_limit(connection: Any, seconds: float) -> AbstractContextManager[None]:
-    """Let no query within take longer; one that does raises Django's ``OperationalError``.
+    """Limit the time of each query in the block; a slower one raises ``OperationalError``.
 
-    Other databases than PostgreSQL, MariaDB, MySQL and SQLite have no limit.
+    The limit applies to PostgreSQL, MariaDB, MySQL and SQLite, and not to other databases.
     """
     limit = LIMITS.get(connection.vendor)
     return nullcontext() if limit is None else limit(connection, seconds)
@@ -28,7 +28,7 @@ def _postgresql(connection: Any, seconds: float) -> Iterator[None]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
         yield
-        # Takes back the setting too, within somebody else's transaction.
+        # Also restores the setting inside a transaction that the caller has open.
         transaction.set_rollback(True, using=connection.alias)
 
 
@@ -55,7 +55,7 @@ def _sqlite(connection: Any, seconds: float) -> Iterator[None]:
     connection.ensure_connection()
     deadline = time.monotonic() + seconds
     driver = connection.connection
-    # Asked after so many instructions of SQLite's virtual machine.
+    # SQLite calls the handler after this many instructions of its virtual machine.
     driver.set_progress_handler(lambda: time.monotonic() > deadline, 1000)
     try:
         yield

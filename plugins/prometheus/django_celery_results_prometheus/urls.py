@@ -1,4 +1,4 @@
-"""The URL of the metrics: include this module where a site wants them."""
+"""The URL of the metrics; a site includes this module where it wants them."""
 
 from __future__ import annotations
 

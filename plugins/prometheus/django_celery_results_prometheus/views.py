@@ -1,4 +1,4 @@
-"""The view that a scraper asks."""
+"""The view for scrapers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["metrics"]
 
-REFUSAL = "Send the token of the settings as a bearer token, or log in as a member of the staff."
+REFUSAL = "Send the token of the settings as a bearer token, or log in as a staff member."
 
 
 @non_atomic_requests
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer with the metrics, if whoever asks may read them; with status 401 otherwise.
+    """Return the metrics if the client may read them, and status 401 otherwise.
 
-    May read them: who sends the setting ``TOKEN`` as a bearer token (RFC 6750), who is
-    logged in as a member of the staff, and with the setting ``PUBLIC`` everybody.
+    It may if it sends the setting ``TOKEN`` as a bearer token (RFC 6750), if it is logged in
+    as a staff member, or if the setting ``PUBLIC`` is true.
     """
     if not (options.public or _has_token(request) or _is_staff(request)):
         return HttpResponse(
@@ -50,6 +50,6 @@ def _has_token(request: HttpRequest) -> bool:
 
 
 def _is_staff(request: HttpRequest) -> bool:
-    # A site without Django's authentication has no users.
+    # Without Django's authentication, requests have no user.
     user = getattr(request, "user", None)
     return user is not None and user.is_active and user.is_staff

@@ -1,4 +1,4 @@
-"""Serves the metrics of a machine that has workers and no site."""
+"""Serves the metrics of a machine with workers but no site."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from django_celery_results_prometheus.exposition import make_registry
 
 
 def serve(port: int) -> tuple[WSGIServer, Thread]:
-    """Begin to answer in a thread; the database is asked by the site."""
+    """Start serving in a thread; the gauges are left to the site, which queries the database."""
     return start_http_server(port, "127.0.0.1", registry=make_registry(database=False))

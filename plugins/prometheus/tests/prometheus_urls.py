@@ -1,4 +1,4 @@
-"""The URLs of a site, with those of the metrics."""
+"""A site's URLs, including the metrics."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -1,4 +1,4 @@
-"""The Celery app of a worker process whose plugin ``prometheus`` counts; no other is active."""
+"""The Celery app of a worker with only the plugin ``prometheus`` active."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ METERED = Combination(name="metered", broker="filesystem")
 PLUGINS = Path(__file__).resolve().parent.parent.parent
 OTHERS = {path.parent.name for path in PLUGINS.glob("*/pyproject.toml")} - {"prometheus"}
 
-# Django's checks of a worker connect to every database; the run may have made the first alone.
+# A worker's checks connect to every database, but the test run may have created only the first.
 settings.DATABASES.pop("secondary", None)
-# Django has not read its settings yet.
+# This runs before Django reads its settings.
 settings.DJANGO_CELERY_RESULTS = {"DISABLED_PLUGINS": sorted(OTHERS)}  # type: ignore[attr-defined]  # the tests' own have none
 app = make_app(METERED)
 app.set_default()

@@ -1,4 +1,4 @@
-"""What the database is asked at a scrape: right, bounded, and harmless where it fails."""
+"""The gauges are right, bounded in their cost, and harmless if they fail."""
 
 from __future__ import annotations
 
@@ -30,55 +30,55 @@ FAILED = "celery_results_failed_gauges"
 
 @pytest.fixture
 def backend(make_backend: MakeBackend) -> Any:
-    """A backend on the database."""
+    """A database backend."""
     return make_backend()
 
 
 def measured() -> dict[str, float]:
-    """The gauges by their names."""
+    """Return the values of the gauges by name."""
     families = list(DatabaseCollector().collect())
     return {family.name: family.samples[0].value for family in families}
 
 
 def unfinished(task_id: str, state: str, **age: float) -> None:
-    """A row of a task that was first seen so long ago."""
+    """Create a row whose task was first stored this long ago."""
     TaskResult.objects.create(task_id=task_id, status=state)
     moment = timezone.now() - timedelta(**age)
     TaskResult.objects.filter(task_id=task_id).update(date_created=moment)
 
 
-# -- Right ---------------------------------------------------------------------------
+# -- Right values --------------------------------------------------------------------
 
 
-def test_empty_tables() -> None:
-    """Have a value, too: an alert needs one."""
+def test_gauges_of_empty_tables_are_zero() -> None:
+    """An alert needs a value, not a gap."""
     expected = dict.fromkeys((gauge.name for gauge in gauges.GAUGES), 0)
     assert {**expected, FAILED: 0} == measured()
 
 
-def test_rows_that_nobody_has_estimated_are_counted(backend: Any) -> None:
-    """As it is with tables that are new."""
+def test_rows_without_an_estimate_are_counted(backend: Any) -> None:
+    """As in new tables."""
     for number in range(3):
         backend.store_result(f"t{number}", 1, "SUCCESS")
     GroupResult("g1", [backend.app.AsyncResult("t1")], app=backend.app).save(backend)
     found = measured()
     if connection.vendor == "mysql":
-        # InnoDB keeps its own estimate up to date, a moment later.
+        # InnoDB updates its own estimate shortly afterwards.
         assert found["celery_results_rows"] <= 3
     else:
         assert (3, 1) == (found["celery_results_rows"], found["celery_results_group_rows"])
 
 
-def test_oldest_unfinished_task() -> None:
-    """Whatever is older has ended."""
+def test_oldest_unfinished_task_gives_the_age() -> None:
+    """Older tasks that have ended do not count."""
     unfinished("new", "PENDING", minutes=1)
     unfinished("old", "STARTED", hours=1)
     unfinished("done", "SUCCESS", hours=2)
     assert 3600 == pytest.approx(measured()["celery_results_oldest_unfinished_seconds"], abs=60)
 
 
-def test_chords_waiting(backend: Any) -> None:
-    """One row each."""
+def test_waiting_chords_are_counted(backend: Any) -> None:
+    """Each has one row."""
     for number in range(2):
         backend.apply_chord((f"g{number}", [backend.app.AsyncResult("t1")]), None)
     assert 2 == ChordCounter.objects.count()
@@ -88,28 +88,26 @@ def test_chords_waiting(backend: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "alias"), [({}, "default"), ({"DATABASE": "secondary"}, "secondary")]
 )
-def test_rows_are_those_of_the_database_that_the_site_names(
+def test_gauges_query_the_database_in_the_settings(
     configure: Configure, options: dict[str, str], alias: str
 ) -> None:
-    """Or else of the one that the routers name."""
+    """Without the setting, the routers choose."""
     configure(prometheus=options)
     assert {alias} == {gauge.rows().db for gauge in gauges.GAUGES}
 
 
-def test_site_without_rows_asks_for_none(
-    configure: Configure, django_assert_num_queries: Any
-) -> None:
-    """Its results are in a cache."""
+def test_gauges_can_be_switched_off(configure: Configure, django_assert_num_queries: Any) -> None:
+    """As in a site whose results are in a cache."""
     configure(prometheus={"GAUGES": False})
     with django_assert_num_queries(0):
         assert {FAILED: 0} == measured()
 
 
-# -- Bounded -------------------------------------------------------------------------
+# -- Bounded cost --------------------------------------------------------------------
 
 
-def test_counting_ends_at_the_limit(backend: Any, configure: Configure) -> None:
-    """However many there are."""
+def test_counting_stops_at_the_limit(backend: Any, configure: Configure) -> None:
+    """The table may have any number of rows."""
     configure(prometheus={"COUNT_LIMIT": 2})
     for number in range(3):
         backend.apply_chord((f"g{number}", [backend.app.AsyncResult("t1")]), None)
@@ -117,7 +115,7 @@ def test_counting_ends_at_the_limit(backend: Any, configure: Configure) -> None:
 
 
 def look_at_tables() -> bool:
-    """Let the database look how large its tables are; return whether it knows it now."""
+    """Analyze the tables; return whether the database then has an estimate."""
     statements = {"postgresql": "ANALYZE {}", "mysql": "ANALYZE TABLE {}"}
     if connection.vendor not in statements:
         return True
@@ -130,13 +128,13 @@ def look_at_tables() -> bool:
     return bool(known and known > 0)
 
 
-# ANALYZE TABLE of MariaDB ends a transaction.
+# MariaDB's ANALYZE TABLE ends a transaction.
 @pytest.mark.django_db(transaction=True)
-def test_estimate_is_taken_where_there_is_one(backend: Any, django_assert_num_queries: Any) -> None:
-    """Of PostgreSQL and MariaDB, as the planner last left it; counted elsewhere."""
+def test_estimate_is_used_if_there_is_one(backend: Any, django_assert_num_queries: Any) -> None:
+    """PostgreSQL and MariaDB have the planner's estimate; other databases count."""
     for number in range(3):
         backend.store_result(f"t{number}", 1, "SUCCESS")
-    # On a busy server MariaDB may know of no row yet after the first.
+    # On a busy server, MariaDB may not see the rows in the first analysis.
     eventually(look_at_tables, 30)
     with django_assert_num_queries(1):
         assert 3 == gauges._estimate(TaskResult.objects.all())
@@ -152,15 +150,15 @@ SLOW = {
 
 
 def execute(statement: str) -> Any:
-    """The first value that a statement gives."""
+    """Return the first value that a statement returns."""
     with connection.cursor() as cursor:
         cursor.execute(statement)
         return cursor.fetchone()[0]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_slow_query_is_ended() -> None:
-    """By the database; what comes after it goes on."""
+def test_slow_query_is_stopped() -> None:
+    """By the database; the connection stays usable."""
     with pytest.raises(OperationalError), time_limit(connection, 0.05):
         execute(SLOW[connection.vendor])
     assert 1 == execute("SELECT 1")
@@ -174,8 +172,8 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_limit_is_taken_back(fails: bool) -> None:
-    """Within somebody's transaction too, and also when the query failed."""
+def test_limit_is_reset(fails: bool) -> None:
+    """Also inside a transaction of the caller, and after a failed query."""
     before = execute(LIMITS[connection.vendor])
     try:
         with transaction.atomic(), time_limit(connection, 5):
@@ -186,7 +184,7 @@ def test_limit_is_taken_back(fails: bool) -> None:
 
 
 def test_other_databases_have_no_limit() -> None:
-    """They are asked all the same."""
+    """They are queried without one."""
 
     class Other:
         vendor = "oracle"
@@ -195,7 +193,7 @@ def test_other_databases_have_no_limit() -> None:
         assert 1 == execute("SELECT 1")
 
 
-def test_limit_is_that_of_the_settings(
+def test_limit_comes_from_the_settings(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In seconds."""
@@ -211,13 +209,13 @@ def test_limit_is_that_of_the_settings(
     assert [7] * len(gauges.GAUGES) == seen
 
 
-# -- Harmless ------------------------------------------------------------------------
+# -- Failures ------------------------------------------------------------------------
 
 
-def test_gauge_that_fails_is_left_out(
+def test_failing_gauge_is_left_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The others are there, the log has the error, and a metric says that something is missing."""
+    """The others stay, the log has the error, and a metric counts the missing gauge."""
 
     def fail(*_arguments: Any) -> None:
         raise OperationalError("canceled")
@@ -231,19 +229,19 @@ def test_gauge_that_fails_is_left_out(
 
 @pytest.mark.parametrize("options", [{"DATABASE": "tertiary"}, {"GAUGES": "x"}, {"TIMEOUT": 0}])
 def test_wrong_setting_harms_no_exporter(configure: Configure, options: dict[str, Any]) -> None:
-    """It may be one that has much else to tell."""
+    """The exporter may serve other metrics as well."""
     configure(prometheus=options)
     assert {FAILED: len(gauges.GAUGES)} == measured()
 
 
-def test_registering_asks_nothing(django_assert_num_queries: Any) -> None:
-    """An exporter does so when it is imported."""
+def test_registering_makes_no_query(django_assert_num_queries: Any) -> None:
+    """An exporter may register the collector on import."""
     with django_assert_num_queries(0):
         CollectorRegistry(auto_describe=True).register(DatabaseCollector())
 
 
 def test_each_gauge_is_one_query(backend: Any, django_assert_max_num_queries: Any) -> None:
-    """Besides those that set the limit, and one more where there is no estimate."""
+    """Not counting the queries that set the limit, and one more per missing estimate."""
     backend.store_result("t1", 1, "SUCCESS")
     with django_assert_max_num_queries(30) as queries:
         measured()

@@ -1,4 +1,4 @@
-"""What is counted, on both backends, and that counting harms nothing."""
+"""The counters, on both backends, and that counting harms no result."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Counted = Callable[..., float]
 
 
 class TestObservers(ObserverConformance):
-    """The plugin keeps the rules of observers."""
+    """Runs the suite for observers."""
 
     plugin = "prometheus"
 
 
 @pytest.fixture(autouse=True)
 def _no_labels_yet() -> Iterator[None]:
-    """Every test may fill the labels."""
+    """Clears the labels, so that every test can fill them."""
     task_label.forget()
     state_label.forget()
     yield
@@ -45,13 +45,13 @@ def _no_labels_yet() -> Iterator[None]:
 
 
 def value(name: str, labels: dict[str, str]) -> float:
-    """What stands in the registry."""
+    """Return a sample's value in the registry."""
     return REGISTRY.get_sample_value(f"celery_results_{name}", labels) or 0
 
 
 @pytest.fixture
 def counted() -> Counted:
-    """Gives how much a counter has grown since the test began; asked first, it is that moment."""
+    """Returns a function that gives a counter's growth since the start of the test."""
     before = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in REGISTRY.collect()
@@ -67,7 +67,7 @@ def counted() -> Counted:
 
 @pytest.fixture(params=["django-db", "django-cache://default?serializer=json"])
 def backend(request: pytest.FixtureRequest, make_backend: MakeBackend, own_cache_keys: Any) -> Any:
-    """Either of them, with the names of tasks kept."""
+    """A backend of each kind, which stores task names."""
     own_cache_keys("default")
     return make_backend(request.param, result_extended=True)
 
@@ -83,23 +83,23 @@ def store(backend: Any, result: Any = 1, state: str = "SUCCESS", **facts: Any) -
 
 
 @pytest.mark.parametrize("state", ["SUCCESS", "STARTED", "PROGRESS"])
-def test_result_that_is_stored_is_counted(backend: Any, counted: Counted, state: str) -> None:
-    """By its task and state."""
+def test_stored_result_is_counted(backend: Any, counted: Counted, state: str) -> None:
+    """By task and state."""
     store(backend, state=state)
     assert 1 == counted("stored_total", task="shop.pay", state=state)
 
 
 def test_late_state_is_not_counted(backend: Any, counted: Counted) -> None:
-    """Nothing was written."""
+    """It was not written."""
     store(backend)
     store(backend, state="STARTED")
     assert 0 == counted("stored_total", task="shop.pay", state="STARTED")
 
 
-def test_task_is_known_also_where_its_name_is_not_stored(
+def test_task_is_counted_by_name_even_if_the_name_is_not_stored(
     make_backend: MakeBackend, counted: Counted
 ) -> None:
-    """When it is stored; who reads it does not know it."""
+    """At the time of storing; a reader does not know the name."""
     own = make_backend()
     store(own)
     own.get_result("t1")
@@ -107,22 +107,22 @@ def test_task_is_known_also_where_its_name_is_not_stored(
     assert 1 == counted("read_total", task="unknown", state="SUCCESS")
 
 
-def test_result_that_is_read_is_counted(backend: Any, counted: Counted) -> None:
-    """Each time."""
+def test_read_result_is_counted(backend: Any, counted: Counted) -> None:
+    """Each time it is read."""
     store(backend)
     assert [1, 1] == [backend.get_task_meta("t1", cache=False)["result"] for _ in range(2)]
     assert 2 == counted("read_total", task="shop.pay", state="SUCCESS")
 
 
-def test_result_that_is_not_there_is_not_counted(backend: Any, counted: Counted) -> None:
-    """Nothing was read, though the time was taken."""
+def test_missing_result_is_not_counted(backend: Any, counted: Counted) -> None:
+    """No result was read, although the time was measured."""
     assert "PENDING" == backend.get_state("nobody")
     assert 0 == counted("read_total", task="unknown", state="PENDING")
     assert 1 == counted("storage_seconds_count", hook="load_tasks")
 
 
-def test_bytes_are_those_that_are_stored(make_backend: MakeBackend, counted: Counted) -> None:
-    """Of all columns that hold contents."""
+def test_stored_bytes_are_counted(make_backend: MakeBackend, counted: Counted) -> None:
+    """In all columns with contents."""
     own = make_backend(result_extended=True)
     store(own, result="ä🎉")
     own.get_result("t1")
@@ -136,22 +136,22 @@ def test_bytes_are_those_that_are_stored(make_backend: MakeBackend, counted: Cou
 @pytest.mark.parametrize(
     ("content", "size"), [("ab", 2), ("ä🎉", 6), (b"abc", 3), (None, 0), ({"an": "object"}, 0)]
 )
-def test_size_is_that_of_utf_8(content: Any, size: int) -> None:
-    """Objects, which a cache keeps as they are, have none."""
+def test_size_is_counted_in_utf_8(content: Any, size: int) -> None:
+    """Objects that a cache stores as such count as 0."""
     contents = Contents(fields={"result": content}, content_type="a/b", content_encoding="utf-8")
     assert size == plugin.size_of(contents)
 
 
-def test_time_of_storing_is_taken(backend: Any, counted: Counted) -> None:
-    """In seconds, of each call."""
+def test_time_of_storing_is_measured(backend: Any, counted: Counted) -> None:
+    """In seconds, for each call."""
     store(backend)
     assert 1 == counted("storage_seconds_count", hook="store_task")
     assert 0 < counted("storage_seconds_sum", hook="store_task") < 5
 
 
 @pytest.mark.django_db(transaction=True)
-def test_time_of_a_chords_part_is_taken(make_backend: MakeBackend, counted: Counted) -> None:
-    """It is stored and counted in one step here too."""
+def test_time_of_a_chords_part_is_measured(make_backend: MakeBackend, counted: Counted) -> None:
+    """It is stored and counted in one step, so there is one measurement."""
     own = make_backend()
     body = own.app.signature("body")
     own.apply_chord(("g1", [own.app.AsyncResult(one) for one in "ab"]), body)
@@ -164,7 +164,7 @@ def test_time_of_a_chords_part_is_taken(make_backend: MakeBackend, counted: Coun
 
 
 def test_forgotten_result_is_counted(backend: Any, counted: Counted) -> None:
-    """Once; what is not there is none."""
+    """Once; forgetting a missing result is not counted."""
     store(backend)
     backend.forget("t1")
     backend.forget("t1")
@@ -172,7 +172,7 @@ def test_forgotten_result_is_counted(backend: Any, counted: Counted) -> None:
 
 
 def test_expired_results_are_counted(make_backend: MakeBackend, counted: Counted) -> None:
-    """As many as the storage says; a cache expires by itself and says nothing."""
+    """The storage reports the number; a cache expires items itself and reports none."""
     own = make_backend(result_expires=0.001)
     for number in range(3):
         store(own, task_id=f"t{number}")
@@ -182,15 +182,15 @@ def test_expired_results_are_counted(make_backend: MakeBackend, counted: Counted
 
 
 def test_expired_rows_are_not_read_to_be_counted(make_backend: MakeBackend) -> None:
-    """Nobody listens to batches: they are as large, and as cheap, as without the plugin."""
+    """No plugin listens to batches, so they stay as large and cheap as without the plugin."""
     assert None is make_backend().expirer.expiry(1).before
 
 
-# -- Trouble -------------------------------------------------------------------------
+# -- Errors --------------------------------------------------------------------------
 
 
 class Flaky:
-    """A storage that fails once, and an observer that always does."""
+    """A storage that fails on its first write, and an observer that always fails."""
 
     django_celery_results_name = "flaky"
 
@@ -199,12 +199,12 @@ class Flaky:
 
     @hookimpl
     def open_storage(self) -> str:
-        """There is none."""
+        """Return a stand-in for a storage."""
         return "storage"
 
     @hookimpl
     def store_task(self) -> bool:
-        """Fail the first time."""
+        """Fail on the first call."""
         if not self.failed:
             self.failed = True
             raise ConnectionError("lost")
@@ -212,37 +212,37 @@ class Flaky:
 
     @hookimpl
     def load_tasks(self) -> None:
-        """Give no answer, which it should."""
+        """Return no answer, which is an error."""
 
     @hookimpl
     def forget_task(self) -> None:
-        """Give none either."""
+        """Return no answer either."""
 
     @hookimpl
     def expire_results(self) -> None:
-        """Nor here."""
+        """Return no answer here, too."""
 
     @hookimpl
     def can_retry(self, error: Exception) -> bool:
-        """Only a lost connection may be back."""
+        """Retry only lost connections."""
         return isinstance(error, ConnectionError)
 
     @hookimpl
     def after_store(self) -> None:
-        """Fail."""
+        """Raise an error."""
         raise RuntimeError("tired")
 
 
 @pytest.fixture
 def flaky(configure: Configure, make_backend: MakeBackend) -> Any:
-    """A backend on it."""
+    """A backend with this storage."""
     configure(PLUGINS=[Flaky()])
     url = "django-results+flaky://"
     return make_backend(url, result_backend_base_sleep_between_retries_ms=1)
 
 
 def test_retry_is_counted(flaky: Any, counted: Counted) -> None:
-    """With the error that made it necessary, and the time of both calls."""
+    """Together with the error before it, and the times of both calls."""
     store(flaky)
     assert 1 == counted("storage_retries_total", storage="flaky", hook="store_task")
     assert 1 == counted("storage_errors_total", hook="store_task")
@@ -250,13 +250,13 @@ def test_retry_is_counted(flaky: Any, counted: Counted) -> None:
 
 
 def test_failure_of_an_observer_is_counted(flaky: Any, counted: Counted) -> None:
-    """By its plugin and hook."""
+    """By plugin and hook."""
     store(flaky)
     assert 1 == counted("observer_failures_total", plugin="flaky", hook="after_store")
 
 
-def test_storage_that_gives_no_answer_is_left_to_the_core(flaky: Any, counted: Counted) -> None:
-    """Its errors are the same as without the plugin."""
+def test_missing_answer_of_a_storage_is_left_to_the_core(flaky: Any, counted: Counted) -> None:
+    """The errors are the same as without the plugin."""
     with pytest.raises(Exception, match="No plugin answered the hook 'load_tasks'"):
         flaky.get_result("t1")
     with pytest.raises(Exception, match="No plugin answered the hook 'forget_task'"):
@@ -267,7 +267,7 @@ def test_storage_that_gives_no_answer_is_left_to_the_core(flaky: Any, counted: C
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing can be counted, as on a disk that is full."""
+    """Lets all counting fail, as on a full disk."""
 
     def fail(*_labels: str) -> None:
         raise OSError("no space left on device")
@@ -278,7 +278,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("broken")
 def test_broken_counters_harm_no_result(backend: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """It is stored, read, forgotten; the log says what is not counted."""
+    """It is stored, read and forgotten; the log has the errors."""
     store(backend, result="whole")
     assert "whole" == backend.get_result("t1")
     backend.forget("t1")
@@ -293,7 +293,7 @@ def test_broken_counters_harm_no_result(backend: Any, caplog: pytest.LogCaptureF
 
 @pytest.mark.usefixtures("broken")
 def test_broken_counters_hide_no_error(flaky: Any) -> None:
-    """What the storage raises stays what it is."""
+    """The storage's error reaches the caller unchanged."""
     flaky.always_retry = False
     with pytest.raises(ConnectionError, match="lost"):
         store(flaky)
@@ -302,10 +302,10 @@ def test_broken_counters_hide_no_error(flaky: Any) -> None:
 # -- Labels --------------------------------------------------------------------------
 
 
-def test_tasks_beyond_the_limit_are_others(
+def test_tasks_above_the_limit_are_counted_as_other(
     backend: Any, configure: Configure, counted: Counted
 ) -> None:
-    """Those that came first are told apart, and stay so."""
+    """The first names stay separate."""
     configure(prometheus={"MAX_TASKS": 2})
     for number, name in enumerate(["one", "two", "three", "four", "one"]):
         store(backend, task=name, task_id=f"t{number}")
@@ -313,10 +313,10 @@ def test_tasks_beyond_the_limit_are_others(
     assert [2, 1, 0, 2] == [counted("stored_total", task=one, state="SUCCESS") for one in names]
 
 
-def test_states_beyond_the_limit_are_others(
+def test_states_above_the_limit_are_counted_as_other(
     backend: Any, configure: Configure, counted: Counted
 ) -> None:
-    """Celery's own do not count."""
+    """Celery's own states do not count towards the limit."""
     configure(prometheus={"MAX_STATES": 1})
     for state in ("PENDING", "STARTED", "AT 1 %", "AT 2 %", "AT 3 %", "RETRY", "FAILURE"):
         result = ValueError() if state in ("RETRY", "FAILURE") else None
@@ -328,7 +328,7 @@ def test_states_beyond_the_limit_are_others(
 
 @pytest.mark.parametrize("setting", ["MAX_TASKS", "MAX_STATES"])
 def test_wrong_setting_harms_no_result(backend: Any, configure: Configure, setting: str) -> None:
-    """It is not counted, that is all."""
+    """Only the counting stops."""
     configure(prometheus={setting: "many"})
     store(backend, state="STRANGE")
     store(backend)
@@ -338,10 +338,10 @@ def test_wrong_setting_harms_no_result(backend: Any, configure: Configure, setti
 # -- Processes -----------------------------------------------------------------------
 
 
-def test_gauges_of_a_process_that_ends_are_taken_away(
+def test_gauges_of_an_ended_process_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the client's "live" kinds; its counters, and another process's gauges, stay."""
+    """The client's "live" gauges; counters and other processes' gauges stay."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     for name in ("gauge_liveall_123", "gauge_liveall_124", "counter_123", "gauge_max_123"):
         (tmp_path / f"{name}.db").touch()
@@ -350,8 +350,8 @@ def test_gauges_of_a_process_that_ends_are_taken_away(
     assert ["counter_123", "gauge_liveall_124", "gauge_max_123"] == left
 
 
-def test_process_that_ends_without_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is nothing to take away."""
+def test_process_may_end_without_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are no files to remove."""
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     answers = worker_process_shutdown.send(sender=None, pid=123, exitcode=0)
     assert (plugin.forget_process, None) in answers
@@ -363,7 +363,7 @@ def test_process_that_ends_without_a_directory(monkeypatch: pytest.MonkeyPatch) 
 def test_nothing_is_counted_when_it_is_off(
     make_backend: MakeBackend, configure: Configure, counted: Counted
 ) -> None:
-    """By the one setting."""
+    """One setting disables the plugin."""
     configure(DISABLED_PLUGINS=["prometheus"])
     store(make_backend())
     assert 0 == counted("stored_total", task="shop.pay", state="SUCCESS")

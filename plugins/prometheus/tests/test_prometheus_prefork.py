@@ -1,4 +1,4 @@
-"""A real prefork worker: what its processes count is one sum, of the dead ones too."""
+"""A real prefork worker: the counters of all its processes are summed, dead ones included."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ pytestmark = [
 
 TASKS = "tests.integration.tasks"
 METERED = Combination(name="metered", broker="filesystem")
-#: Seconds that Celery may take to see that a process is gone.
+#: The longest time that Celery takes to detect a dead process, in seconds.
 LOST = 40
 
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where all processes of the test keep their counters."""
+    """The directory of the counters of all processes in the test."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     return tmp_path
 
 
 @pytest.fixture
-def app(directory: Path) -> Iterator[Celery]:  # noqa: ARG001 - the worker has it in its environment
-    """The app of a worker that is running."""
+def app(directory: Path) -> Iterator[Celery]:  # noqa: ARG001 - the worker finds it in its environment
+    """The app of a running worker."""
     app = make_app(METERED, fixups=set())
     log = settings.RUN_DIRECTORY / "metered.log"
     process = started(log)
@@ -61,7 +61,7 @@ def app(directory: Path) -> Iterator[Celery]:  # noqa: ARG001 - the worker has i
 
 
 def started(log: Path) -> subprocess.Popen[bytes]:
-    """A worker of two processes that says it is ready."""
+    """Return a worker with two processes, once it is ready."""
     module = "plugins.prometheus.tests.prometheus_worker"
     command = ["celery", "-A", module, "worker", "--concurrency=2", "--loglevel=INFO"]
     with log.open("wb") as file:
@@ -83,7 +83,7 @@ def run(app: Celery, task: str, *arguments: Any, timeout: float = 20) -> Any:
 
 
 def samples(client: Client, settings: Any) -> dict[tuple[str, ...], float]:
-    """What a scraper reads, by the name and, sorted, the values of the labels."""
+    """Return the samples of a scrape by name and sorted label values."""
     settings.DJANGO_CELERY_RESULTS["prometheus"] = {"PUBLIC": True}
     text = client.get("/").content.decode()
     return {
@@ -94,15 +94,15 @@ def samples(client: Client, settings: Any) -> dict[tuple[str, ...], float]:
 
 
 def counting_processes(directory: Path) -> set[str]:
-    """The ids of the processes that have counted anything."""
+    """Return the ids of the processes that have counted."""
     return {path.stem.partition("_")[2] for path in directory.glob("counter_*.db")}
 
 
 @pytest.mark.timeout(180)
-def test_sums_are_those_of_all_processes_also_of_one_that_was_killed(
+def test_counters_are_summed_over_all_processes_even_a_killed_one(
     app: Celery, directory: Path, client: Client, settings: Any
 ) -> None:
-    """Ten tasks before, the one that kills its process, and ten after it."""
+    """Ten tasks, then one that kills its process, then ten more."""
     for number in range(10):
         assert number == run(app, "echo", number)
     run(app, "die_once", uuid4().hex, timeout=LOST)
@@ -111,7 +111,7 @@ def test_sums_are_those_of_all_processes_also_of_one_that_was_killed(
 
     name = "celery_results_stored_total"
     echo, died = [(name, "SUCCESS", f"{TASKS}.{task}") for task in ("echo", "die_once")]
-    # A result is there for others a moment before it is counted.
+    # A result is visible to others shortly before it is counted.
     notes.eventually(lambda: samples(client, settings)[echo] >= 20)
     counted = samples(client, settings)
     assert (20, 1) == (counted[echo], counted[died])

@@ -1,4 +1,4 @@
-"""Settings that are wrong are reported."""
+"""Wrong settings are reported."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ if TYPE_CHECKING:
     ],
 )
 def test_wrong_settings_are_reported(configure: Configure, options: Any, ids: list[str]) -> None:
-    """By `manage.py check`, each under an id of its own."""
+    """Each problem has its own check id."""
     configure(prometheus=options)
     expected = [f"django_celery_results_prometheus.{one}" for one in ids]
     assert expected == [message.id for message in check_plugin_settings()]
 
 
 @pytest.mark.parametrize(("name", "ids"), [("", []), ("missing", ["E010"])])
-def test_directory_that_is_not_there_is_reported(
+def test_missing_directory_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, ids: list[str]
 ) -> None:
-    """Each process would log it with each result."""
+    """Otherwise each process would log an error with each result."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / name))
     expected = [f"django_celery_results_prometheus.{one}" for one in ids]
     assert expected == [message.id for message in check_plugin_settings()]
 
 
-def test_token_that_is_wrong_is_not_shown(configure: Configure) -> None:
-    """By `manage.py check`, whose output goes to logs."""
+def test_wrong_token_is_not_shown(configure: Configure) -> None:
+    """The output of `manage.py check` may be logged."""
     configure(prometheus={"TOKEN": ["geheim"]})
     (message,) = check_plugin_settings()
     assert "geheim" not in message.msg

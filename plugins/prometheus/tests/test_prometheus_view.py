@@ -1,4 +1,4 @@
-"""Who may read the metrics, in which formats, and what is shipped for who reads them."""
+"""Who may read the metrics, in which formats, and the files shipped for scrapers and Grafana."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("plugins.prometheus.tests.
 
 URL = "/metrics/"
 FOLDER = Path(__file__).resolve().parent.parent
-#: As it is installed: whoever has the package has them.
+#: The installed package, which contains the files.
 PACKAGE = Path(metrics.__file__).parent
 PAGES = [FOLDER / "README.md", FOLDER.parent.parent / "docs" / "plugins" / "prometheus.md"]
 
 
-# -- Who may -------------------------------------------------------------------------
+# -- Who may read --------------------------------------------------------------------
 
 
-def test_nobody_may_unless_the_site_says_so(client: Client) -> None:
-    """And nothing is collected for them."""
+def test_metrics_are_private_by_default(client: Client) -> None:
+    """They are not even collected."""
     answer = client.get(URL)
     assert (401, "Bearer") == (answer.status_code, answer["WWW-Authenticate"])
     assert b"celery_results" not in answer.content
@@ -50,8 +50,10 @@ def test_nobody_may_unless_the_site_says_so(client: Client) -> None:
     ("is_staff", "is_active", "status"),
     [(True, True, 200), (False, True, 401), (True, False, 401)],
 )
-def test_staff_may(client: Client, is_staff: bool, is_active: bool, status: int) -> None:
-    """Members who are logged in and have not left."""
+def test_active_staff_may_read(
+    client: Client, is_staff: bool, is_active: bool, status: int
+) -> None:
+    """Other users may not."""
     user = User.objects.create_user("ann", is_staff=is_staff, is_active=is_active)
     client.force_login(user)
     assert status == client.get(URL).status_code
@@ -69,37 +71,37 @@ def test_staff_may(client: Client, is_staff: bool, is_active: bool, status: int)
         ("geheim", 401),
     ],
 )
-def test_bearer_of_the_token_may(
+def test_client_with_the_token_may_read(
     client: Client, configure: Configure, header: str, status: int
 ) -> None:
-    """Of exactly that one."""
+    """Only with exactly this token."""
     configure(prometheus={"TOKEN": "geheim"})
     assert status == client.get(URL, headers={"Authorization": header}).status_code
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Bearer None", "Bearer "])
-def test_no_token_is_none(client: Client, header: str) -> None:
-    """Where the site has set none, none is right."""
+def test_missing_token_matches_nothing(client: Client, header: str) -> None:
+    """If the site has set no token, none is accepted."""
     assert 401 == client.get(URL, headers={"Authorization": header}).status_code
 
 
-def test_everybody_may_where_the_site_says_so(client: Client, configure: Configure) -> None:
-    """For one that is protected otherwise."""
+def test_everyone_may_read_if_the_setting_says_so(client: Client, configure: Configure) -> None:
+    """For a site that protects the URL in another way."""
     configure(prometheus={"PUBLIC": True})
     assert 200 == client.get(URL).status_code
 
 
-def test_site_without_users() -> None:
-    """Has no staff either."""
+def test_site_without_users_has_no_staff() -> None:
+    """Its requests have no user."""
     assert 401 == view(RequestFactory().get(URL)).status_code
 
 
-def test_metrics_are_only_read(client: Client) -> None:
-    """With GET or HEAD."""
+def test_metrics_accept_only_get_and_head(client: Client) -> None:
+    """They are never written to."""
     assert 405 == client.post(URL).status_code
 
 
-# -- What they read ------------------------------------------------------------------
+# -- The response --------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -115,8 +117,10 @@ def _public(configure: Configure) -> None:
         ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text"),
     ],
 )
-def test_format_is_the_scrapers(client: Client, accept: str, content_type: str) -> None:
-    """That of Prometheus, or of OpenMetrics."""
+def test_format_is_the_one_that_the_scraper_accepts(
+    client: Client, accept: str, content_type: str
+) -> None:
+    """Prometheus or OpenMetrics."""
     metrics.stored.labels("format", "SUCCESS").inc()
     answer = client.get(URL, headers={"Accept": accept})
     assert content_type == answer["Content-Type"].partition(";")[0]
@@ -124,19 +128,19 @@ def test_format_is_the_scrapers(client: Client, accept: str, content_type: str) 
 
 
 @pytest.mark.usefixtures("_public")
-def test_answer_is_not_cached(client: Client) -> None:
-    """By nobody in between."""
+def test_response_is_not_cached(client: Client) -> None:
+    """Not by any proxy."""
     assert "no-store" in client.get(URL)["Cache-Control"]
 
 
 def names(text: str) -> set[str]:
-    """The names of the samples in an answer."""
+    """Return the names of the samples in a response."""
     families = text_string_to_metric_families(text)
     return {sample.name for family in families for sample in family.samples}
 
 
-def test_registry_has_what_is_counted_and_what_is_asked() -> None:
-    """And what other libraries count."""
+def test_registry_has_counters_and_gauges() -> None:
+    """And the metrics of other libraries."""
     metrics.stored.labels("registry", "SUCCESS").inc()
     expected = {"celery_results_stored_total", "python_info"}
     expected |= {gauge.name for gauge in GAUGES}
@@ -144,16 +148,16 @@ def test_registry_has_what_is_counted_and_what_is_asked() -> None:
     assert expected <= names(render()[0].decode())
 
 
-def test_exporter_of_the_sites_own_takes_the_gauges_alone() -> None:
-    """What is counted is in the client's own registry, which it has."""
+def test_own_exporter_can_register_only_the_gauges() -> None:
+    """The counters are in the client's own registry, which such an exporter has already."""
     registry = CollectorRegistry()
     registry.register(DatabaseCollector())
     found = names(generate_latest(registry).decode())
     assert {*(gauge.name for gauge in GAUGES), "celery_results_failed_gauges"} == found
 
 
-def test_machine_without_a_site_serves_what_is_counted() -> None:
-    """And asks no database: the example of the documentation, on a port that is free."""
+def test_machine_without_a_site_serves_the_counters() -> None:
+    """Without a query to the database; the documentation shows this example."""
     metrics.stored.labels("served", "SUCCESS").inc()
     serve = run_path(str(Path(__file__).with_name("prometheus_server.py")))["serve"]
     server, thread = serve(0)
@@ -170,29 +174,27 @@ def test_machine_without_a_site_serves_what_is_counted() -> None:
     }
 
 
-def test_registry_of_several_processes_has_no_counters_of_this_one(
+def test_multiprocess_registry_has_no_counters_of_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What this process has in memory is not in the directory."""
+    """The counters in this process's memory are not in the directory."""
     metrics.stored.labels("memory", "SUCCESS").inc()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     assert "celery_results_stored_total" not in names(render()[0].decode())
 
 
-def test_directory_that_is_missing_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Better than counters that are silently zero."""
+def test_missing_directory_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counters that are silently zero would be worse."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "missing"))
     with pytest.raises(ValueError, match="PROMETHEUS_MULTIPROC_DIR"):
         make_registry()
 
 
-# -- What is shipped -----------------------------------------------------------------
+# -- The shipped files ---------------------------------------------------------------
 
 
 def known() -> set[str]:
-    """The name of every sample that the plugin's metrics can have."""
+    """Return the names of all samples that the plugin's metrics can have."""
     found = {gauge.name for gauge in DatabaseCollector().describe()}
     for metric in metrics.COUNTED:
         family = next(iter(metric.describe()))
@@ -202,34 +204,34 @@ def known() -> set[str]:
 
 
 def queries() -> list[str]:
-    """The queries of the dashboard."""
+    """Return the queries of the dashboard."""
     dashboard = json.loads((PACKAGE / "grafana-dashboard.json").read_text(encoding="utf-8"))
     return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
 
 
 def test_every_metric_of_the_dashboard_exists() -> None:
-    """None was renamed without it."""
+    """A renamed metric has to be renamed there too."""
     asked = set(re.findall(r"celery_results_\w+", " ".join(queries())))
     assert set() == asked - known()
     assert len(asked) > 10
 
 
 def test_every_label_of_the_dashboard_exists() -> None:
-    """As above."""
+    """The same for labels."""
     labels = {name for metric in metrics.COUNTED for name in metric._labelnames} | {"le"}
     asked = re.findall(r"by \(([^)]*)\)", " ".join(queries()))
     assert set() == {name.strip() for one in asked for name in one.split(",")} - labels
 
 
 def test_dashboard_shows_every_metric() -> None:
-    """There is a panel for each."""
+    """Each has a panel."""
     text = " ".join(queries())
     shown = [name for name in known() if name.removesuffix("_count").removesuffix("_sum") in text]
     assert known() == set(shown)
 
 
-def test_panels_of_the_dashboard_have_ids_and_places_of_their_own() -> None:
-    """Grafana shows one of two that share either."""
+def test_panels_of_the_dashboard_have_unique_ids_and_places() -> None:
+    """Of two panels with the same id or place, Grafana shows one."""
     dashboard = json.loads((PACKAGE / "grafana-dashboard.json").read_text(encoding="utf-8"))
     panels = dashboard["panels"]
     ids = {panel["id"] for panel in panels}
@@ -237,8 +239,8 @@ def test_panels_of_the_dashboard_have_ids_and_places_of_their_own() -> None:
     assert [len(panels)] * 2 == [len(ids), len(places)]
 
 
-def test_scrape_configuration_asks_the_view() -> None:
-    """With the token, at the path that the README includes the URLs at."""
+def test_scrape_configuration_matches_the_view() -> None:
+    """It sends the token, to the path that the README uses."""
     text = (PACKAGE / "prometheus.yml").read_text(encoding="utf-8")
     (job,) = yaml.safe_load(text)["scrape_configs"]
     assert (URL, "Bearer") == (job["metrics_path"], job["authorization"]["type"])
@@ -256,7 +258,7 @@ def test_every_metric_is_described(page: Path) -> None:
 
 
 def test_metrics_are_in_the_clients_own_registry() -> None:
-    """So that an exporter of the site's own has them."""
+    """A site's own exporter then has them too."""
     own = {family.name for family in REGISTRY.collect()}
     assert set() == {next(iter(metric.describe())).name for metric in metrics.COUNTED} - own
 

@@ -1,4 +1,4 @@
-"""Secrets are masked before results are stored: a plugin of django-celery-results."""
+"""A django-celery-results plugin that masks secrets before results are stored."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""What is masked where the settings do not say otherwise.
+"""The default keys and patterns, used if the settings do not replace them.
 
-Nothing is imported here, so that a site's settings can import these and add to them.
+This module imports nothing, so that a site's settings can import it and add to the defaults.
 """
 
 from __future__ import annotations
 
 __all__ = ["DEFAULT_KEYS", "DEFAULT_PATTERNS"]
 
-#: Names of what is secret. Only letters and digits count, so that ``*apikey*`` is also
+#: Names of secrets. Only letters and digits count, so ``*apikey*`` also matches
 #: ``X-Api-Key`` and ``api_key``.
 DEFAULT_KEYS = (
     "*password*",
@@ -41,17 +41,17 @@ DEFAULT_KEYS = (
     "pin",
 )
 
-#: What a secret looks like, whatever it is called.
+#: Texts that look like a secret, whatever their name.
 DEFAULT_PATTERNS = (
-    # Headers, whose values go on to the end of the line.
+    # Headers, whose values extend to the end of the line.
     r"(?:[Aa]uthorization|AUTHORIZATION)[\"']?\s*[:=]\s*[\"']?(?P<secret>[^\s\"'\\][^\r\n\"'\\]*)",
     r"(?:[Cc]ookie|COOKIE)[\"']?:\s*[\"']?(?P<secret>[^\s\"'\\][^\r\n\"'\\]*)",
     r"(?:[Bb]earer|BEARER|[Bb]asic|BASIC)\s+(?P<secret>[A-Za-z0-9._~+/-]{8,}=*)",
-    # The password in a URL, which may have an @ itself where somebody forgot to escape it.
+    # The password in a URL, which may contain an unescaped @.
     r"://[^\s/:@]*:(?P<secret>[^\s/]+)@",
     # JSON Web Tokens (RFC 7519).
     r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*",
-    # Keys that say whose they are: AWS, GitHub, GitLab, Google, Slack, Stripe and others.
+    # Keys whose prefix names the issuer: AWS, GitHub, GitLab, Google, Slack, Stripe and others.
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     r"\b(?:gh[pousr]|github_pat)_\w{20,}",
     r"\bglpat-[\w-]{20,}",

@@ -1,4 +1,4 @@
-"""The masking of one record: what is secret in it, and the record without it."""
+"""Masking one record: find the secrets in it, and replace each with the mask."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 __all__ = ["LEAST", "TaskMasking"]
 
-#: Characters that a secret has at least for it to be looked for in other places: a shorter
-#: one would be found in the middle of words.
+#: Shortest secret, in characters, that is also masked where it has no name: a shorter one
+#: would match in the middle of words.
 LEAST = 4
-#: What is no secret, whatever it is called.
+#: Values that are never a secret, whatever their key.
 NO_SECRETS = frozenset({"None", "True", "False", "null", "true", "false"})
 
-#: ISO/IEC 7812: 13 to 19 digits, in groups or not. Cards begin with 2 to 6.
+#: ISO/IEC 7812: 13 to 19 digits, grouped or not. Card numbers begin with 2 to 6.
 CARD_NUMBER = re.compile(r"[2-6](?<![\w.-].)\d{3}(?:[ -]?\d){9,15}(?![\w-])")
 CARD_LENGTHS = range(13, 20)
-#: Bits of an integer that is written out; Python's own limit is about 14,000.
+#: Longest integer, in bits, that is written out as text; Python's own limit is about 14,000.
 LONGEST_NUMBER = 1000
-#: Texts that are as well looked for one after the other.
+#: Up to this many texts, plain alternatives are as fast as a nested expression.
 FEW = 4
 
 logger = logging.getLogger(__name__)
 
 
 class TaskMasking:
-    """Masks one record, by the rules for its task and by what is secret in it."""
+    """Masks one record, by the rules for its task and the secrets found in it."""
 
     def __init__(self, task: TaskRecord) -> None:
         self.task = task
@@ -70,7 +70,7 @@ class TaskMasking:
         self.known = _any_of(self.known_texts)
 
     def apply(self) -> None:
-        """Replace the record's values by masked ones."""
+        """Replace the record's values with masked ones."""
         for field in FIELDS:
             value = getattr(self.task, field)
             if value is not None:
@@ -87,8 +87,8 @@ class TaskMasking:
             if field in {"args", "kwargs"}:
                 return self._arguments(field, value)
             return self._value(value)
-        except Exception as error:  # noqa: BLE001 - whatever an object of the site's own raises
-            # Not the error itself, which may say what it was about.
+        except Exception as error:  # noqa: BLE001 - an object of the site may raise anything
+            # Only the class: the error's text may contain the secret.
             logger.warning(
                 "The %s of task %s cannot be looked through (%s), and is masked as a whole",
                 field,
@@ -100,13 +100,13 @@ class TaskMasking:
             return self._without(value) if field == "result" else self.mask
 
     def _meta(self, meta: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the meta; the children in it are ids, which everybody needs as they are."""
+        """Return the masked meta; the children in it are ids, which Celery needs unchanged."""
         own = {key: one for key, one in meta.items() if key != "children"}
         masked = dict.fromkeys(own, self.mask) if "meta" in self.whole else self._value(own)
         return {**masked, **_children(meta)}
 
     def _without(self, result: Any) -> Any:
-        """Return what is left of a result that is masked as a whole: of a failure its class."""
+        """Return the result masked as a whole; a failure keeps its exception class."""
         if self.task.status not in states.EXCEPTION_STATES:
             return self.mask
         if isinstance(result, BaseException):
@@ -116,7 +116,7 @@ class TaskMasking:
     # -- What is secret --------------------------------------------------------------
 
     def _secrets(self) -> Iterable[str]:
-        """Return what is secret in this record, as it may be written in other places."""
+        """Return the secrets in this record, in each form that other text may contain."""
         found: set[str] = set()
         for one in self._secret_values():
             found.update(map(_as_text, scalars(one)))
@@ -142,14 +142,14 @@ class TaskMasking:
                     yield one
 
     def _own_arguments(self) -> tuple[Any, Any]:
-        """Return the arguments themselves, where the task is running here."""
+        """Return the arguments themselves, if the task runs in this process."""
         request = getattr(current_task, "request", None)
         if request is None or request.id != self.task.task_id:
             return None, None
         return request.args, request.kwargs
 
     def _keyed(self, value: Any) -> Iterable[Any]:
-        """Return what stands under secret keys, at any depth."""
+        """Return the values of secret keys, at any depth."""
         for inner in (one for one in inside(value) if type(one) not in ATOMS):
             with suppress(Exception):
                 yield from (one for key, one in parts(inner) if self.is_secret(key))
@@ -184,7 +184,7 @@ class TaskMasking:
         return self._text(replaced(text, spans, self.mask))
 
     def _value(self, value: Any, key: object = None) -> Any:
-        """Return ``value`` without its secrets: the very same object where it has none."""
+        """Return ``value`` without its secrets, or the same object if it has none."""
         if value is None or self.is_secret(key):
             return None if value is None else self.mask
         if isinstance(value, str):
@@ -201,17 +201,17 @@ class TaskMasking:
         return masked
 
     def _key(self, key: Any) -> Any:
-        """Return a key without its secrets: it may be a token, or a card's number."""
+        """Return a key without its secrets: a key may be a token or a card number."""
         if type(key) not in {str, bytes, int}:
             return key
         if key not in self.keys:
-            # Most dicts have the keys of others.
+            # Most dicts share their keys with other dicts.
             self.keys[key] = self._value(key)
         masked = self.keys[key]
         return key if masked == key else masked
 
     def _number(self, value: Any) -> Any:
-        # Whole numbers become floats easily, as where a column of pandas lacks some.
+        # A whole number may arrive as a float, as in a pandas column with missing values.
         text = _as_text(value).removesuffix(".0")
         is_card = self.card_numbers and len(text) in CARD_LENGTHS and _is_card(text)
         return self.mask if is_card or text in self.known_texts else value
@@ -226,14 +226,14 @@ class TaskMasking:
         return text if masked == text else masked
 
     def _matched(self, match: re.Match[str]) -> str:
-        """Return a match of a pattern with the mask for its secret, or for all of it."""
+        """Return a match of a pattern with its group ``secret``, or else the whole, masked."""
         if match.groupdict().get("secret") is None:
             return self.mask
         start, stop = (place - match.start() for place in match.span("secret"))
         return match[0][:start] + self.mask + match[0][stop:]
 
     def _card(self, match: re.Match[str]) -> str:
-        """Return a row of digits with the mask for the card's number that it begins with."""
+        """Return a run of digits with the card number at its start masked, if there is one."""
         text = match[0]
         ends = [end for end in range(len(text), 0, -1) if not text[end : end + 1].isdigit()]
         end = next((end for end in ends if _is_card(text[:end])), 0)
@@ -248,7 +248,7 @@ def _as_text(value: Any) -> str:
     if isinstance(value, (bytes, bytearray)):
         return value.decode("utf-8", "replace")
     if isinstance(value, int) and value.bit_length() > LONGEST_NUMBER:
-        # Python itself refuses to write it out, as it takes so long.
+        # Python refuses to convert larger integers to text, because it takes so long.
         return ""
     return str(value)
 
@@ -258,22 +258,22 @@ def _any_of(secrets: frozenset[str]) -> re.Pattern[str]:
 
 
 def _alternatives(texts: Sequence[str], depth: int = 20) -> str:
-    """Return a regular expression of these sorted texts, of which the longest counts.
+    """Return a regular expression that matches any of these sorted texts, longest first.
 
-    What they begin with is looked at once for all of them, so that ten thousand
-    secrets take hardly longer to look for than one.
+    Texts that share a prefix share the match of it, so that ten thousand secrets take
+    hardly longer to find than one.
     """
     if len(texts) <= FEW or not depth:
         return "|".join(map(re.escape, sorted(texts, key=len, reverse=True)))
-    start = len(commonprefix([texts[0], texts[-1]]))  # noqa: RUF071  of characters indeed
+    start = len(commonprefix([texts[0], texts[-1]]))  # noqa: RUF071  characters, not path segments
     groups = [list(group) for _, group in groupby(texts, key=lambda one: one[: start + 1])]
-    # A text that is no longer than what they begin with comes first in the order.
+    # A text that equals the common prefix sorts first, so reversing puts it last.
     found = [_alternatives([one[start:] for one in group], depth - 1) for group in groups]
     return f"{re.escape(texts[0][:start])}(?:{'|'.join(reversed(found))})"
 
 
 def _is_card(text: str) -> bool:
-    """Return whether the digits are those of a card, by their check digit (Luhn)."""
+    """Return whether the digits are a card number, by the Luhn check digit."""
     if CARD_NUMBER.fullmatch(text) is None:
         return False
     digits = [int(one) for one in reversed(text) if one.isdigit()]

@@ -1,4 +1,4 @@
-"""The plugin: it masks each record before it is stored, and checks its settings."""
+"""The plugin's hooks: they mask each record before it is stored, and check the settings."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__: list[str] = []
 
 @hookimpl(trylast=True)
 def before_store(task: TaskRecord) -> None:
-    """Mask the record, when all other plugins have put in what they want."""
-    # Imported here: the settings can be checked without Celery's apps.
+    """Mask the record, after all other plugins have changed it."""
+    # Imported late: the settings must be checkable before Celery's apps are loaded.
     from .masking import TaskMasking
 
     TaskMasking(task).apply()

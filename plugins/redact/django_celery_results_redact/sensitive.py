@@ -1,8 +1,8 @@
-"""What Django's own decorators call sensitive: ``sensitive_variables`` and its companion.
+"""The names marked by Django's ``sensitive_variables`` and ``sensitive_post_parameters``.
 
-``sensitive_variables`` has its names in its wrapper: once that was called also as an
-attribute, under which Django finds them in the frames of a traceback, and before that only in
-its closure. ``sensitive_post_parameters`` has them on the request.
+``sensitive_variables`` keeps the names in its wrapper: in the wrapper's closure from the
+start, and after the first call also as an attribute, under which Django finds them in the
+frames of a traceback. ``sensitive_post_parameters`` keeps them on the request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from django.http import HttpRequest
 
 __all__ = ["EVERY", "Places", "frame_secrets", "secret_places", "sensitive_names"]
 
-#: In the place of names: Django's word for all of them.
+#: Django's word for all names.
 EVERY = "__ALL__"
 WRAPPER = "sensitive_variables_wrapper"
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -32,14 +32,14 @@ Names = frozenset[str]
 
 @dataclass(frozen=True)
 class Places:
-    """Which arguments are secret by their place, counted from 0."""
+    """Which positional arguments are secret, counted from 0."""
 
     secret: tuple[bool, ...] = ()
-    #: Those behind, which the function takes as ``*args``.
+    #: Whether the arguments after those, which the function takes as ``*args``, are secret.
     rest: bool = False
 
     def has(self, place: int) -> bool:
-        """Return whether the argument there is secret."""
+        """Return whether the argument at this place is secret."""
         return self.secret[place] if place < len(self.secret) else self.rest
 
     def __bool__(self) -> bool:
@@ -47,12 +47,12 @@ class Places:
 
 
 def sensitive_names(task: str | None) -> Names:
-    """Return the variables that are sensitive in a task, or ``{EVERY}``; perhaps none."""
+    """Return the names of a task's sensitive variables, ``{EVERY}`` for all, or an empty set."""
     return _marked(_function(task))
 
 
 def secret_places(task: str | None, is_secret: Callable[[object], bool]) -> Places:
-    """Return which arguments of a task are secret by their names."""
+    """Return which positional arguments of a task have secret names."""
     parameters = _parameters(_function(task))
     return Places(
         tuple(is_secret(one.name) for one in parameters if one.kind in POSITIONAL),
@@ -61,13 +61,13 @@ def secret_places(task: str | None, is_secret: Callable[[object], bool]) -> Plac
 
 
 def frame_secrets() -> Iterator[Any]:
-    """Yield the values of what is sensitive in the frames of the exception being handled."""
+    """Yield the sensitive values in the frames of the exception being handled."""
     for frame, _line in walk_tb(sys.exc_info()[2]):
         names = _frame_names(frame)
         for name, value in frame.f_locals.items():
             if EVERY in names or name in names:
                 yield value
-            # By its type: to ask a lazy object for its class has it made, which may fail.
+            # type() and not isinstance(): that would evaluate a lazy object, which may fail.
             if issubclass(type(value), HttpRequest):
                 yield from _posted(value)
 
@@ -84,7 +84,7 @@ def _parameters(function: Any) -> Sequence[inspect.Parameter]:
     try:
         return tuple(inspect.signature(function).parameters.values())
     except ValueError:
-        # One that is written in C, and does not say.
+        # A function written in C may have no signature.
         return ()
 
 
@@ -102,7 +102,7 @@ def _names(found: Any) -> Names:
 
 
 def _frame_names(frame: FrameType) -> Names:
-    """Return what is sensitive in a frame, as Django looks for it: up to the nearest wrapper."""
+    """Return the sensitive names of a frame as Django does: those of the nearest wrapper."""
     caller: FrameType | None = frame
     while caller is not None:
         if caller.f_code.co_name == WRAPPER:
@@ -114,7 +114,7 @@ def _frame_names(frame: FrameType) -> Names:
 
 def _posted(request: HttpRequest) -> Iterator[Any]:
     names = _names(getattr(request, "sensitive_post_parameters", ()))
-    # Nothing was read of a form that is too long, or whose sender went away.
+    # Reading POST fails if the form is too large or the client has disconnected.
     with suppress(Exception):
         for name in request.POST if names else ():
             if EVERY in names or name in names:

@@ -1,4 +1,4 @@
-"""Secrets in text: in what is written there as ``password='…'``, and in the reprs of arguments."""
+"""Secrets in text: in assignments such as ``password='…'``, and in the reprs of arguments."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from itertools import pairwise
 
 __all__ = ["Span", "is_option", "keyed_spans", "parsed_spans", "replaced"]
 
-#: Where something stands in a text: the first character, and the one behind the last.
+#: A place in a text: the index of the first character, and the index after the last.
 Span = tuple[int, int]
 IsSecret = Callable[[object], bool]
 
-#: A name, and what says that its value follows; behind an option of a command nothing has to.
+#: A name and the sign that its value follows, which a command-line option does not need.
 KEY = re.compile(
     r"""
     (?<![\w-])(?P<option>--)?(?P<key>[\w-]+)
@@ -21,7 +21,7 @@ KEY = re.compile(
     """,
     re.VERBOSE,
 )
-#: The value: in quotes of its own or of a text in a text, in brackets, or one word.
+#: The value: in quotes, in the escaped quotes of a nested string, in brackets, or one word.
 VALUE = re.compile(
     r"""
     [bru]{0,2}(?P<quote>["'])(?:\\.|(?!(?P=quote)).)*(?:(?P=quote)|\\?\Z)
@@ -31,23 +31,23 @@ VALUE = re.compile(
     """,
     re.DOTALL | re.IGNORECASE | re.VERBOSE,
 )
-#: A value that certainly ends where it seems to.
+#: A value whose end is certain.
 CERTAIN = re.compile(r"""(?:'[^'\\]*'|"[^"\\]*"|[\w.+-]+)(?=\s*[,)\]}])""")
-#: What counts between brackets. A quote that is escaped neither opens nor closes.
+#: The tokens that matter when matching brackets. An escaped quote neither opens nor closes.
 BRACKETS = re.compile(
     r"""\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?P<open>[\[({])|(?P<close>[\])}])""",
     re.DOTALL,
 )
 PAIR = 2
-#: What says that there is no value.
+#: Values that mean "no value".
 NOTHING = frozenset({"None", "null"})
-#: Celery escapes nothing but the single quote in a repr (``celery.utils.saferepr``): other
-#: backslashes, and what no literal may have, must not be taken for syntax.
+#: Celery escapes only the single quote in a repr (``celery.utils.saferepr``). Other
+#: backslashes, and characters that no literal may contain, must not be parsed as syntax.
 NO_SYNTAX = re.compile(r"\\(?!')|[\n\r\f\x00]")
 
 
 def replaced(text: str, spans: Iterable[Span], mask: str) -> str:
-    """Return ``text`` with the mask in the place of each span, in the span's own quotes."""
+    """Return ``text`` with each span replaced by the mask, in the quotes that the span has."""
     parts, end = [], 0
     for start, stop in sorted(spans):
         if start >= end:
@@ -62,9 +62,9 @@ def replaced(text: str, spans: Iterable[Span], mask: str) -> str:
 
 
 def keyed_spans(text: str, is_secret: IsSecret, *, certain: bool = False) -> Iterator[Span]:
-    """Yield where the values of secret keys stand.
+    """Yield the spans of the values of secret keys.
 
-    With ``certain`` all that follows is yielded where nobody can tell where a value ends.
+    With ``certain``, a value whose end is uncertain extends to the end of the text.
     """
     end = 0
     for found in KEY.finditer(text) if any(one in text for one in (":", "=", "--")) else ():
@@ -81,7 +81,7 @@ def keyed_spans(text: str, is_secret: IsSecret, *, certain: bool = False) -> Ite
 
 
 def _closing(text: str, start: int) -> int:
-    """Return where the brackets end that open at ``start``: with the text, if never closed."""
+    """Return the index after the bracket that closes the one at ``start``, or the text's end."""
     depth = 0
     for found in BRACKETS.finditer(text, start):
         depth += bool(found["open"]) - bool(found["close"])
@@ -96,9 +96,9 @@ def _closing(text: str, start: int) -> int:
 def parsed_spans(
     text: str, is_secret: IsSecret, is_place: Callable[[int], bool]
 ) -> list[Span] | None:
-    """Return where secret values stand in a repr; ``None`` if it cannot be parsed.
+    """Return the spans of secret values in a repr; ``None`` if it cannot be parsed.
 
-    ``is_place`` says which of the outermost values are secret by their place, from 0.
+    ``is_place`` says which of the outermost values are secret by position, from 0.
     """
     try:
         tree = ast.parse(NO_SYNTAX.sub("_", text), mode="eval").body
@@ -119,7 +119,7 @@ def _by_place(tree: ast.expr, is_place: Callable[[int], bool]) -> Iterator[ast.e
 
 
 def _by_key(tree: ast.expr, is_secret: IsSecret) -> Iterator[ast.expr]:
-    """Yield the values in dicts, in pairs, and of the arguments of calls."""
+    """Yield the values of secret keys: in dicts, in pairs and in keyword arguments of calls."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             pairs = list(zip(node.keys, node.values, strict=True))
@@ -135,7 +135,7 @@ def _by_key(tree: ast.expr, is_secret: IsSecret) -> Iterator[ast.expr]:
 
 
 def _neighbours(nodes: Sequence[ast.expr]) -> list[tuple[ast.expr | None, ast.expr]]:
-    """Return the elements of a pair, and elsewhere each option of a command and what follows."""
+    """Return the elements of a pair; of a longer list, each command-line option and its value."""
     return [
         (key, value)
         for key, value in pairwise(nodes)
@@ -144,11 +144,11 @@ def _neighbours(nodes: Sequence[ast.expr]) -> list[tuple[ast.expr | None, ast.ex
 
 
 def is_option(value: object) -> bool:
-    """Return whether that is how an option of a command is written, whose value follows."""
+    """Return whether a value is a command-line option, which the next element may belong to."""
     return isinstance(value, str) and value.startswith("--")
 
 
 def _characters(text: str) -> list[int]:
-    """Return for each byte of the text in UTF-8 the number of its character."""
+    """Return, for each byte of the text in UTF-8, the index of its character."""
     numbers = [number for number, one in enumerate(text) for _ in one.encode()]
     return [*numbers, len(text)]

@@ -1,4 +1,4 @@
-"""Values of any structure: what is in them, and copies of them with other things in it."""
+"""Look through values of any structure, and copy them with some parts changed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .texts import is_option
 
 __all__ = ["ATOMS", "Change", "changed", "inside", "parts", "scalars"]
 
-#: Given a key (``None`` where there is none) and what stands under it, returns what is to
-#: stand there: the very same object where nothing changes.
+#: Takes a key (``None`` if there is none) and the value under it; returns the new value, or
+#: the very same object if it does not change.
 Change = Callable[[object, Any], Any]
-#: What most values are made of in the end, and has no parts: soon seen.
+#: The commonest types without parts, which can be told quickly.
 ATOMS = frozenset({str, bytes, int, float, bool, type(None)})
 SEQUENCES = (list, tuple, deque)
 
 
 def parts(value: Any) -> Iterator[tuple[object, Any]]:
-    """Yield what is in ``value``, with its key: of a dict, a pair, an object, an exception."""
+    """Yield the parts of a dict, sequence, set, object or exception, each with its key."""
     if isinstance(value, Mapping):
         yield from value.items()
     elif isinstance(value, SEQUENCES):
@@ -35,17 +35,17 @@ def parts(value: Any) -> Iterator[tuple[object, Any]]:
         yield None, value.args
         yield from vars(value).items()
     else:
-        # One that was declared and never set is none.
+        # Skip a field that is declared but was never set.
         names = (name for name in _fields(value) if hasattr(value, name))
         yield from ((name, getattr(value, name)) for name in names)
 
 
 def inside(value: Any) -> Iterator[Any]:
-    """Yield ``value`` and all that is in it, at any depth, each object once.
+    """Yield ``value`` and everything in it, at any depth, each object once.
 
-    What cannot be looked into is yielded like what has no parts.
+    An object that cannot be looked through is yielded as if it had no parts.
     """
-    # With the objects themselves, so that none of the ids is another's meanwhile.
+    # Keep the objects themselves, so that Python cannot reuse their ids meanwhile.
     seen, waiting = {id(value): value}, [value]
     while waiting:
         one = waiting.pop()
@@ -56,7 +56,7 @@ def inside(value: Any) -> Iterator[Any]:
 
 
 def scalars(value: Any) -> Iterator[Any]:
-    """Yield all that is in ``value``, at any depth, and has no parts itself."""
+    """Yield everything in ``value``, at any depth, that has no parts itself."""
     yield from (one for one in inside(value) if not _parts_of(one))
 
 
@@ -70,7 +70,7 @@ def _parts_of(value: Any) -> Sequence[Any]:
 
 
 def changed(value: Any, change: Change) -> Any:
-    """Return ``value`` with the changed parts: a copy, or itself where none changed."""
+    """Return a copy of ``value`` with the changed parts, or ``value`` itself if none changed."""
     old = list(parts(value))
     new = [(key, change(key, one)) for key, one in old]
     if all(one is other for (_, one), (_, other) in zip(old, new, strict=True)):
@@ -88,9 +88,10 @@ def changed(value: Any, change: Change) -> Any:
 
 
 def _keys(value: Sequence[Any]) -> list[object]:
-    """Return the keys of a sequence: none, but of a pair the first is the second's.
+    """Return the key of each element: ``None``, except after a name or an option.
 
-    An option of a command is the key of what follows it.
+    The first element of a pair is the key of the second; a command-line option is the
+    key of the element after it.
     """
     names = getattr(value, "_fields", None)
     if names is not None:
@@ -111,7 +112,7 @@ def _mapping(value: Mapping[Any, Any], items: dict[Any, Any]) -> Mapping[Any, An
 
 
 def _rebuilt(value: Any, items: list[Any]) -> Any:
-    """Return a list, tuple or set of the same type; a list where its class does not take one."""
+    """Return a list, tuple or set of the same type, or a list if its class does not allow that."""
     try:
         return type(value)(items)
     except Exception:  # noqa: BLE001 - whatever a class of the site's own makes of it
@@ -119,12 +120,12 @@ def _rebuilt(value: Any, items: list[Any]) -> Any:
 
 
 def _exception(error: BaseException, args: Any, attributes: dict[object, Any]) -> BaseException:
-    """Return an exception of the same class, which is not initialized anew."""
+    """Return a copy of an exception, without calling its ``__init__``."""
     kind = type(error)
     try:
         copied: BaseException = kind.__new__(kind, *error.args)
     except Exception:  # noqa: BLE001 - whatever a class of the site's own makes of it
-        # Celery's own stand-in for such, of which a class of that name is made again.
+        # Celery's stand-in, from which Celery later makes a class of the same name.
         return UnpickleableExceptionWrapper(kind.__module__, kind.__name__, args)
     copied.args = args
     _with_attributes(copied, attributes)
@@ -139,13 +140,13 @@ def _object(value: Any, attributes: dict[str, Any]) -> Any:
 
 def _with_attributes(copied: Any, attributes: Mapping[Any, Any]) -> Any:
     for name, one in attributes.items():
-        # Also where the class is frozen: the copy is ours.
+        # object.__setattr__ also works for a frozen class; the copy is ours to change.
         object.__setattr__(copied, str(name), one)
     return copied
 
 
 def _fields(value: Any) -> Sequence[str]:
-    """Return the names of what is in a dataclass, a class of attrs or a Struct of msgspec."""
+    """Return the field names of a dataclass, an attrs class or a msgspec Struct."""
     if isinstance(value, type):
         return ()
     if is_dataclass(value):

@@ -1,4 +1,4 @@
-"""The plugin ``redact``: on both backends, its settings, and switched off."""
+"""The plugin ``redact`` on both backends, its settings, and disabling it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 MASK = "********"
-#: As a worker has it: the arguments, which a cache keeps, and their reprs, which a row does.
+#: As in a worker: the arguments, which a cache stores, and their reprs, which a row stores.
 REQUEST = Context(
     {
         "task": "login",
@@ -36,33 +36,33 @@ REQUEST = Context(
 
 @pytest.mark.parametrize("url", ["django-db", "django-cache", "django-cache://?serializer=json"])
 def test_nothing_secret_is_stored(make_backend: MakeBackend, url: str) -> None:
-    """On both backends; who asks for the result is given the mask as well."""
+    """The sender reads back the mask too."""
     caches["default"].clear()
     backend = make_backend(url, result_extended=True)
     backend.store_result("t1", {"token": "x", "word": "swordfish"}, "SUCCESS", request=REQUEST)
     assert {"token": MASK, "word": MASK} == make_backend(url).get_result("t1")
 
 
-def test_row_has_its_arguments_masked(make_backend: MakeBackend) -> None:
-    """The rest of them is there."""
+def test_row_has_masked_arguments(make_backend: MakeBackend) -> None:
+    """The rest of the arguments stays readable."""
     make_backend(result_extended=True).store_result("t1", 1, "SUCCESS", request=REQUEST)
     row = TaskResult.objects.get(task_id="t1")
     assert ('"()"', "\"{'password': '********'}\"") == (row.task_args, row.task_kwargs)
 
 
 class Adds:
-    """A plugin that adds a secret to what is stored."""
+    """A plugin that adds a secret to the result."""
 
     django_celery_results_name = "adds"
 
     @hookimpl
     def before_store(self, task: Any) -> None:
-        """Add it."""
+        """Add a token."""
         task.result = {**task.result, "token": "x"}
 
 
 def test_what_other_plugins_add_is_masked(make_backend: MakeBackend, configure: Configure) -> None:
-    """It comes last, wherever the others come from."""
+    """Redact runs last, whatever the order in which plugins are loaded."""
     configure(PLUGINS=[Adds])
     backend = make_backend()
     backend.store_result("t1", {"a": 1}, "SUCCESS")
@@ -72,7 +72,7 @@ def test_what_other_plugins_add_is_masked(make_backend: MakeBackend, configure: 
 def test_nothing_secret_is_logged(
     make_backend: MakeBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing at all is."""
+    """Not even at level DEBUG."""
     caplog.set_level(logging.DEBUG, logger="django_celery_results")
     make_backend().store_result("t1", {"token": "swordfish"}, "SUCCESS", request=REQUEST)
     assert "swordfish" not in caplog.text
@@ -102,21 +102,21 @@ def test_nothing_secret_is_logged(
     ],
 )
 def test_wrong_settings_are_reported(configure: Configure, options: Any, ids: list[str]) -> None:
-    """By `manage.py check`, each under an id of its own."""
+    """Each problem has its own check id."""
     configure(redact=options)
     expected = [f"django_celery_results_redact.{one}" for one in ids]
     assert expected == [message.id for message in check_plugin_settings()]
 
 
 def test_wrong_pattern_is_named(configure: Configure) -> None:
-    """And what is wrong with it."""
+    """The message also gives the reason."""
     configure(redact={"PATTERNS": ["a", "(b"]})
     (message,) = check_plugin_settings()
-    assert "'(b' is none: missing ), unterminated subpattern at position 0" in message.msg
+    assert "but '(b' is not one: missing ), unterminated subpattern at position 0" in message.msg
 
 
 def test_wrong_setting_stores_nothing(configure: Configure, make_backend: MakeBackend) -> None:
-    """A rule that cannot be read is never passed over: what it was to mask would be stored."""
+    """Skipping an unreadable rule would store the secrets that it should mask."""
     configure(redact={"PATTERNS": ["("]})
     with pytest.raises(BackendMisconfigured, match=r"\['PATTERNS'\] is \['\('\]; it has to be"):
         make_backend().store_result("t1", {"token": "x"}, "SUCCESS")
@@ -129,7 +129,7 @@ def test_wrong_setting_stores_nothing(configure: Configure, make_backend: MakeBa
 def test_disabled_it_masks_nothing_and_old_rows_are_read(
     configure: Configure, make_backend: MakeBackend
 ) -> None:
-    """What was masked stays so: nobody has it any more."""
+    """A masked secret is gone for good."""
     make_backend().store_result("t1", {"token": "x"}, "SUCCESS")
     configure(DISABLED_PLUGINS=["redact"])
     backend = make_backend()

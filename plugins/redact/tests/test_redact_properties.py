@@ -1,4 +1,4 @@
-"""No secret is in any column, and the rest is as it was, whatever the values: by Hypothesis."""
+"""Hypothesis tests: no column holds a secret, and all other values stay as they were."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 MASK = "********"
-#: As those of the core's own properties.
+#: The same as in the core's own property tests.
 EXAMPLES = settings(
     max_examples=100,
     derandomize=True,
@@ -35,22 +35,22 @@ EXAMPLES = settings(
 
 @dataclass
 class Holder:
-    """An object that holds another value."""
+    """An object that contains another value."""
 
     name: str
     held: Any
 
 
-#: Of what no rule takes for a secret, and of what no secret has.
+#: Text that no rule takes for a secret, and that no secret contains.
 HARMLESS = st.text("abc xyz", max_size=8)
-#: Text that is found again if it was not masked: nothing else begins and ends like it.
+#: Text that is recognised if it was not masked: nothing else begins and ends like it.
 SECRETS = st.text(st.characters(codec=None), max_size=12).map("Q7{}Q7".format)
 KEYS = st.sampled_from(["password", "api_key", "X-Auth-Token", "clientSecret", "Authorization"])
 
 
 @dataclass
 class Case:
-    """A value with a secret in it, and what is to become of it."""
+    """A value that contains a secret, and the value expected after masking."""
 
     value: Any
     expected: Any
@@ -59,7 +59,7 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn, objects: bool = True) -> Case:
-    """A secret under one of the names, with a few layers of harmless values around it."""
+    """A secret under one of the keys, inside a few layers of harmless values."""
     secret, key, beside = draw(SECRETS), draw(KEYS), draw(st.dictionaries(HARMLESS, HARMLESS))
     held = draw(st.sampled_from([secret, [secret], {"inner": secret}]))
     case = Case({**beside, key: held}, {**beside, key: MASK}, secret)
@@ -72,20 +72,20 @@ def cases(draw: st.DrawFn, objects: bool = True) -> Case:
 
 
 def wrapped(value: Any, layer: int, near: str) -> Any:
-    """Return a value with another one around it."""
+    """Return a value wrapped in another one."""
     wraps: list[Any] = [[near, value, 5], (value,), {near: value, 1: near}, Holder(near, value)]
     return wraps[layer]
 
 
 def spellings(secret: str) -> list[str]:
-    """Return a secret as it may be written."""
+    """Return the ways in which a secret may be written."""
     return [secret, repr(secret)[1:-1], saferepr(secret)[1:-1]]
 
 
 @EXAMPLES
 @given(case=cases())
 def test_secret_alone_is_masked(case: Case) -> None:
-    """The rest is equal and of the same types, and the task's own value was not touched."""
+    """The rest stays equal and of the same type, and the task's own value is not touched."""
     before = deepcopy(case.value)
     record = TaskRecord(task_id="t", status="SUCCESS", result=case.value, meta={"m": case.value})
     TaskMasking(record).apply()
@@ -99,7 +99,7 @@ def test_secret_alone_is_masked(case: Case) -> None:
 def test_secret_is_in_no_column(
     make_backend: MakeBackend, serializer: str, case: Case, data: st.DataObject
 ) -> None:
-    """Given by its name in the arguments, and told again by the exception and its traceback."""
+    """The arguments hold it under its name; the exception and its traceback repeat it."""
     backend = make_backend(
         result_extended=True, result_serializer=serializer, result_accept_content=[serializer]
     )
@@ -135,7 +135,7 @@ def test_secret_is_in_no_column(
     )
 )
 def test_value_without_secrets_is_left_alone(value: Any) -> None:
-    """As it is, and as its repr."""
+    """Both the value itself and its repr."""
     text = saferepr(value)
     record = TaskRecord(task_id="t", status="SUCCESS", result=value, args=text, kwargs=text)
     TaskMasking(record).apply()

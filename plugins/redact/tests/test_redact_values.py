@@ -1,4 +1,4 @@
-"""What is masked in values and in texts, by the rules that hold where nothing is set."""
+"""Masking in values and in texts, by the default rules."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CARD = "4111 1111 1111 1111"
 
 
 def masked(status: str = "SUCCESS", **values: Any) -> TaskRecord:
-    """Return a record with these values, masked."""
+    """Return a masked record with these values."""
     record = TaskRecord(task_id="t1", status=status, **values)
     TaskMasking(record).apply()
     return record
 
 
 class Login(NamedTuple):
-    """A tuple whose values have names."""
+    """A tuple with named fields."""
 
     user: str
     password: str
@@ -42,7 +42,7 @@ class Login(NamedTuple):
 
 @dataclass(frozen=True)
 class Account:
-    """An object that cannot be changed."""
+    """An immutable object."""
 
     user: str
     api_key: str
@@ -50,14 +50,14 @@ class Account:
 
 
 class Shop(msgspec.Struct, frozen=True):
-    """As above, by msgspec; its plugin stores such as plain data."""
+    """An immutable msgspec object; the plugin msgspec stores it as plain data."""
 
     name: str
     token: str = ""
 
 
 class Failed(Exception):
-    """An exception that cannot be made of its arguments."""
+    """An exception whose arguments do not fit its ``__init__``."""
 
     def __init__(self, user: str, *, token: str) -> None:
         super().__init__(f"{user} has no access")
@@ -66,14 +66,14 @@ class Failed(Exception):
 
 @attrs.frozen
 class Card:
-    """As above, by attrs, of which msgspec's plugin makes plain data too."""
+    """An immutable attrs object; the plugin msgspec stores it as plain data."""
 
     owner: str
     pin: str
 
 
 class Raising(dict[str, Any]):
-    """A dict that cannot be looked into."""
+    """A dict whose items cannot be read."""
 
     def items(self) -> Any:
         """Fail."""
@@ -82,16 +82,16 @@ class Raising(dict[str, Any]):
 
 @dataclass(repr=False)
 class Unset:
-    """An object that lacks what it declares."""
+    """An object that lacks a field that it declares."""
 
     password: str = field(init=False)
 
 
 class Strange(Exception):
-    """An exception that is made in a way of its own."""
+    """An exception that takes only keyword arguments."""
 
     def __new__(cls, *, detail: str) -> Self:
-        """Take no arguments but by name."""
+        """Accept keyword arguments only."""
         return super().__new__(cls, detail)
 
     def __init__(self, *, detail: str) -> None:
@@ -99,16 +99,16 @@ class Strange(Exception):
 
 
 class Numbered(UserList[Any]):
-    """A sequence of a class of its own, which is left alone."""
+    """A sequence of a custom class, which is left alone."""
 
 
 class Sum(tuple[Any, ...]):
-    """A tuple of a class that cannot be given its values."""
+    """A tuple whose class does not accept an iterable."""
 
     __slots__ = ()
 
     def __new__(cls, left: Any, right: Any) -> Self:
-        """Make it of two things."""
+        """Take two values."""
         return super().__new__(cls, (left, right))
 
 
@@ -151,7 +151,7 @@ class Sum(tuple[Any, ...]):
     ],
 )
 def test_secret_in_a_value_is_masked(value: Any, expected: Any) -> None:
-    """Whatever it is in, and the rest is as it was, of the same types."""
+    """In containers of any type; the rest keeps its value and type."""
     result = masked(result=value).result
     assert (repr(expected), type(expected)) == (repr(result), type(result))
 
@@ -191,7 +191,7 @@ def test_secret_in_a_value_is_masked(value: Any, expected: Any) -> None:
     ],
 )
 def test_secret_in_a_text_is_masked(text: str, expected: str) -> None:
-    """In a result, a traceback and the message of an exception alike."""
+    """Equally in a result, a traceback and an exception's message."""
     record = masked(result={"exc_message": (text,)}, traceback=text, meta={"note": text})
     assert [expected] * 3 == [
         record.result["exc_message"][0],
@@ -210,7 +210,7 @@ def test_secret_in_a_text_is_masked(text: str, expected: str) -> None:
         ("{'password': None, **x}", "{'password': None, **x}"),
         ("{'c': ['a', '--pwd', 'b', 1]}", "{'c': ['a', '--pwd', '********', 1]}"),
         ("{'password': 'a\n\\b', 'c': '\\d'}", "{'password': '********', 'c': '\\d'}"),
-        # What cannot be parsed: where a value may not end where it seems to, neither does the mask.
+        # These cannot be parsed: if the end of a value is uncertain, mask to the end of the text.
         ("{'u': <User: b>, 'pwd': 'x', 'c': 1}", "{'u': <User: b>, 'pwd': '********', 'c': 1}"),
         ("{'u': <User: b>, 'pwd': ['x', 'y'], 'c': 1}", "{'u': <User: b>, 'pwd': ********"),
         ("{'password': 'x\\', 'c': 'y'}", "{'password': '********'"),
@@ -219,18 +219,18 @@ def test_secret_in_a_text_is_masked(text: str, expected: str) -> None:
     ],
 )
 def test_secret_in_a_repr_is_masked(text: str, expected: str) -> None:
-    """Arguments mostly are reprs, cut off at times; what is around a secret stays as it was."""
+    """Arguments usually arrive as reprs, sometimes truncated; the rest stays as it was."""
     assert expected == masked(kwargs=text).kwargs
 
 
 def test_arguments_themselves_are_masked() -> None:
-    """Messages of protocol 1, and tasks that are run at once, bring these."""
+    """Protocol 1 messages and eager tasks carry the arguments themselves."""
     record = masked(args=[{"token": "x"}, 1], kwargs={"password": "y", "b": CARD})
     assert ([{"token": MASK}, 1], {"password": MASK, "b": MASK}) == (record.args, record.kwargs)
 
 
-def test_secret_is_masked_wherever_else_it_stands() -> None:
-    """A name tells it in one place; in the others it has none."""
+def test_secret_is_masked_in_other_places() -> None:
+    """Its name identifies it in one place; elsewhere it has no name."""
     record = masked(
         status="FAILURE",
         kwargs="{'password': 'it\\'s me', 'pin_token': 98765}",
@@ -241,14 +241,14 @@ def test_secret_is_masked_wherever_else_it_stands() -> None:
     assert f"raise E('no {MASK}') \"{MASK}\"" == record.traceback
 
 
-def test_short_secret_is_masked_under_its_name_alone() -> None:
-    """It would be found in the middle of words."""
+def test_short_secret_is_masked_only_under_its_name() -> None:
+    """Elsewhere it would match in the middle of words."""
     record = masked(kwargs="{'password': 'abc'}", result="abcdef")
     assert ("{'password': '********'}", "abcdef") == (record.kwargs, record.result)
 
 
 def test_exception_is_copied() -> None:
-    """As the serializer pickle stores it; it is not initialized anew."""
+    """The pickle serializer stores the copy; making it calls no ``__init__``."""
     error = Failed(CARD, token="abcdef")
     copied = masked("FAILURE", result=error).result
     expected = (Failed, (f"{MASK} has no access",), MASK)
@@ -257,13 +257,13 @@ def test_exception_is_copied() -> None:
 
 
 def test_exception_without_secrets_is_the_same_one() -> None:
-    """Nothing is copied needlessly."""
+    """It is not copied needlessly."""
     error = ValueError("no")
     assert masked("FAILURE", result=error).result is error
 
 
 def test_children_are_left_alone() -> None:
-    """They are ids."""
+    """The children are ids, not values."""
     children = [[[CARD, None], None]]
     record = masked(meta={"children": children, "card": CARD}, stamps={"token": "x", "a": 1})
     assert {"children": children, "card": MASK} == record.meta
@@ -271,7 +271,7 @@ def test_children_are_left_alone() -> None:
 
 
 def test_value_of_the_task_is_left_as_it_was() -> None:
-    """It belongs to the task that is running."""
+    """It belongs to the running task."""
     value = {"a": [{"password": "secret!", "b": Account("b", "x")}], "c": {CARD}}
     before = deepcopy(value)
     masked(result=value, kwargs=value, meta=value)
@@ -285,42 +285,42 @@ def test_value_without_secrets_is_the_same_object() -> None:
     assert record.result is value
 
 
-def test_circle_is_masked_as_a_whole() -> None:
-    """A serializer such as pickle would take it."""
+def test_circular_value_is_masked_as_a_whole() -> None:
+    """Serializers such as pickle accept it."""
     value: dict[str, Any] = {"token": "x"}
     value["again"] = [value]
     assert MASK == masked(result=value, kwargs={"secret": value}).result
 
 
 def test_mask_and_keys_can_be_set(configure: Configure) -> None:
-    """Instead of the usual ones."""
+    """They replace the defaults."""
     configure(redact={"MASK": "?", "KEYS": ["iban*"]})
     value = {"iban_number": "x", "password": "y"}
     assert {"iban_number": "?", "password": "y"} == masked(result=value).result
 
 
-def test_no_key_is_secret_if_none_is_set(configure: Configure) -> None:
-    """Not even the empty one."""
+def test_no_key_is_secret_if_the_list_is_empty(configure: Configure) -> None:
+    """Not even the empty key."""
     configure(redact={"KEYS": [], "PATTERNS": [], "CARD_NUMBERS": False})
     value = {"password": "y", "": CARD}
     assert value is masked(result=value).result
 
 
 def test_patterns_can_be_set(configure: Configure) -> None:
-    """A group says which part is masked."""
+    """With a group ``secret``, only that group is masked."""
     configure(redact={"PATTERNS": [r"ID-\d+", r"(?P<secret>\w+)@mail"]})
     assert f"{MASK} of {MASK}@mail" == masked(result="ID-55 of bob@mail").result
 
 
 def test_secret_is_masked_as_urls_have_it() -> None:
-    """As in the error of a client that could not connect."""
+    """As in the error of an HTTP client that could not connect."""
     text = "GET /?q=it%27s%2Fme and it%27s%2fme+2 failed"
     record = masked(kwargs={"password": "it's/me"}, traceback=text)
     assert f"GET /?q={MASK} and it%27s%2fme+2 failed" == record.traceback
 
 
-def test_secret_beside_one_that_begins_alike_is_masked() -> None:
-    """Of those that begin alike the longest counts, however many they are."""
+def test_secrets_with_a_common_prefix_are_all_masked() -> None:
+    """The longest match wins, however many secrets share the prefix."""
     secrets = [f"abcd{'x' * number}" for number in range(10)] + ["abyz1", "12345", "abcdy"]
     text = f"{' '.join(secrets)} abcq"
     expected = f"{' '.join([MASK] * len(secrets))} abcq"
@@ -328,23 +328,23 @@ def test_secret_beside_one_that_begins_alike_is_masked() -> None:
 
 
 @pytest.mark.parametrize("kind", [Raising, Unset])
-def test_object_that_cannot_be_looked_through_harms_no_other_secret(kind: Any) -> None:
-    """Nor is the result lost: what cannot be looked through is masked as a whole."""
+def test_object_that_cannot_be_inspected_harms_no_other_secret(kind: Any) -> None:
+    """The result is not lost either: it is masked as a whole."""
     value = {"a": {"password": "first-secret"}, "held": kind(), "token": 2**20_000}
     record = masked(result=value, meta={"children": ["c"], "note": "first-secret"})
     assert ({"children": ["c"], "note": MASK}) == record.meta
     assert "first-secret" not in repr(record.result)
 
 
-def test_meta_that_goes_in_circles_keeps_the_children() -> None:
-    """A meta that is text could not be read."""
+def test_circular_meta_keeps_the_children() -> None:
+    """Masking all of the meta would leave text, which cannot be read as meta."""
     meta: dict[str, Any] = {"children": [["id", None]]}
     meta["own"] = meta["again"] = [meta]
     assert {"children": [["id", None]]} == masked(meta=meta).meta
 
 
 def test_exception_that_cannot_be_copied_keeps_its_name() -> None:
-    """Celery makes a class of that name of its stand-in."""
+    """Celery makes a class of that name from its stand-in."""
     error = masked("FAILURE", result=Strange(detail=CARD)).result
     expected = ("Strange", (f"no {MASK}",))
     assert expected == (type(get_pickled_exception(error)).__name__, error.exc_args)
@@ -355,7 +355,7 @@ def test_exception_that_cannot_be_copied_keeps_its_name() -> None:
     "secrets", [range(10**8, 10**8 + 10_000), [f"id-{one:05}" for one in range(10_000)]]
 )
 def test_many_secrets_are_found_as_fast_as_one(secrets: Any) -> None:
-    """As those of a task that is given ten thousand at once; one after the other takes minutes."""
+    """A task may get ten thousand secrets; searching one after the other takes minutes."""
     found = masked(kwargs={"password": list(secrets)}, traceback="x 100000123 id-00005 " * 50_000)
     assert MASK in str(found.traceback)
 
@@ -363,8 +363,8 @@ def test_many_secrets_are_found_as_fast_as_one(secrets: Any) -> None:
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("beginning", ["password=", 'password=\\"', "password: [", "--pwd "])
 @pytest.mark.parametrize("piece", ["\\", '\\"', "'\\", "[", "] [", "'", "=a"])
-def test_long_value_takes_no_time_of_its_square(beginning: str, piece: str) -> None:
-    """As below, of what follows a secret name."""
+def test_long_value_takes_no_quadratic_time(beginning: str, piece: str) -> None:
+    """The value of a secret name, which would take hours otherwise."""
     assert masked(result=beginning + piece * 100_000).result.startswith(beginning[:4])
 
 
@@ -372,7 +372,7 @@ def test_long_value_takes_no_time_of_its_square(beginning: str, piece: str) -> N
 @pytest.mark.parametrize(
     "piece", ["x", "a.", "a-", "eyJ-", "a ", "4", "4 ", "\\", "token", "token:", "token: ["]
 )
-def test_long_text_takes_no_time_of_its_square(piece: str) -> None:
-    """Whoever has a task return it; each of these would take hours."""
+def test_long_text_takes_no_quadratic_time(piece: str) -> None:
+    """A task may return such a text, which would take hours otherwise."""
     text = piece * 100_000
     assert masked(result=f"{text}\npwd=x").result.startswith(piece[:5])

@@ -1,4 +1,4 @@
-"""How long each result is kept: a plugin of django-celery-results."""
+"""A django-celery-results plugin that decides how long each result is kept."""
 
 from __future__ import annotations
 

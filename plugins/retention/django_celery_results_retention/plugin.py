@@ -1,4 +1,4 @@
-"""The plugin: its answer for each result, its checks, its command."""
+"""The plugin's hooks: the retention of each result, the checks and the command."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__: list[str] = []
 
 @hookimpl
 def result_retention(task: TaskRecord) -> Retention | None:
-    """Answer as the first rule that matches says."""
+    """Return the retention of the first rule that matches."""
     rule = first_match(task.name, task.status)
     return None if rule is None else Retention(seconds=rule.keep)
 
 
 @hookimpl
 def check_settings() -> Iterator[CheckMessage]:
-    """Report wrong rules, and those that are never asked."""
+    """Report wrong rules, and rules that can never apply."""
     yield from options.check()
     try:
         rules = options.rules
@@ -37,32 +37,32 @@ def check_settings() -> Iterator[CheckMessage]:
     for number, rule in enumerate(rules):
         if earlier := next((one for one in rules[:number] if one.hides(rule)), None):
             yield Warning(
-                f"DJANGO_CELERY_RESULTS['retention']['RULES']: rule {number + 1} ({rule}) is never "
-                f"asked, as rule {rules.index(earlier) + 1} ({earlier}) stands before it.",
-                hint="The first rule that matches decides: put the particular before the general.",
+                f"DJANGO_CELERY_RESULTS['retention']['RULES']: rule {number + 1} ({rule}) never "
+                f"applies, because rule {rules.index(earlier) + 1} ({earlier}) comes before it.",
+                hint="The first rule that matches decides: put specific rules before general ones.",
                 id="django_celery_results_retention.W002",
             )
 
 
 @hookimpl
 def contribute_commands() -> Iterable[Command]:
-    """Add ``manage.py celery_results retention TASK``."""
+    """Contribute ``manage.py celery_results retention TASK``."""
     yield Command(
         name="retention",
-        help="how long the results of a task are kept, and which rule says so",
+        help="show how long the results of a task are kept, and by which rule",
         run=explain,
         add_arguments=add_arguments,
     )
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """Declare the task's name."""
+    """Declare the argument, the task's name."""
     parser.add_argument("task", metavar="TASK", help="the full name of a task")
 
 
 def explain(command: BaseCommand, arguments: Mapping[str, Any]) -> None:
-    """Print for each state which rule decides, and what it says."""
-    # Imported here: models and Celery's apps are there when a command runs.
+    """Print, for each state, the rule that decides and how long it keeps the result."""
+    # Imported late: models and Celery's apps are loaded when a command runs.
     from django.core.management.base import CommandError
 
     from django_celery_results.management.subcommands import print_table

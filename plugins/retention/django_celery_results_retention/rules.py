@@ -1,4 +1,4 @@
-"""The rules: read from the settings, matched against tasks."""
+"""The rules, read from the settings and matched against tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["FOREVER", "STATES", "RetentionOptions", "Rule", "first_match", "opti
 
 #: The value of ``KEEP`` for results that never expire.
 FOREVER = "forever"
-#: The states in which a task has ended, in which alone its result can expire.
+#: The states of an ended task; only in these can a result expire.
 STATES = tuple(sorted(states.READY_STATES))
 KEYS = ("TASK", "STATE", "KEEP")
 
@@ -25,23 +25,23 @@ KEYS = ("TASK", "STATE", "KEEP")
 class Rule:
     """How long the results of some tasks are kept."""
 
-    #: What the task's name is like: ``*`` stands for any characters, ``?`` for one.
+    #: A pattern for the task's name: ``*`` matches any characters, ``?`` exactly one.
     task: str = "*"
     states: frozenset[str] = frozenset(STATES)
-    #: Seconds; ``None``: for ever.
+    #: Seconds, or ``None`` for forever.
     keep: float | None
 
     def matches(self, task: str | None, state: str) -> bool:
-        """Return whether the rule is for that task in that state."""
+        """Return whether the rule applies to the task in this state."""
         return state in self.states and self._is_like(task or "")
 
     def _is_like(self, task: str) -> bool:
-        # A bracket is no wildcard here.
+        # fnmatch treats a bracket as a wildcard; here it stands for itself.
         return fnmatchcase(task, self.task.replace("[", "[[]"))
 
     def hides(self, later: Rule) -> bool:
-        """Return whether nothing is left for ``later`` of what it is written for."""
-        # Its wildcards are characters like any other to what matches any number of them.
+        """Return whether ``later`` can never apply, because this rule matches all its tasks."""
+        # "*" matches every character, including the wildcards of the later pattern.
         is_wider = self._is_like(later.task) and not ("?" in self.task and "*" in later.task)
         return (is_wider or self.task == later.task) and self.states >= later.states
 
@@ -51,38 +51,38 @@ class Rule:
 
     @property
     def words(self) -> str:
-        """The states, as a person reads them."""
+        """The states as text for people."""
         return ", ".join(sorted(self.states))
 
 
 def kept(keep: float | None) -> str:
-    """Return how long that is, as a person reads it."""
+    """Return the retention as text for people."""
     if keep is None:
-        return "for ever"
+        return "forever"
     return str(timedelta(seconds=keep)) if keep else "not kept"
 
 
 def read_rules(value: object) -> Sequence[Rule]:
     """Read the setting ``RULES``; raise ``ValueError`` with what it has to be."""
     if not isinstance(value, (list, tuple)):
-        raise ValueError("a list of rules")  # noqa: TRY004 - what a reader raises
+        raise ValueError("a list of rules")  # noqa: TRY004 - a reader raises ValueError
     rules = []
     for number, one in enumerate(value, start=1):
         try:
             rules.append(_read_rule(one))
         except ValueError as error:
-            raise ValueError(f"a list of rules, and in rule {number} {error}") from error
+            raise ValueError(f"a list of rules, but rule {number} is wrong: {error}") from error
     return tuple(rules)
 
 
 def _read_rule(value: object) -> Rule:
     if not isinstance(value, Mapping):
-        raise ValueError("a dict is wanted")  # noqa: TRY004 - as above
+        raise ValueError("it has to be a dict")  # noqa: TRY004 - as above
     if unknown := [key for key in value if key not in KEYS]:
-        raise ValueError(f"{unknown[0]!r} is none of {', '.join(KEYS)}")
+        raise ValueError(f"the key {unknown[0]!r} is not one of {', '.join(KEYS)}")
     task = value.get("TASK", "*")
     if not (isinstance(task, str) and task):
-        raise ValueError("TASK has to be a task's name, in which * and ? may stand")
+        raise ValueError("TASK has to be a task's name, with * and ? as wildcards")
     return Rule(task=task, states=_read_states(value), keep=_read_keep(value))
 
 
@@ -90,7 +90,7 @@ def _read_states(rule: Mapping[str, Any]) -> frozenset[str]:
     written = rule.get("STATE", STATES)
     found = [written] if isinstance(written, str) else written
     if not (isinstance(found, (list, tuple)) and found and all(one in STATES for one in found)):
-        raise ValueError(f"STATE has to be one or several of {', '.join(STATES)}")
+        raise ValueError(f"STATE has to be one or more of {', '.join(STATES)}")
     return frozenset(found)
 
 
@@ -118,5 +118,5 @@ options = RetentionOptions()
 
 
 def first_match(task: str | None, state: str) -> Rule | None:
-    """Return the rule that decides for that task in that state, if one does."""
+    """Return the first rule that matches the task in this state, or ``None``."""
     return next((rule for rule in options.rules if rule.matches(task, state)), None)

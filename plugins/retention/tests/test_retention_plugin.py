@@ -1,4 +1,4 @@
-"""The plugin ``retention``: which rule decides, what comes of it, and which rules are wrong."""
+"""The plugin ``retention``: which rule decides, its effect, and which rules are wrong."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rules(configure: Configure) -> None:
 
 
 def store(backend: Any, name: str | None, state: str = "SUCCESS") -> None:
-    """Store a result of the task of that name."""
+    """Store a result of the named task."""
     result = KeyError("x") if state == "FAILURE" else 1
     backend.store_result("t1", result, state, request=Context(id="t1", task=name))
 
@@ -64,15 +64,15 @@ def store(backend: Any, name: str | None, state: str = "SUCCESS") -> None:
 def test_first_rule_that_matches_decides(
     make_backend: MakeBackend, name: str | None, state: str, days: int | None
 ) -> None:
-    """Whether or not the name is stored; where none matches, Celery's settings do."""
+    """Even if the name is not stored; without a match, Celery's settings decide."""
     store(make_backend(), name, state)
     expires = TaskResult.objects.get(task_id="t1").date_expires
     assert days == (expires and round((expires - timezone.now()) / timedelta(days=1)))
 
 
 @pytest.mark.usefixtures("rules")
-def test_result_is_kept_for_ever(make_backend: MakeBackend) -> None:
-    """Cleanup passes it over, however short the usual time is."""
+def test_result_is_kept_forever(make_backend: MakeBackend) -> None:
+    """Cleanup ignores it, however short ``result_expires`` is."""
     backend = make_backend(result_expires=1)
     store(backend, "audit.1")
     TaskResult.objects.update(date_done=timezone.now() - timedelta(days=999))
@@ -83,10 +83,10 @@ def test_result_is_kept_for_ever(make_backend: MakeBackend) -> None:
 @pytest.mark.usefixtures("rules")
 @pytest.mark.parametrize(("name", "state"), [("ping", "PENDING"), ("reports.x", "SUCCESS")])
 @pytest.mark.parametrize("url", ["django-db", "django-cache"])
-def test_result_that_is_not_kept_is_gone_after_the_cleanup(
+def test_result_with_a_retention_of_0_is_gone_after_the_cleanup(
     make_backend: MakeBackend, url: str, name: str, state: str
 ) -> None:
-    """On both backends; others stay."""
+    """On both backends; other results stay."""
     caches["default"].clear()
     store(make_backend(url), name)
     backend = make_backend(url)
@@ -96,8 +96,8 @@ def test_result_that_is_not_kept_is_gone_after_the_cleanup(
 
 @pytest.mark.usefixtures("rules")
 @pytest.mark.parametrize("url", ["django-db", "django-cache"])
-def test_chord_has_the_results_that_are_not_kept(make_backend: MakeBackend, url: str) -> None:
-    """Gone before the last of the header ended; in a cache at once, elsewhere by a cleanup."""
+def test_chord_gets_results_that_are_not_kept(make_backend: MakeBackend, url: str) -> None:
+    """A cache never stores them; a cleanup deletes their rows before the header has ended."""
     caches["default"].clear()
     conf = {"task_always_eager": True, "result_chord_join_timeout": 0.05}
     backend = make_backend(url, **conf)
@@ -115,7 +115,7 @@ def test_chord_has_the_results_that_are_not_kept(make_backend: MakeBackend, url:
 def test_chord_fails_for_a_failure_that_is_not_kept(
     make_backend: MakeBackend, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With what went wrong, as ever."""
+    """The log still shows the failure."""
     caches["default"].clear()
     backend = make_backend(url, task_always_eager=True, result_chord_join_timeout=0.05)
     chord = Chord(backend)
@@ -127,7 +127,7 @@ def test_chord_fails_for_a_failure_that_is_not_kept(
     assert "a ended as FAILURE" in caplog.text
 
 
-# -- Explained -----------------------------------------------------------------------
+# -- The command ---------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("rules")
@@ -148,8 +148,8 @@ def test_chord_fails_for_a_failure_that_is_not_kept(
             [
                 "STATE    RULE  KEPT",
                 "FAILURE  2     30 days, 0:00:00",
-                "REVOKED  4     for ever",
-                "SUCCESS  4     for ever",
+                "REVOKED  4     forever",
+                "SUCCESS  4     forever",
             ],
         ),
         (
@@ -173,24 +173,24 @@ def test_chord_fails_for_a_failure_that_is_not_kept(
     ],
 )
 def test_command_explains_a_task(name: str, lines: list[str]) -> None:
-    """For each state, the rule that decides by its number, and what it says."""
+    """For each state it shows the number of the rule and the retention."""
     out = StringIO()
     call_command("celery_results", "retention", name, stdout=out)
     assert lines == out.getvalue().splitlines()
 
 
-# -- Checked -------------------------------------------------------------------------
+# -- Checks --------------------------------------------------------------------------
 
 
 def reported(configure: Configure, rules: Any) -> list[tuple[str, str]]:
-    """The ids and messages of what the checks find."""
+    """Return the ids and messages of the checks."""
     configure(retention={"RULES": rules})
     prefix = "django_celery_results_retention."
     return [(str(one.id).removeprefix(prefix), one.msg) for one in check_plugin_settings()]
 
 
-def test_right_rules_are_no_error(configure: Configure) -> None:
-    """Nor are no rules."""
+def test_right_rules_are_not_reported(configure: Configure) -> None:
+    """An empty list is right, too."""
     assert ([], []) == (reported(configure, RULES), reported(configure, []))
 
 
@@ -198,21 +198,21 @@ def test_right_rules_are_no_error(configure: Configure) -> None:
     ("rules", "words"),
     [
         ({"ping": 0}, "a list of rules."),
-        (["ping"], "in rule 1 a dict is wanted."),
+        (["ping"], "rule 1 is wrong: it has to be a dict."),
         ([{"TASK": "ping"}], "KEEP has to be 'forever', or a timedelta, or seconds, not below"),
-        ([{"KEEP": float("inf")}], "in rule 1 KEEP has to be 'forever', or a timedelta, or sec"),
-        ([{"KEEP": 10**400}], "in rule 1 KEEP has to be 'forever', or a timedelta, or sec"),
-        ([{"KEEP": timedelta.max}], "in rule 1 KEEP has to be 'forever', or a timedelta, or sec"),
-        ([{"KEEP": -1}], "in rule 1 KEEP has to be 'forever'"),
-        ([{"KEEP": 0, "TASK": 5}], "TASK has to be a task's name, in which * and ? may stand."),
-        ([RULES[0], {"KEEP": 0, "STATE": "STARTED"}], "in rule 2 STATE has to be one or several"),
-        ([{"KEEP": 0, "STATE": []}], "STATE has to be one or several of FAILURE, REVOKED, SUCC"),
-        ([{"KEEP": 0, "STATE": 5}], "STATE has to be one or several of FAILURE, REVOKED, SUCC"),
-        ([{"KEEP": 0, "TSAK": "ping"}], "'TSAK' is none of TASK, STATE, KEEP."),
+        ([{"KEEP": float("inf")}], "rule 1 is wrong: KEEP has to be 'forever', or a timedelta"),
+        ([{"KEEP": 10**400}], "rule 1 is wrong: KEEP has to be 'forever', or a timedelta"),
+        ([{"KEEP": timedelta.max}], "rule 1 is wrong: KEEP has to be 'forever', or a timedelta"),
+        ([{"KEEP": -1}], "rule 1 is wrong: KEEP has to be 'forever'"),
+        ([{"KEEP": 0, "TASK": 5}], "TASK has to be a task's name, with * and ? as wildcards."),
+        ([RULES[0], {"KEEP": 0, "STATE": "STARTED"}], "rule 2 is wrong: STATE has to be one or"),
+        ([{"KEEP": 0, "STATE": []}], "STATE has to be one or more of FAILURE, REVOKED, SUCC"),
+        ([{"KEEP": 0, "STATE": 5}], "STATE has to be one or more of FAILURE, REVOKED, SUCC"),
+        ([{"KEEP": 0, "TSAK": "ping"}], "the key 'TSAK' is not one of TASK, STATE, KEEP."),
     ],
 )
 def test_wrong_rule_is_reported(configure: Configure, rules: Any, words: str) -> None:
-    """With its number and what it has to be."""
+    """The message gives its number and the right form."""
     ((check_id, message),) = reported(configure, rules)
     assert ("E002", True) == (check_id, words in message)
 
@@ -222,58 +222,64 @@ def test_wrong_rule_is_reported(configure: Configure, rules: Any, words: str) ->
     [
         (
             [{"KEEP": 60}, {"TASK": "ping", "KEEP": 0}],
-            "rule 2 (ping: not kept) is never asked, as rule 1 (*: 0:01:00) stands before it.",
+            "rule 2 (ping: not kept) never applies, because rule 1 (*: 0:01:00) comes before it.",
         ),
         (
             [{"TASK": "a", "KEEP": 60}, {"TASK": "a", "STATE": "FAILURE", "KEEP": "forever"}],
-            "rule 2 (a FAILURE: for ever) is never asked, as rule 1 (a: 0:01:00) stands before it.",
+            (
+                "rule 2 (a FAILURE: forever) never applies, because rule 1 (a: 0:01:00) comes"
+                " before it."
+            ),
         ),
         (
             [{"TASK": "a.*", "KEEP": 60}, {"TASK": "a.b?.*", "KEEP": 0}],
-            "rule 2 (a.b?.*: not kept) is never asked, as rule 1 (a.*: 0:01:00) stands before it.",
+            (
+                "rule 2 (a.b?.*: not kept) never applies, because rule 1 (a.*: 0:01:00) comes"
+                " before it."
+            ),
         ),
         (
             [{"TASK": "a.?", "KEEP": 60}, {"TASK": "a.b", "KEEP": 0}],
-            "rule 2 (a.b: not kept) is never asked, as rule 1 (a.?: 0:01:00) stands before it.",
+            "rule 2 (a.b: not kept) never applies, because rule 1 (a.?: 0:01:00) comes before it.",
         ),
     ],
 )
-def test_rule_that_is_never_asked_is_reported(
+def test_rule_that_never_applies_is_reported(
     configure: Configure, rules: Any, message: str
 ) -> None:
-    """The general stands before the particular."""
+    """A general rule hides the specific rule after it."""
     expected = f"DJANGO_CELERY_RESULTS['retention']['RULES']: {message}"
     assert [("W002", expected)] == reported(configure, rules)
 
 
-def test_rule_that_is_asked_for_some_is_no_wrong_one(configure: Configure) -> None:
-    """A wildcard of the later one is not one character."""
+def test_rule_that_applies_to_some_tasks_is_not_reported(configure: Configure) -> None:
+    """``?`` does not match all that a later ``*`` does."""
     rules = [{"TASK": "a.?", "KEEP": 60}, {"TASK": "a.*", "KEEP": 0}, {"TASK": "b", "KEEP": 0}]
     assert [] == reported(configure, rules)
 
 
 def test_bracket_in_a_name_stands_for_itself(configure: Configure) -> None:
-    """As it does not in a shell's patterns."""
+    """Unlike in a shell pattern."""
     configure(retention={"RULES": [{"TASK": "a[bc]*", "KEEP": 0}, {"KEEP": "forever"}]})
-    assert ["not kept", "for ever"] == [explained("a[bc]d"), explained("ab")]
+    assert ["not kept", "forever"] == [explained("a[bc]d"), explained("ab")]
 
 
-def test_command_says_which_rules_are_wrong(configure: Configure) -> None:
-    """As the check does."""
+def test_command_reports_wrong_rules(configure: Configure) -> None:
+    """With the same message as the check."""
     configure(retention={"RULES": "all"})
     with pytest.raises(CommandError, match="is 'all'; it has to be a list of rules"):
         call_command("celery_results", "retention", "ping")
 
 
 def explained(name: str) -> str:
-    """Return what the command says of a success."""
+    """Return the retention that the command shows for SUCCESS."""
     out = StringIO()
     call_command("celery_results", "retention", name, stdout=out)
     return out.getvalue().splitlines()[-1].split("  ")[-1].strip()
 
 
 def test_wrong_rules_store_nothing(configure: Configure, make_backend: MakeBackend) -> None:
-    """A result is not kept for a time that nobody meant."""
+    """No result is kept for an unintended time."""
     configure(retention={"RULES": "all"})
     with pytest.raises(BackendMisconfigured, match="is 'all'; it has to be a list of rules"):
         store(make_backend(), "ping")

@@ -109,7 +109,7 @@ def fingerprints() -> list[str]:
 @pytest.mark.usefixtures("rotating")
 def test_blobs_are_put_under_the_newest_key(site: Any, use: Configure) -> None:
     """As new ones: the row keeps pointing. The older are left without a row, for the clean-up."""
-    assert f"2 rows were encrypted anew with the key {fingerprint(NEW)}.\n" == command("rotate")
+    assert f"2 rows were re-encrypted with the key {fingerprint(NEW)}.\n" == command("rotate")
     assert sorted(map(fingerprint, (KEY, NEW))) == fingerprints()
     assert "Deleted 1 blobs." in command("offload", "--clean", "--older-than=0s")
     assert [fingerprint(NEW)] == fingerprints()
@@ -132,7 +132,7 @@ def test_blobs_under_the_newest_key_stay() -> None:
 def test_dry_run_writes_no_blob() -> None:
     """It only reads them."""
     assert command("rotate", "--dry-run").endswith(
-        "2 rows would be encrypted anew. Nothing was written.\n"
+        "2 rows would be re-encrypted. Nothing was written.\n"
     )
     assert [fingerprint(KEY)] == fingerprints()
 
@@ -141,7 +141,9 @@ def test_missing_blob_is_named(rotating: Any) -> None:
     """And the others are encrypted all the same."""
     for path in blobs():
         path.unlink()
-    with pytest.raises(CommandError, match=r"1 rows could not .*\n- blob .* missing: task 'large'"):
+    with pytest.raises(
+        CommandError, match=r"1 rows could not .*\n- blob .* missing; .*: task 'large'"
+    ):
         command("rotate")
     assert "a word" == rotating.get_result("small")
 

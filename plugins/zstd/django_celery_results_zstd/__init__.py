@@ -1,4 +1,4 @@
-"""Zstandard compression of stored results: a plugin of django-celery-results."""
+"""A django-celery-results plugin that compresses stored results with Zstandard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plugin: the content coding ``zstd`` (RFC 8878) and its settings."""
+"""The plugin's hooks: the content coding ``zstd`` (RFC 8878) and its settings."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ZstdOptions", "options"]
 
-#: Bytes of a frame without content, at most (RFC 8878, 3.1.1): magic number, header, the header
-#: of a block, checksum.
+#: Largest size of an empty frame, in bytes (RFC 8878, 3.1.1): magic number, header, block
+#: header, checksum.
 LONGEST_EMPTY = 4 + 14 + 3 + 4
 
 
@@ -29,21 +29,22 @@ class ZstdOptions(PluginOptions):
     plugin = "zstd"
     check_prefix = "django_celery_results_zstd"
 
-    #: Bytes that all contents of a record must have for it to be compressed.
+    #: Bytes from which a record is compressed; all its contents count together.
     threshold: Option[int] = Option(whole_number(0), default=1024, check="E002")
-    #: How hard to try: Zstandard's own levels.
+    #: The compression level, as defined by Zstandard.
     level: Option[int] = Option(whole_number(1, 22), default=3, check="E003")
-    #: Bytes that a content may have once it is decompressed.
+    #: Largest size of a decompressed content, in bytes.
     max_size: Option[int] = Option(whole_number(1), default=128 * 1024**2, check="E004")
 
     def check(self) -> Iterator[CheckMessage]:
-        """Yield what is wrong, also that nothing is ever compressed."""
+        """Yield the problems of the settings, such as limits under which nothing is compressed."""
         wrong = list(super().check())
         yield from wrong
         if not wrong and self.threshold > self.max_size:
             yield Warning(
-                f"Nothing is compressed: DJANGO_CELERY_RESULTS['zstd']['THRESHOLD'], which is "
-                f"{self.threshold}, is more than 'MAX_SIZE', which is {self.max_size}.",
+                f"DJANGO_CELERY_RESULTS['zstd']['THRESHOLD'] is {self.threshold}, more than "
+                f"'MAX_SIZE', which is {self.max_size}, so nothing is compressed; lower the first "
+                "or raise the second.",
                 id=f"{self.check_prefix}.W002",
             )
 
@@ -53,7 +54,7 @@ options = ZstdOptions()
 
 @hookimpl
 def contribute_codings() -> Iterable[Coding]:
-    """Offer the coding ``zstd``."""
+    """Contribute the coding ``zstd``."""
     yield Coding(
         name="zstd", encode=compress, decode=decompress, wanted=is_wanted, only_if_smaller=True
     )
@@ -66,28 +67,31 @@ def check_settings() -> Iterable[CheckMessage]:
 
 
 def is_wanted(size: int) -> bool:
-    """Return whether a record of this size is worth it, and could be read again."""
+    """Return whether a record of this size, in bytes, is compressed: not too small or too large."""
     return options.threshold <= size <= options.max_size
 
 
 def compress(content: bytes) -> bytes:
-    """Return ``content`` as one frame, which says its size and has a checksum."""
-    # Made each time: a compressor must not be shared by threads.
+    """Return ``content`` as one frame, with its size and a checksum."""
+    # Made for each call, because threads must not share a compressor.
     return zstandard.ZstdCompressor(level=options.level, write_checksum=True).compress(content)
 
 
 def decompress(frame: bytes) -> bytes:
-    """Return what was compressed; nothing is made of a frame that says it holds too much.
+    """Return the decompressed content; refuse a frame that states a size above the limit.
 
-    A frame that holds more than it says is an error of the library, as all corrupt ones are.
+    The library raises an error for a corrupt frame, such as one that holds more than it states.
     """
     size, limit = zstandard.get_frame_parameters(frame).content_size, options.max_size
     if size == zstandard.CONTENTSIZE_UNKNOWN:
-        raise ResultUnreadable("a zstd frame does not say how large its content is")
+        raise ResultUnreadable(
+            "a zstd frame does not state the size of its content, so the plugin 'zstd' did not "
+            "write it; restore the row from a backup"
+        )
     if size > limit:
         raise ResultUnreadable(
-            f"a content of {size} bytes is more than may be decompressed; if it is yours, set "
-            f"DJANGO_CELERY_RESULTS['zstd']['MAX_SIZE'], which is {limit}, to as much"
+            f"a content of {size} bytes is above the limit of {limit}; if you trust the content, "
+            "raise DJANGO_CELERY_RESULTS['zstd']['MAX_SIZE'] to its size"
         )
     if size == 0:
         return _nothing(frame)
@@ -95,12 +99,12 @@ def decompress(frame: bytes) -> bytes:
 
 
 def _nothing(frame: bytes) -> bytes:
-    """Return the empty content of a frame that says so, and is whole.
+    """Return the empty content of a frame that states the size 0, if the frame is intact.
 
-    Asked for nothing, the library looks no further, whatever the frame really has.
+    For the size 0, the library's ``decompress`` does not look at the rest of the frame.
     """
     reader = zstandard.ZstdDecompressor().decompressobj()
     is_short = len(frame) <= LONGEST_EMPTY
     if not is_short or reader.decompress(frame) or reader.unused_data or not reader.eof:
-        raise ValueError("a frame that says it has no content has something")
+        raise ValueError("the frame states the size 0, but is not an intact empty frame")
     return b""

@@ -1,4 +1,4 @@
-"""The coding ``zstd`` is what every coding has to be."""
+"""The coding ``zstd`` passes the suite for codings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django_celery_results.testing import CodingConformance
 
 
 class TestZstd(CodingConformance):
-    """With its settings as they are by default."""
+    """Runs the suite with the default settings."""
 
     plugin = "zstd"
     name = "zstd"

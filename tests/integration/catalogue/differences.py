@@ -1,4 +1,4 @@
-"""What ends otherwise here than over Celery's Redis backend, or nowhere; the documentation's words.
+"""Canvases that end differently here than on Celery's Redis backend, or never, in the page's words.
 
 This module imports nothing of the canvases, so that the test of the page can read it anywhere.
 """
@@ -24,13 +24,13 @@ class Difference:
 
 NAMES_THE_TASK = "the error names the task, as it does on Redis for a header without groups"
 
-#: These are run, and have to differ: one that does not any more must go from the list.
+#: The tests run these and require a difference: remove a row once both backends agree.
 DIFFERENCES = (
     Difference(
         "chord of a generator of groups",
         "the body gets the values of all groups in one list, in no order",
         "the body gets a list for each group",
-        "Redis keeps the shape of a header only if it is a list; here it is always kept",
+        "Redis keeps the header's shape only if the header is a list; here it is always kept",
     ),
     Difference(
         "error in a group at the end of a header's chain",
@@ -55,30 +55,30 @@ DIFFERENCES = (
 
 REVOKED = "before 5.7 Celery revokes the body's tasks while it stores their failures"
 
-#: What Celery before 5.7 does on Redis changes from run to run: not compared with these releases.
+#: Before Celery 5.7 their outcome on Redis changes from run to run, so they are not compared there.
 UNSETTLED = (
     Difference(
         "header replaced by a group",
         "its values in any order",
         "its values in order",
-        "before 5.7 Celery gives all of them the same place in the header",
+        "before 5.7 Celery gives all tasks of the group the same place in the header",
     ),
     Difference(
         "whole header replaced by groups",
         "their values in any order",
         "their values in order",
-        "before 5.7 Celery gives all of a group the same place in the header",
+        "before 5.7 Celery gives all tasks of a group the same place in the header",
     ),
     Difference(
         "header replaced by a chain of group",
         "the body gets whichever two values came first",
-        "a `ChordError`, or in a cache no end",
+        "a `ChordError`; in a cache the chord never ends",
         "before 5.7 Celery makes each task of the group a task of the header",
     ),
     *(
         Difference(
             canvas,
-            "`None` for the value of the task beside, now and then",
+            "sometimes `None` for the value of the neighbouring task",
             "its value",
             "seen with Celery 5.6 on a busy machine, not with 5.7",
         )
@@ -89,7 +89,7 @@ UNSETTLED = (
     ),
     Difference(
         "error before a body that is a chain",
-        "no end; the header's task may lose its own error",
+        "the chord never ends; the header's task may lose its own error",
         "the same",
         "Celery 5.5 stores the failure of a task that has no id yet",
     ),
@@ -109,17 +109,17 @@ UNSETTLED = (
         "failing header delivered twice",
         "errbacks are called once or twice",
         "errbacks are called once",
-        "before 5.7 Redis keeps a chord that has failed, and fails it again",
+        "before 5.7 the Redis backend keeps a failed chord, and fails it again",
     ),
 )
 
 UNCOUNTED = "the inner chord's body fails, but Celery does not count that for the outer chord"
 
-#: Canvases that are never done with Celery 5.7, over Redis as here, and why; before it are more.
+#: Canvases that never end with Celery 5.7, on Redis or here, and why. Older releases have more.
 PENDING = {
-    "body that ignores its result": "nothing is stored of a task that ignores its result",
+    "body that ignores its result": "a task that ignores its result stores nothing",
     "chord whose header opts out": "a task that raises `Ignore` does not return to its chord",
-    "error before a body that is a chord": "the failure is stored under an id that no result has",
+    "error before a body that is a chord": "its failure is stored under an id without a result",
     "error in a group at the start of a header's chain": UNCOUNTED,
     "error in an inner chord's header": UNCOUNTED,
     "header replaced by a failed chord": UNCOUNTED,

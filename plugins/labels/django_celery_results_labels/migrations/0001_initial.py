@@ -1,4 +1,4 @@
-"""Makes the table of labels."""
+"""Creates the table of labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django_celery_results_labels.cascades import DB_CASCADE, CreateModelWithCas
 
 
 class Migration(migrations.Migration):
-    """Creates Label; its rows go with those of TaskResult, whoever deletes them."""
+    """Creates Label, whose rows the database deletes together with those of TaskResult."""
 
     initial = True
 
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 (
                     "name",
                     models.CharField(
-                        help_text="What the label says", max_length=50, verbose_name="Name"
+                        help_text="The name of the label", max_length=50, verbose_name="Name"
                     ),
                 ),
                 (
