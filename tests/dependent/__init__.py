@@ -1,1 +1,1 @@
-"""An app like those of sites whose own migrations name single migrations of 2.6."""
+"""An app whose migrations depend on individual migrations of 2.6, as some sites' do."""

@@ -1,1 +1,1 @@
-"""Real workers, brokers, databases and caches: what becomes of a result on the whole way."""
+"""End-to-end tests of results with real workers, brokers, databases and caches."""

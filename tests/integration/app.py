@@ -1,4 +1,4 @@
-"""The Celery app of a worker or beat process; RESULTS_COMBINATION says which one."""
+"""The Celery app of a worker or beat process; RESULTS_COMBINATION names its combination."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tests import settings
 from tests.integration import traffic
 from tests.integration.combinations import BY_NAME, COMPARED, make_app
 
-# Django's checks of a worker connect to every database; the run may have made the first alone.
+# A worker runs Django's checks, which connect to every database; the run may have made only one.
 settings.DATABASES.pop("secondary", None)
 
 combination = BY_NAME[os.environ["RESULTS_COMBINATION"]]
 if combination.pool_size:
-    # What is more than the size waits for one that is given back.
+    # A thread that needs a connection beyond this size waits until one is returned.
     pool = {"min_size": 1, "max_size": combination.pool_size}
     settings.DATABASES["default"]["OPTIONS"] = {"pool": pool}
 if combination in COMPARED:

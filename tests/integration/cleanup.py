@@ -1,4 +1,4 @@
-"""Taking away what a run left on brokers, in caches and in tables."""
+"""Remove what a run leaves on brokers, in caches and in tables."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def _empty_rabbitmq(app: Celery, combination: Combination) -> None:
 
 
 def empty_redis() -> None:
-    """Delete the keys of this run, of broker, cache and backend alike."""
+    """Delete this run's keys: those of the broker, the cache and the backend."""
     from redis import Redis
 
     with Redis.from_url(settings.REDIS_URL) as client:
-        # The broker's global prefix does not reach all its keys, but every name has the run's.
+        # Some of the broker's keys lack its global prefix, but every key contains the run's name.
         keys: list[Any] = list(client.scan_iter(f"*{settings.RUN_NAME}*", count=1000))
         if keys:
             client.delete(*keys)

@@ -1,16 +1,16 @@
 """The combinations of broker, result backend and pool that the integration tests run on.
 
-Not everything is multiplied by everything. A run on one RESULTS_DATABASE meets
+The tests do not run every possible combination. A run with one RESULTS_DATABASE covers
 
-- every broker: the database's own (file system for SQLite, Redis for PostgreSQL, RabbitMQ for
-  MariaDB) under ``db``, and all three again under the caches;
-- every cache that two processes can share: Redis, Memcached, the database cache; local memory is
-  used in one process, by the eager tests and those of concurrency;
-- every pool: prefork under all of these, the others once each, on ``db``.
+- every broker: the one assigned to the database (file system for SQLite, Redis for PostgreSQL,
+  RabbitMQ for MariaDB) with the database backend, and all three with the caches;
+- every cache that two processes can share: Redis, Memcached, the database cache; the eager tests
+  and the tests of threads use local memory, in one process;
+- every pool: prefork with all of these, each other pool once, with the database backend.
 
-So each broker meets the database backend in one of the three runs, and a cache backend in all.
-``celery_redis`` is Celery's own backend, the measure of all scenarios: RESULTS_REFERENCE=1 runs
-these on it too.
+So each broker runs with the database backend in one of the three runs, and with a cache backend in
+all of them. ``celery_redis`` is Celery's own backend and the reference for all scenarios:
+RESULTS_REFERENCE=1 runs them on it too.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from tests import settings
 
 Broker = Literal["filesystem", "redis", "rabbitmq"]
 
-#: One broker for each database, so that the three runs together meet all three.
+#: One broker for each database, so that the three runs together cover all three.
 DATABASE_BROKERS: dict[str, Broker] = {
     "sqlite": "filesystem",
     "postgresql": "redis",
     "mariadb": "rabbitmq",
 }
 SERIALIZERS = ("json", "pickle", "yaml", "msgpack")
-#: Seconds after which whatever a test forgot leaves the caches by itself.
+#: Seconds after which the caches drop results that a test left behind.
 RESULT_EXPIRES = 600
-#: Seconds between two looks of the file system's broker at its directory.
+#: Seconds between two polls of the file-system broker's directory.
 POLLING_INTERVAL = 0.02
 
 TRANSPORT_ALIASES["atomic-filesystem"] = "tests.integration.transport:Transport"
@@ -43,7 +43,7 @@ TRANSPORT_ALIASES["atomic-filesystem"] = "tests.integration.transport:Transport"
 
 @dataclass(frozen=True, kw_only=True)
 class Combination:
-    """What one worker and the tests that use it have in common."""
+    """The configuration that a worker shares with the tests that use it."""
 
     name: str
     broker: Broker
@@ -51,37 +51,37 @@ class Combination:
     cache: str | None = None
     pool: str = "prefork"
     concurrency: int = 2
-    #: Whether the worker keeps its connections from one task to the next: Celery closes them
-    #: after each, whatever CONN_MAX_AGE says, unless CELERY_DB_REUSE_MAX does.
+    #: Whether the worker keeps its connections from one task to the next. Celery closes them
+    #: after each task, whatever CONN_MAX_AGE is, unless CELERY_DB_REUSE_MAX is set.
     keeps_connections: bool = False
     #: The size of Django's pool of connections to PostgreSQL.
     pool_size: int = 0
-    #: Dotted paths of plugins that the worker has, and the tests have not.
+    #: Dotted paths of plugins that the worker loads and the test process does not.
     plugins: tuple[str, ...] = ()
-    #: A plugin's serializer, in place of JSON.
+    #: A plugin's serializer that replaces JSON.
     serializer: str = ""
-    #: Modules with more tasks.
+    #: Modules with additional tasks.
     tasks: tuple[str, ...] = ()
 
     @property
     def queue(self) -> str:
-        """The name of queue and exchange, and the start of all other names on the broker."""
+        """The name of the queue and the exchange, and the prefix of other names on the broker."""
         return f"{settings.RUN_NAME}_{self.name}"
 
     @property
     def services(self) -> list[str]:
-        """The servers that must be there, by the names that the ``service`` marker knows."""
+        """The servers that the combination needs, by their names in the ``service`` marker."""
         words = f"{self.broker} {self.backend} {self.cache}"
         return [name for name in ("redis", "rabbitmq", "memcached") if name in words]
 
     @property
     def is_database(self) -> bool:
-        """Whether results are rows."""
+        """Whether results are stored as rows."""
         return self.backend.startswith("django-db")
 
     @property
     def keeps_objects(self) -> bool:
-        """Whether results come back as the objects that they were."""
+        """Whether results are stored as Python objects rather than as text."""
         return self.backend.startswith("django-cache")
 
     @property
@@ -102,24 +102,24 @@ POOLS = (
     Combination(name="threads", broker="filesystem", pool="threads"),
     Combination(name="gevent", broker="filesystem", pool="gevent", concurrency=10),
 )
-#: Workers of their own for the tests that kill processes: what Celery hands to a process that is
-#: gone but not yet missed comes late, and should not come late to another test.
+#: Separate workers for the tests that kill processes. If Celery hands a task to a dead process
+#: before it notices the death, the task runs late, which must not happen to another test.
 MORTALS = tuple(replace(one, name=f"mortal_{one.name}") for one in (DATABASE, *CACHES[:2]))
-#: RabbitMQ alone notices at once that a whole worker is gone.
+#: Only RabbitMQ notices at once that a whole worker is gone.
 KILLED = Combination(name="killed", broker="rabbitmq")
-#: The same two ways to die, at a step of a chord that the test chooses.
+#: The same two kinds of crash, at a step of a chord that the test chooses.
 CRASHING = replace(DATABASE, name="crashing", plugins=("tests.integration.crashes",))
 AT_ONCE = replace(CRASHING, name="at_once", plugins=("tests.integration.crashes_at_once",))
 CRASHED = replace(CRASHING, name="crashed", broker="rabbitmq")
-#: The catalogue of canvases runs on all of these at once, and the first is the measure.
+#: The catalogue of canvases runs on all of these at once; the first is the reference.
 COMPARED = (
     replace(REFERENCE, name="canvas_reference"),
     Combination(name="canvas_db", broker="redis"),
     Combination(name="canvas_cache", broker="redis", backend="django-cache", cache="redis"),
 )
 
-#: Workers on a database server of a test's own, which loses them their connections. Each pool keeps
-#: its connections for as long as it can, as more is lost then.
+#: Workers on a database server that a test starts, where their connections are killed. In each pool
+#: a worker keeps its connections for as long as it can, so that more of them are lost.
 SHAKEN = (
     replace(DATABASE, name="shaken"),
     replace(DATABASE, name="shaken_lasting", keeps_connections=True),
@@ -127,7 +127,7 @@ SHAKEN = (
     replace(DATABASE, name="shaken_gevent", pool="gevent", concurrency=10, keeps_connections=True),
 )
 
-#: Workers whose connections are counted.
+#: Workers whose connections the tests count.
 COUNTED = (
     replace(DATABASE, name="counted"),
     replace(DATABASE, name="counted_threads", pool="threads", concurrency=4),
@@ -135,7 +135,7 @@ COUNTED = (
     replace(DATABASE, name="counted_solo", pool="solo", concurrency=1),
 )
 LASTING = replace(DATABASE, name="lasting", keeps_connections=True)
-#: PostgreSQL's own: Django's pool under threads, and PgBouncer's.
+#: For PostgreSQL only: Django's connection pool, with threads, and PgBouncer's.
 POOLED = replace(DATABASE, name="pooled", pool="threads", concurrency=8, pool_size=3)
 BOUNCED = (
     replace(DATABASE, name="bounced", concurrency=4, keeps_connections=True),
@@ -164,7 +164,7 @@ BY_NAME = {one.name: one for one in ALL}
 
 
 def broker_settings(combination: Combination) -> dict[str, Any]:
-    """Return Celery's settings for the broker, under names that no other run uses."""
+    """Return Celery's settings for the broker, with names that no other run uses."""
     if combination.broker == "redis":
         options: dict[str, Any] = {"global_keyprefix": f"{combination.queue}:"}
         return {"broker_url": settings.REDIS_URL, "broker_transport_options": options}
@@ -183,8 +183,8 @@ def broker_settings(combination: Combination) -> dict[str, Any]:
 
 
 def make_app(combination: Combination, **options: Any) -> Celery:
-    """Return a Celery app for ``combination``; worker and tests configure theirs alike."""
-    # The tests' own process does without Celery's Django fixup, which changes sys.path.
+    """Return a Celery app for ``combination``, configured alike for the worker and the tests."""
+    # The test process does not use Celery's Django fixup, which changes sys.path.
     app = Celery(combination.queue, set_as_current=False, **options)
     app.conf.update(
         broker_connection_retry_on_startup=True,
@@ -197,7 +197,7 @@ def make_app(combination: Combination, **options: Any) -> Celery:
         task_default_queue=combination.queue,
         control_exchange=combination.queue,
         event_exchange=f"{combination.queue}_events",
-        # No limit: near one, Kombu now and then forgets to ask Redis for the next message.
+        # No limit: close to a limit, Kombu sometimes fails to ask Redis for the next message.
         worker_prefetch_multiplier=0,
         beat_schedule=BEAT_SCHEDULE,
         **broker_settings(combination),
@@ -215,8 +215,8 @@ def make_app(combination: Combination, **options: Any) -> Celery:
     return app
 
 
-#: What beat sends while it runs, twice a second. The header is the one of django-celery-beat's
-#: scheduler; Celery's own sends no name.
+#: The tasks that beat sends twice a second while it runs. django-celery-beat's scheduler sends this
+#: header; Celery's own scheduler sends no name.
 BEAT_SCHEDULE = {
     "celery.backend_cleanup": {"task": "celery.backend_cleanup", "schedule": 0.5},
     "two and two": {

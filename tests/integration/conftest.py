@@ -1,4 +1,4 @@
-"""The workers, each started when a test first asks for it, and what tests ask them with."""
+"""Fixtures that start a worker when a test first needs it, and give tests access to it."""
 # ruff: noqa: ARG001  (a fixture asks for another by naming it among its arguments)
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from celery import Celery
     from pytest_django import DjangoDbBlocker
 
-#: Seconds that a test waits for a result at most.
+#: Maximum seconds that a test waits for a result.
 WAIT = 20
 _STARTED: dict[str, processes.CeleryProcess] = {}
 _OFFSETS = pytest.StashKey[dict[str, int]]()
 
 
 class Lab:
-    """A combination with its worker running and its app current."""
+    """A combination whose worker is running and whose app is the current one."""
 
     wait = WAIT
 
     def __init__(self, combination: Combination, app: Celery) -> None:
         self.combination = combination
         self.app = app
-        #: Made up for this test: under it tasks leave notes.
+        #: A random key for this test; tasks leave notes under it.
         self.key = uuid4().hex
 
     @property
@@ -49,13 +49,13 @@ class Lab:
         return result.get(**{"timeout": self.wait, "interval": 0.05, **options})
 
     def error(self, result: Any) -> BaseException:
-        """Return the exception of a task that failed, once it has."""
+        """Wait until a task has failed, and return its exception."""
         error = self.get(result, propagate=False)
         assert isinstance(error, BaseException), error
         return error
 
     def notes(self, count: int = 1, settle: float = 0.0) -> list[str]:
-        """Return the notes under the key of this test, once there are ``count``."""
+        """Wait for ``count`` notes under the key of this test, and return the notes."""
         return notes.wait_for(self.key, count, self.wait, settle)
 
 
@@ -66,19 +66,19 @@ class Workers:
     apps: dict[str, Celery]
 
     def app(self, combination: Combination) -> Celery:
-        """Return the tests' own app of the combination."""
+        """Return the test process's app for the combination."""
         if combination.name not in self.apps:
-            # A fixup would change sys.path, and close the tests' own connections.
+            # A fixup would change sys.path, and close the test process's connections.
             self.apps[combination.name] = make_app(combination, fixups=set())
         return self.apps[combination.name]
 
     def require(self, combination: Combination) -> None:
-        """Skip the test, or fail it, where a service of the combination is missing."""
+        """Skip or fail the test if a service of the combination is missing."""
         for service in combination.services:
             require_service(service)
 
     def lab(self, combination: Combination, environment: Mapping[str, str] | None = None) -> Lab:
-        """Return the lab, its worker started if it does not run."""
+        """Return the lab of the combination; start its worker if it is not running."""
         self.require(combination)
         app = self.app(combination)
         app.set_current()
@@ -89,7 +89,7 @@ class Workers:
         return Lab(combination, app)
 
     def close(self) -> None:
-        """Stop every process and take away what they left."""
+        """Stop every process and remove what it left."""
         for one in _STARTED.values():
             one.ask_to_stop()
         for one in _STARTED.values():
@@ -101,21 +101,21 @@ class Workers:
             app.close()
         self.apps.clear()
         _STARTED.clear()
-        # Celery's pools leave their sockets to the collector: here, not in another's test.
+        # Celery's pools leave sockets to the garbage collector: run it now, not in a later test.
         gc.collect()
 
 
 def _disconnect(backend: Any) -> None:
     """Close the connections of Celery's Redis backend, whose client leaves them in its pool."""
     backend.result_consumer.stop()
-    # A result that the collector takes from now on would open this one again, to unsubscribe.
+    # A result that is garbage-collected later would reopen this connection to unsubscribe.
     backend.result_consumer._pubsub = None
     backend.client.connection_pool.disconnect()
 
 
 @pytest.fixture(scope="session")
 def workers(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Workers]:
-    """Give the session's workers; they end before the databases do."""
+    """Give the session's workers, and stop them before the databases are removed."""
     shutil.rmtree(notes.DIRECTORY, ignore_errors=True)
     found = Workers({})
     yield found
@@ -128,10 +128,10 @@ def workers(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
 
 @pytest.fixture(scope="module")
 def shared_database(workers: Workers, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Open the databases without a transaction, as a worker could not see into one.
+    """Open the databases without a transaction, because a worker could not see its rows.
 
-    The rows of a module go at its end: every test has task ids of its own, and emptying the
-    tables after each test would take longer than the tests.
+    The rows are deleted at the end of a module. Every test has its own task ids, and emptying
+    the tables after each test would take longer than the tests.
     """
     with django_db_blocker.unblock():
         cleanup.empty_tables()
@@ -142,15 +142,15 @@ def shared_database(workers: Workers, django_db_blocker: DjangoDbBlocker) -> Ite
 
 @pytest.fixture
 def transactional_db(shared_database: None) -> None:
-    """Nothing more: pytest-django makes the databases for tests with a fixture of this name.
+    """Make pytest-django create the databases, as it does for tests with a fixture of this name.
 
-    Its own of that name would empty every table after each test.
+    This overrides pytest-django's fixture, which would empty every table after each test.
     """
 
 
 @pytest.fixture
 def current_app(transactional_db: None) -> Iterator[None]:
-    """Make whatever app was current so again, after the test."""
+    """Restore the current app after the test."""
     from celery._state import get_current_app
 
     before: Any = get_current_app()
@@ -160,31 +160,31 @@ def current_app(transactional_db: None) -> Iterator[None]:
 
 @pytest.fixture(params=[one.name for one in MATRIX])
 def lab(request: pytest.FixtureRequest, workers: Workers, current_app: None) -> Lab:
-    """Each combination of the matrix in turn."""
+    """Give each combination of the matrix in turn."""
     return workers.lab(BY_NAME[request.param])
 
 
 @pytest.fixture(params=[one.name for one in MATRIX if one.ours])
 def own_lab(request: pytest.FixtureRequest, workers: Workers, current_app: None) -> Lab:
-    """Each combination with a backend of this package: for what Celery's own does not do."""
+    """Give each combination with a backend of this package, for what Celery's own cannot do."""
     return workers.lab(BY_NAME[request.param])
 
 
 @pytest.fixture(params=[one.name for one in MATRIX if one.keeps_objects])
 def cache_lab(request: pytest.FixtureRequest, workers: Workers, current_app: None) -> Lab:
-    """Each cache."""
+    """Give each combination with a cache backend."""
     return workers.lab(BY_NAME[request.param])
 
 
 @pytest.fixture
 def database_lab(workers: Workers, current_app: None) -> Lab:
-    """The database backend alone."""
+    """Give the combination with the database backend."""
     return workers.lab(DATABASE)
 
 
 @pytest.fixture
 def start_lab(workers: Workers, current_app: None) -> Iterator[Callable[..., Lab]]:
-    """Give what starts a worker for this test alone."""
+    """Give a function that starts a worker for this test only."""
     mine: list[Combination] = []
 
     def start(combination: Combination, environment: Mapping[str, str] | None = None) -> Lab:
@@ -200,7 +200,7 @@ def start_lab(workers: Workers, current_app: None) -> Iterator[Callable[..., Lab
 
 @pytest.fixture
 def local_cache() -> Iterator[None]:
-    """The local-memory cache, empty before and after."""
+    """Clear the local-memory cache before and after the test."""
     caches["default"].clear()
     yield
     caches["default"].clear()
@@ -211,7 +211,7 @@ def local_cache() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    """Note how long the logs are when a test begins."""
+    """Record the length of each worker's log when a test begins."""
     item.stash[_OFFSETS] = {name: one.size() for name, one in _STARTED.items()}
     return (yield)
 

@@ -1,7 +1,7 @@
-"""A plugin of a worker that kills it at one step of a chord, once.
+"""A plugin that kills its worker once, at one step of a chord.
 
-Which step, and whether the whole worker goes or one process of its pool, the ids of the
-header's tasks say: :func:`part_id`.
+The ids of the header's tasks say which step, and whether the whole worker dies or only one process
+of its pool: see :func:`part_id`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ django_celery_results_name = "crashes"
 
 STEPS = ("before_store", "after_store", "after_claim", "after_dispatch")
 
-#: The part with which this process was given the claim, by group.
+#: By group, the id of the part whose return gave this process the claim.
 _claims: dict[str, str] = {}
 
 
 def part_id(key: str, step: str, number: int = 0, *, whole_worker: bool = False) -> str:
-    """Return the id of a header task of a chord that dies at ``step``."""
+    """Return the id of a header task in a chord whose process or worker dies at ``step``."""
     return f"{'worker' if whole_worker else 'process'}:{step}:{key}:{number}"
 
 
 def has_died(task_id: str) -> bool:
-    """Return whether the chord of this part has met its death."""
+    """Return whether the crash in this part's chord has happened."""
     return _mark(task_id).exists()
 
 
@@ -43,7 +43,7 @@ def _mark(task_id: str) -> Path:
 
 
 def die(step: str, task_id: str) -> None:
-    """Kill whoever runs this if the task's id says that it has to end here, the first time."""
+    """Kill this process or its whole worker, once, if the task's id names this step."""
     who, _, rest = task_id.partition(":")
     if not rest.startswith(f"{step}:"):
         return
@@ -59,7 +59,7 @@ def die(step: str, task_id: str) -> None:
 
 @hookimpl(wrapper=True)
 def store_task(task: StoredTask) -> Generator[None, Any, Any]:
-    """Die before a part's result is stored, or after it and before it is counted."""
+    """Die before a part's result is stored, or after that but before the part is counted."""
     if task.is_ready:
         die("before_store", task.task_id)
     written = yield
@@ -72,7 +72,7 @@ def store_task(task: StoredTask) -> Generator[None, Any, Any]:
 def chord_part_returned(
     part: ChordPart,
 ) -> Generator[None, ChordProgress | None, ChordProgress | None]:
-    """Die with the claim on the body."""
+    """Die while holding the claim on the body."""
     progress = yield
     if progress is not None and progress.claimed:
         die("after_claim", part.task_id)
@@ -82,6 +82,6 @@ def chord_part_returned(
 
 @hookimpl(wrapper=True)
 def finish_chord(group_id: str) -> Generator[None, Any, Any]:
-    """Die when the body has been sent and the chord is still there."""
+    """Die after the body is sent and before the chord is deleted."""
     die("after_dispatch", _claims.get(group_id, ""))
     return (yield)

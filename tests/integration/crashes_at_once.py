@@ -1,6 +1,6 @@
 """Like :mod:`tests.integration.crashes`, for parts that are stored and counted in one step.
 
-Which they are not where a plugin wraps one of the two hooks.
+A separate plugin, because a plugin that wraps one of the two hooks makes them two steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STEPS = ("before_both", "after_both")
 
 @hookimpl(wrapper=True)
 def store_part(task: StoredTask) -> Generator[None, StoredPart | None, StoredPart | None]:
-    """Die before a part is stored and counted, or after it."""
+    """Die before a part is stored and counted, or afterwards."""
     die("before_both", task.task_id)
     done = yield
     if done is not None and done.counted:

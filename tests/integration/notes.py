@@ -1,4 +1,4 @@
-"""Notes that tasks leave for the tests, outside of everything that is under test."""
+"""Notes that tasks leave for the tests in files, independent of everything under test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read(key: str) -> list[str]:
 def eventually(condition: Callable[[], bool], timeout: float = 20, pause: float = 0.02) -> None:
     """Return once the condition holds; raise ``TimeoutError`` after ``timeout`` seconds.
 
-    It is looked at every ``pause`` seconds.
+    The condition is checked every ``pause`` seconds.
     """
     deadline = time.monotonic() + timeout
     while not condition():
@@ -36,7 +36,7 @@ def eventually(condition: Callable[[], bool], timeout: float = 20, pause: float 
 
 
 def wait_for(key: str, count: int = 1, timeout: float = 20, settle: float = 0.0) -> list[str]:
-    """Return the lines once there are ``count``, and ``settle`` seconds later.
+    """Wait for ``count`` lines and then ``settle`` seconds more, and return all lines.
 
     Raises ``TimeoutError`` after ``timeout`` seconds.
     """

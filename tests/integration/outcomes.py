@@ -1,4 +1,4 @@
-"""What became of a canvas, in words that are the same for two runs of it."""
+"""Outcomes of canvases, described so that two runs of one canvas compare as equal."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that can be seen of a canvas from outside."""
+    """Everything about a canvas that is visible from outside."""
 
-    #: The result, the results that come before it, and the children of all of these.
+    #: The result, its chain of parents, and the children of all of these.
     results: Any
-    #: What errbacks, callbacks and bodies noted, in no order: several processes write.
+    #: The notes of errbacks, callbacks and bodies, sorted because several processes write them.
     notes: list[str]
 
     @property
     def is_pending(self) -> bool:
-        """Whether the result, or one of its group, is not there."""
+        """Whether the result, or one of the results in its group, is pending."""
         return any(one["state"] == "PENDING" for one in self.results.get("group", [self.results]))
 
 
 class Recorder:
-    """Reads an outcome; ids are replaced by the order in which they are met."""
+    """Reads outcomes, and replaces ids with numbers in the order in which it meets them."""
 
     def __init__(self, app: Celery) -> None:
         self.app = app
         self.labels: dict[str, str] = {}
 
     def outcome(self, result: Any, key: str) -> Outcome:
-        """Return what is stored of ``result`` and noted under ``key``."""
+        """Return what is stored for ``result`` and noted under ``key``."""
         if result is None:
-            # That of an empty chain.
+            # An empty chain gives None.
             return Outcome({"group": []}, [])
-        # An error may name a task that is only met later.
+        # An error may name a task that gets its number only later.
         named = self._without_ids(self._described(result))
         return Outcome(named, sorted(self._without_ids(notes.read(key))))
 
@@ -61,14 +61,14 @@ class Recorder:
         return {"group": [self._described(one) for one in result.results]}
 
     def _task(self, task_id: str) -> dict[str, Any]:
-        # A new result object: one that was looked at keeps what it saw first.
+        # A new result object, because a used one keeps the first final state that it read.
         result: Any = self.app.AsyncResult(task_id)
         found = {
             "state": result.state,
             "value": _written(result.result),
             "traceback": bool(result.traceback),
         }
-        # A chord that failed has the children of whichever header task was the last to return.
+        # The children of a failed chord depend on which header task returned last.
         if result.successful() and result.children:
             found["children"] = [self._described(child) for child in result.children]
         return found

@@ -1,4 +1,4 @@
-"""Worker and beat processes: started, waited for, and ended by their own ids."""
+"""Worker and beat processes that tests start, wait for, and end by process id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.integration.combinations import Combination
 
 LAUNCH = Path(__file__).resolve().parent.parent / "launch.py"
-#: Seconds that a process has to get ready, and to end.
+#: Seconds that a process may take to get ready, and to end.
 START_TIMEOUT, STOP_TIMEOUT = 60, 10
 
 
@@ -44,7 +44,7 @@ class CeleryProcess:
 
     def start(self) -> None:
         """Start the process and return once it says that it is ready."""
-        # Celery imports from the current directory first: not the one of the checkout.
+        # Celery imports from the current directory first, so it must not be the checkout.
         settings.RUN_DIRECTORY.mkdir(exist_ok=True)
         offset = self.size()
         with self.log.open("ab") as log:
@@ -77,7 +77,7 @@ class CeleryProcess:
             time.sleep(0.05)
 
     def runs(self) -> bool:
-        """Return whether the process is there."""
+        """Return whether the process is running."""
         return self.process is not None and self.process.poll() is None
 
     def size(self) -> int:
@@ -91,12 +91,12 @@ class CeleryProcess:
         return self.log.read_bytes()[offset:].decode(errors="replace")
 
     def ask_to_stop(self) -> None:
-        """Ask the process to end in good order, and do not wait for it."""
+        """Ask the process to shut down, and do not wait for it."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
 
     def stop(self) -> None:
-        """End the process, in good order if it can, and whatever it started."""
+        """End the process, gracefully if possible, and kill its children."""
         if self.process is None:
             return
         self.ask_to_stop()
@@ -107,7 +107,7 @@ class CeleryProcess:
         self.process = None
 
     def _kill(self) -> None:
-        """Kill the process group, which only this process and its children are in."""
+        """Kill the process group, which holds only this process and its children."""
         if self.process is None:
             return
         with suppress(ProcessLookupError):
@@ -115,7 +115,7 @@ class CeleryProcess:
 
 
 def worker(combination: Combination, environment: Mapping[str, str] | None = None) -> CeleryProcess:
-    """Return a worker, not yet started, with more variables if they are given."""
+    """Return a worker that is not yet started; ``environment`` adds environment variables."""
     return CeleryProcess(
         combination,
         " ready.",
@@ -132,7 +132,7 @@ def worker(combination: Combination, environment: Mapping[str, str] | None = Non
 
 
 def beat(combination: Combination) -> CeleryProcess:
-    """Return a beat, not yet started."""
+    """Return a beat process that is not yet started."""
     schedule = settings.RUN_DIRECTORY / f"{combination.name}-schedule"
     return CeleryProcess(
         combination,

@@ -45,27 +45,27 @@ def both(first: Any, second: Any) -> list[Any]:
 
 @shared_task
 def value_of(name: str) -> Any:
-    """Return one of the values by its name, so that no message has to carry it."""
+    """Return one of the values by its name, so that the value is not sent in a message."""
     return VALUES[name]
 
 
 class SerializedTask(Task):  # type: ignore[type-arg]  # generic in the stubs alone
-    """A task whose results are stored by a serializer of its own."""
+    """A task that stores its results with its own serializer."""
 
     abstract = True
 
     @cached_property
     def backend(self) -> Any:
-        """The app's result backend, with the serializer that the task's name ends with."""
+        """The app's result backend, with the serializer named at the end of the task's name."""
         storage, _, alias = self.app.conf.result_backend.partition("://")
         serializer = self.name.rpartition(".")[2]
-        # The stubs forget the URL, which is the second half of the answer.
+        # The stubs omit the URL, the second item of the returned tuple.
         found: Any = by_url(f"{storage}://{alias}?serializer={serializer}")
         return found[0](app=self.app, url=found[1])
 
 
 def value_of_by(serializer: str) -> Any:
-    """Return the task that does what ``value_of`` does, with that serializer."""
+    """Return a task that does what ``value_of`` does, with this serializer."""
 
     def value_of(name: str) -> Any:
         return VALUES[name]
@@ -79,7 +79,7 @@ VALUE_TASKS = {serializer: value_of_by(serializer) for serializer in SERIALIZERS
 
 @shared_task
 def unserializable() -> object:
-    """Return what no serializer takes."""
+    """Return a value that no serializer accepts."""
     return lambda: None
 
 
@@ -91,13 +91,13 @@ def fail(name: str = "builtin") -> None:
 
 @shared_task
 def fail_with(*_arguments: Any) -> None:
-    """Raise, whatever the arguments."""
+    """Raise an exception, whatever the arguments."""
     raise EXCEPTIONS["builtin"]
 
 
 @shared_task
 def nap(seconds: float, value: Any = None) -> Any:
-    """Return the value after a while."""
+    """Return the value after ``seconds``."""
     time.sleep(seconds)
     return value
 
@@ -111,14 +111,14 @@ def note(key: str, line: str = "ran") -> str:
 
 @shared_task
 def note_value(value: Any, *, key: str) -> Any:
-    """Leave a note of the value, and return the value."""
+    """Leave a note of the value and return the value."""
     notes.write(key, repr(value))
     return value
 
 
 @shared_task
 def send_chord(key: str, size: int) -> str:
-    """Send a chord whose body leaves a note of its sum; return the id of its body."""
+    """Send a chord whose body leaves a note of the header's values; return the body's id."""
     body = note_value.s(key=key)
     return str(chord([echo.s(number) for number in range(size)], body).apply_async().id)
 
@@ -128,7 +128,7 @@ def send_chord(key: str, size: int) -> str:
 
 @shared_task(track_started=True)
 def started(key: str) -> str:
-    """Say that it runs, and wait until it is told to end."""
+    """Leave a note that it runs, and wait until the test tells it to end."""
     notes.write(key, "started")
     notes.wait_for(f"{key}-end")
     return "ended"
@@ -136,7 +136,7 @@ def started(key: str) -> str:
 
 @shared_task(bind=True)
 def progress(self: Any, key: str) -> str:
-    """Report a state of its own, and wait until it is told to end."""
+    """Report a custom state, and wait until the test tells it to end."""
     self.update_state(state="PROGRESS", meta={"done": 3, "of": 7})
     notes.write(key, "reported")
     notes.wait_for(f"{key}-end")
@@ -145,7 +145,7 @@ def progress(self: Any, key: str) -> str:
 
 @shared_task(bind=True)
 def with_meta(self: Any, fails: bool = False) -> str:
-    """Put something into the meta of its result."""
+    """Add entries to the meta of its result."""
     self.request.meta = {"step": 3, "of": ["seven"]}
     if fails:
         raise EXCEPTIONS["builtin"]
@@ -154,36 +154,36 @@ def with_meta(self: Any, fails: bool = False) -> str:
 
 @shared_task(bind=True)
 def flaky(self: Any, failures: int) -> int:
-    """Fail so many times, then return how many times it was retried."""
+    """Fail ``failures`` times, then return how many times it was retried."""
     if self.request.retries < failures:
-        # Celery sends the next try before it stores RETRY for this one. Were there no pause, the
-        # last try could fail before that, and RETRY would stand: with Celery's own backends too.
+        # Celery sends the next try before it stores RETRY for this one. Without a pause the last
+        # try could fail first and RETRY would replace FAILURE, with Celery's own backends too.
         raise self.retry(exc=ValueError("not yet"), countdown=0.3, max_retries=2)
     return int(self.request.retries)
 
 
 @shared_task(bind=True)
 def retry_later(self: Any) -> None:
-    """Be retried, but not in the time of a test."""
+    """Ask for a retry that comes long after the test."""
     raise self.retry(exc=ValueError("later"), countdown=3600)
 
 
 @shared_task(ignore_result=True)
 def ignored(key: str) -> str:
-    """Leave a note; the result is not kept."""
+    """Leave a note; the result is not stored."""
     notes.write(key, "ran")
     return "nobody asks"
 
 
 @shared_task(ignore_result=True)
 def ignored_add(x: int, y: int) -> int:
-    """Return the sum, which only a chord sees."""
+    """Return the sum, which only a chord receives."""
     return x + y
 
 
 @shared_task
 def ignore_me() -> None:
-    """Leave its state as it is."""
+    """Raise `Ignore`, which leaves the task's state as it is."""
     raise Ignore
 
 
@@ -192,7 +192,7 @@ def ignore_me() -> None:
 
 @shared_task
 def parent(count: int) -> str:
-    """Send children."""
+    """Send ``count`` children."""
     for number in range(count):
         add.delay(number, number)
     return "parent"
@@ -211,7 +211,7 @@ CANVASES: dict[str, Any] = {
 
 @shared_task(bind=True)
 def become(self: Any, name: str) -> Any:
-    """Be replaced by another canvas."""
+    """Replace itself with another canvas."""
     return self.replace(CANVASES[name]())
 
 
@@ -220,19 +220,19 @@ CANVASES["replacement"] = lambda: become.s("chord")
 
 @shared_task(bind=True)
 def become_ignoring(self: Any, _value: Any, name: str) -> Any:
-    """Be replaced by another canvas, whatever the results so far."""
+    """Replace itself with another canvas, and ignore the previous result."""
     return self.replace(CANVASES[name]())
 
 
 @shared_task(bind=True)
 def add_to_chord(self: Any, name: str) -> int:
-    """Add another canvas to the chord that it is in, and return 1."""
+    """Add another canvas to its own chord, and return 1."""
     self.add_to_chord(CANVASES[name]())
     return 1
 
 
 def send_again_once(task: Any, key: str) -> None:
-    """Send the very same message again, the first time that it comes."""
+    """Send the same message again, the first time that it is delivered."""
     if notes.read(key):
         notes.write(key, "again")
         return
@@ -243,21 +243,21 @@ def send_again_once(task: Any, key: str) -> None:
 
 @shared_task(bind=True)
 def delivered_twice(self: Any, value: Any, *, key: str) -> Any:
-    """Return the value, of a message that comes twice."""
+    """Return the value; the message is delivered twice."""
     send_again_once(self, key)
     return value
 
 
 @shared_task(bind=True)
 def fails_twice(self: Any, key: str) -> None:
-    """Fail, of a message that comes twice."""
+    """Fail; the message is delivered twice."""
     send_again_once(self, key)
     raise EXCEPTIONS["builtin"]
 
 
 @shared_task(bind=True, acks_late=True, reject_on_worker_lost=True)
 def die_once(self: Any, key: str, whole_worker: bool = False) -> str:
-    """Kill its process the first time, or its worker; return the id of the task after that."""
+    """Kill its process or its worker the first time; return the task's id after that."""
     notes.write(key, "started")
     if len(notes.read(key)) == 1:
         if whole_worker:
@@ -285,7 +285,7 @@ def note_stamps(self: Any, key: str) -> list[str]:
 
 @shared_task(bind=True)
 def become_stamped(self: Any, key: str) -> Any:
-    """Be replaced by a task that notes its stamps."""
+    """Replace itself with a task that notes its stamps."""
     return self.replace(note_stamps.si(key))
 
 
@@ -294,7 +294,7 @@ def become_stamped(self: Any, key: str) -> Any:
 
 @shared_task
 def old_errback(task_id: str, *, key: str) -> None:
-    """Note the failed task's id: Celery calls an errback of one argument with that alone."""
+    """Note the failed task's id, all that Celery passes to an errback of one argument."""
     notes.write(key, task_id)
 
 

@@ -1,4 +1,4 @@
-"""Clean-up as it happens on a site: sent by a beat process, done by a worker."""
+"""Clean-up as on a site: a beat process sends it, a worker does it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def beat(database_lab: Lab) -> Iterator[processes.CeleryProcess]:
     process = processes.beat(database_lab.combination)
     yield process
     process.stop()
-    # What it sent last is done before another test counts.
+    # Discard the tasks that it sent last, so that another test does not see them.
     database_lab.app.control.purge()
 
 
@@ -36,7 +36,7 @@ def make_task(task_id: str, age: timedelta, status: str = "SUCCESS") -> None:
 
 
 def test_beat_has_expired_results_deleted(database_lab: Lab, beat: processes.CeleryProcess) -> None:
-    """Old results and groups go; young ones and tasks under way stay."""
+    """Old results and groups are deleted; young ones and running tasks stay."""
     old, young = timedelta(seconds=2 * RESULT_EXPIRES), timedelta(seconds=RESULT_EXPIRES / 2)
     key = database_lab.key
     make_task(f"old-{key}", old)

@@ -1,4 +1,4 @@
-"""The catalogue of canvases: each ends over this package's backends as over Celery's for Redis."""
+"""Each canvas of the catalogue ends on this package's backends as on Celery's Redis backend."""
 # ruff: noqa: ARG001  (a fixture asks for another by naming it among its arguments)
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Lab, Workers
 
 REFERENCE, *OURS = [one.backend for one in COMPARED]
-#: Each canvas that differs with each backend that it differs on.
+#: Each canvas that ends differently, with each backend on which it does.
 DIFFERENT = {(one.canvas, backend) for one in DIFFERENCES for backend in one.backends}
-#: Seconds in which the workers have worked off the whole catalogue, on a slow machine too.
+#: Seconds that the workers may take for the whole catalogue, on a slow machine too.
 PATIENCE = 200
-#: What became of each canvas, by name, over each backend.
+#: The outcome of each canvas, by backend and by the canvas's name.
 Outcomes = dict[str, dict[str, Outcome]]
 
 pytestmark = [
@@ -32,13 +32,13 @@ pytestmark = [
     pytest.mark.service("redis"),
     pytest.mark.usefixtures("transactional_db"),
     pytest.mark.filterwarnings("ignore:task_allow_error_cb_on_chord_header"),
-    # Celery 5.6 with a newer redis-py.
+    # Celery 5.6 causes this warning with a newer redis-py.
     pytest.mark.filterwarnings("ignore:Call to deprecated setex"),
 ]
 
 
 class Run:
-    """The whole catalogue over one backend."""
+    """One run of the whole catalogue on one backend."""
 
     def __init__(self, lab: Lab) -> None:
         self.app = lab.app
@@ -54,7 +54,7 @@ class Run:
                 self.results[name] = build(f"{self.key}-{number}").apply_async()
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Return what became of each canvas, once nothing moves any more."""
+        """Wait until every message is processed, and return the outcome of each canvas."""
         notes.eventually(lambda: not traffic.under_way(self.name), PATIENCE)
         return {
             name: Recorder(self.app).outcome(self.results[name], f"{self.key}-{number}")
@@ -64,7 +64,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def outcomes(workers: Workers, shared_database: None) -> Outcomes:
-    """What each backend makes of each canvas; the backends run at the same time."""
+    """Run the catalogue on all backends at the same time, and return the outcomes."""
     before: Any = get_current_app()
     try:
         runs = {one.backend: Run(workers.lab(one)) for one in COMPARED}
@@ -80,7 +80,7 @@ def outcomes(workers: Workers, shared_database: None) -> Outcomes:
 def test_a_canvas_ends_as_on_redis(outcomes: Outcomes, backend: str, name: str) -> None:
     """Values, states, errors, parents, children and the notes of callbacks are the same.
 
-    A difference that is listed must be there: one that is gone must go from the list.
+    A listed difference must exist; if it is gone, remove it from the list.
     """
     reference, ours = outcomes[REFERENCE][name], outcomes[backend][name]
     if (name, backend) in DIFFERENT:
@@ -90,7 +90,7 @@ def test_a_canvas_ends_as_on_redis(outcomes: Outcomes, backend: str, name: str) 
 
 
 def test_an_outcome_tells_everything(outcomes: Outcomes) -> None:
-    """The measure itself is no empty one: state, value, header and notes of a chord are in it."""
+    """Without the state, value, header and notes, different outcomes could compare as equal."""
     states = {"state": "SUCCESS", "traceback": False}
     header = [
         {"id": "#2", "value": "'a'", **states},
@@ -108,11 +108,11 @@ def test_what_never_ends_is_listed(outcomes: Outcomes) -> None:
 
 
 def test_the_differences_are_of_the_catalogue() -> None:
-    """No row is about a canvas that is not run."""
+    """Every row is about a canvas that the catalogue has."""
     assert set() == {one.canvas for one in (*DIFFERENCES, *UNSETTLED)} - set(ALL)
 
 
 @pytest.mark.usefixtures("outcomes")
 def test_no_finished_chord_is_left() -> None:
-    """The rows that stay after the whole catalogue are of chords that still wait for a part."""
+    """After the whole catalogue only chords that still wait for a part have rows."""
     assert not ChordCounter.objects.filter(count=0).exists()

@@ -1,4 +1,4 @@
-"""Workers that are killed at each step of a chord: its body runs, and runs once."""
+"""Workers that are killed at each step of a chord: the body still runs, and only once."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Lab
 
-#: Seconds that Celery may take to see that a process is gone, and the rest of it.
+#: Seconds that Celery may take to notice that a process is gone and to finish the chords.
 LOST = 60
-#: Seconds after which the claim of a worker lapses: more than one that lives ever takes.
+#: Seconds after which a worker's claim lapses: more than a live worker ever needs.
 CLAIM_TIMEOUT = 5
 
 
@@ -40,7 +40,7 @@ class Crash:
     whole_worker: bool = False
 
     def ids(self) -> list[str]:
-        """The ids of the header's tasks."""
+        """Return the ids of the header's tasks."""
         facts = {"whole_worker": self.whole_worker}
         return [part_id(self.key, self.step, number, **facts) for number in range(self.size)]
 
@@ -52,41 +52,41 @@ class Crash:
 
     @property
     def body_key(self) -> str:
-        """Under which the body leaves its note."""
+        """The key under which the body leaves its note."""
         return f"{self.key}-{self.step}-body"
 
     def has_died(self) -> bool:
-        """Whether it has."""
+        """Return whether the crash has happened."""
         return has_died(self.ids()[0])
 
     @property
     def is_lost(self) -> bool:
-        """Whether a part's result is gone: its message was acknowledged before the task ran."""
+        """Whether a part's result is lost: its message was acknowledged before the task ran."""
         return bool(self.step.startswith("before") and self.task is tasks.echo)
 
 
 def finish() -> bool:
-    """Finish what can be finished; return whether nothing is left."""
+    """Finish the chords that can be finished; return whether all chords are gone."""
     call_command("celery_results", "chords", "--finish", stdout=StringIO())
     return not ChordCounter.objects.exists()
 
 
 def is_stored(result: Any) -> bool:
-    """Return whether the row of a task says that it is done."""
+    """Return whether the task's row says that it is done."""
     rows = TaskResult.objects.filter(task_id=result.id, status__in=["SUCCESS", "FAILURE"])
     return bool(rows.exists())
 
 
 @pytest.fixture(autouse=True)
 def _claims_lapse(settings: Settings) -> None:
-    """Let the tests take a claim for lost sooner than the workers do."""
+    """Make a claim lapse sooner in the test process than in the workers."""
     settings.DJANGO_CELERY_RESULTS = {"CHORD_CLAIM_TIMEOUT": CLAIM_TIMEOUT}
 
 
 def finish_all(bodies: dict[Crash, Any]) -> None:
-    """Have the chords finished once every worker has died that is going to."""
+    """Wait until every crash has happened, and then finish the chords."""
     notes.eventually(lambda: all(crash.has_died() for crash in bodies), LOST)
-    # One that has been sent is known by its result; until then it would be sent again.
+    # Only its stored result shows that a body was sent; before that it would be sent again.
     sent = [result for crash, result in bodies.items() if crash.step == "after_dispatch"]
     notes.eventually(lambda: all(map(is_stored, sent)), LOST)
     notes.eventually(finish, LOST)
@@ -94,7 +94,7 @@ def finish_all(bodies: dict[Crash, Any]) -> None:
 
 
 def outcome(crash: Crash, result: Any) -> Any:
-    """Return what became of the body: its error, or the notes that it left."""
+    """Return the type of the body's error, or the notes that the body left."""
     error = result.get(propagate=False) if result.state == "FAILURE" else None
     return type(error) if error else notes.read(crash.body_key)
 
@@ -107,7 +107,7 @@ def outcome(crash: Crash, result: Any) -> Any:
 def test_a_body_runs_once_at_whichever_step_a_process_dies(
     start_lab: Callable[[Combination], Lab], combination: Combination, steps: tuple[str, ...]
 ) -> None:
-    """With messages that come again and without; what was lost with its process is an error."""
+    """With and without redelivery of messages; a part lost with its process is an error."""
     lab = start_lab(combination)
     dying = [
         Crash(f"{lab.key}-{name}", step, task)
@@ -129,7 +129,7 @@ def test_a_body_runs_once_at_whichever_step_a_process_dies(
 def test_a_body_runs_once_when_the_whole_worker_dies(
     start_lab: Callable[[Combination], Lab], step: str, task: Any
 ) -> None:
-    """Nobody is left to see it; another worker, and the command, do the rest."""
+    """The dead worker cannot finish the chord; another worker and the command do."""
     lab = start_lab(CRASHED)
     crash = Crash(lab.key, step, task, size=1, whole_worker=True)
     result = crash.apply()

@@ -1,6 +1,6 @@
-"""Chords over every broker and cache: the body gets the header's values, once.
+"""Chords over every broker and cache: the body gets the header's values and runs once.
 
-The catalogue of canvases has every shape; here are those that a storage could get wrong.
+The catalogue covers every shape of canvas; these are the ones that a storage could get wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 collect = echo
 
-#: The canvas, and the value that its result has.
+#: The canvas, and the value of its result.
 CHORDS: dict[str, tuple[Callable[[], Any], Any]] = {
     "plain": (lambda: chord([add.s(i, i) for i in range(10)], total.s()), 90),
     "order": (lambda: chord([nap.s(0.3, "a"), echo.s("b"), echo.s("c")], collect.s()), [*"abc"]),
@@ -51,7 +51,7 @@ CHORDS: dict[str, tuple[Callable[[], Any], Any]] = {
 
 @pytest.mark.parametrize("name", CHORDS)
 def test_a_chord(lab: Lab, name: str) -> None:
-    """The result is what Celery documents, and nothing of the chord is left afterwards."""
+    """The result is what Celery documents, and the chord's rows are deleted afterwards."""
     canvas, expected = CHORDS[name]
     assert expected == lab.get(canvas().apply_async())
     if lab.combination.is_database:
@@ -60,7 +60,7 @@ def test_a_chord(lab: Lab, name: str) -> None:
 
 
 def test_a_failed_header_fails_the_body(lab: Lab) -> None:
-    """Two failures make one error, of the first, although nothing is stored of that task."""
+    """Two failures give one error, that of the first, though its result is not stored."""
     first: Any = tasks.fail.s()
     first.options["ignore_result"] = True
     body: Any = total.s().on_error(tasks.new_errback.s(lab.key))
@@ -72,13 +72,13 @@ def test_a_failed_header_fails_the_body(lab: Lab) -> None:
 
 
 def test_a_header_task_adds_another(lab: Lab) -> None:
-    """`add_to_chord` makes the chord one longer, before its other tasks are even done."""
+    """`add_to_chord` makes the chord longer while its other tasks still run."""
     result: Any = chord([tasks.add_to_chord.s("task"), nap.s(0.3, 2)], collect.s()).apply_async()
     assert [1, 2, 3] == sorted(lab.get(result))
 
 
 def test_a_header_message_that_is_delivered_twice_counts_once(lab: Lab) -> None:
-    """The body waits for the distinct tasks, and runs once."""
+    """The body waits for every distinct task, and runs once."""
     header = [tasks.delivered_twice.s(1, key=f"{lab.key}-header"), nap.s(0.5, 2)]
     result: Any = chord(header, note_value.s(key=lab.key)).apply_async()
     assert [1, 2] == lab.get(result)
@@ -87,7 +87,7 @@ def test_a_header_message_that_is_delivered_twice_counts_once(lab: Lab) -> None:
 
 
 def test_a_chord_that_is_applied_twice_runs_its_body_once(own_lab: Lab) -> None:
-    """The same header sent twice, under one group id, is the same chord."""
+    """The same header sent twice under one group id is the same chord."""
     lab = own_lab
     body: Any = note_value.s(key=lab.key)
     header: Any = group(nap.s(0.3, 1), nap.s(0.3, 2))
@@ -105,7 +105,7 @@ def test_a_chord_that_is_applied_twice_runs_its_body_once(own_lab: Lab) -> None:
 
 
 def test_a_chord_leaves_no_keys_in_the_cache(cache_lab: Lab) -> None:
-    """Counter, parts and claim are gone once the body was sent."""
+    """The counter, the parts and the claim are deleted once the body is sent."""
     lab = cache_lab
     header = group(echo.s(1), echo.s(2))
     result: Any = chord(header, collect.s()).apply_async()

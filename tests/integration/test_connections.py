@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SERVER = pytest.mark.skipif(settings.DATABASE == "sqlite", reason="SQLite has no server")
 POSTGRESQL = pytest.mark.skipif(settings.DATABASE != "postgresql", reason="PostgreSQL's own")
 
-#: All connections to the database but the one that asks.
+#: Queries that list all connections to the database except the query's own.
 OTHERS = {
     "postgresql": (
         "SELECT pid FROM pg_stat_activity"
@@ -38,7 +38,7 @@ OTHERS = {
 
 
 def others() -> set[int]:
-    """Return the numbers of the connections that are not this process's."""
+    """Return the ids of the connections that do not belong to this process."""
     with connection.cursor() as cursor:
         cursor.execute(OTHERS[connection.vendor])
         return {number for (number,) in cursor.fetchall()}
@@ -46,17 +46,17 @@ def others() -> set[int]:
 
 @pytest.fixture
 def opened(transactional_db: None) -> Callable[[], set[int]]:
-    """Give what returns the connections that were opened since the test began.
+    """Give a function that returns the connections opened since the test began.
 
-    Other workers of the session may have some: the main process of a worker keeps the one
-    through which it stored that a process of its pool was lost.
+    Other workers of the session may have some: the main process of a worker keeps the one with
+    which it stored that a process of its pool was lost.
     """
     before = others()
     return lambda: others() - before
 
 
 def work(lab: Lab) -> None:
-    """Have a worker store results at once, and finish chords."""
+    """Make a worker store results concurrently, and finish chords."""
     results: Any = group(tasks.nap.s(0.01, number) for number in range(40)).apply_async()
     header = [tasks.echo.s(number) for number in range(8)]
     chords: Any = [chord(header, tasks.total.s()).apply_async() for _ in range(5)]
@@ -69,7 +69,7 @@ def work(lab: Lab) -> None:
 def test_no_connection_is_left_open(
     opened: Callable[[], set[int]], start_lab: Callable[..., Lab], combination: Combination
 ) -> None:
-    """Celery's fixup closes each after its task, in every pool."""
+    """Celery's Django fixup closes each connection after its task, in every pool."""
     work(start_lab(combination))
     notes.eventually(lambda: not opened())
 
@@ -78,7 +78,7 @@ def test_no_connection_is_left_open(
 def test_a_lasting_connection_is_used_again(
     opened: Callable[[], set[int]], start_lab: Callable[..., Lab]
 ) -> None:
-    """Each process has one, and keeps it where Celery is told to."""
+    """Each process has one connection, and keeps it if CELERY_DB_REUSE_MAX is set."""
     lab = start_lab(LASTING)
     work(lab)
     first = opened()
@@ -93,7 +93,7 @@ def test_a_lasting_connection_is_used_again(
 def test_threads_share_djangos_pool(
     opened: Callable[[], set[int]], start_lab: Callable[..., Lab]
 ) -> None:
-    """No more connections than the pool has, and each is given back."""
+    """The pool's size is the limit, and each connection is returned to the pool."""
     lab = start_lab(POOLED)
     work(lab)
     assert 1 <= len(opened()) <= POOLED.pool_size
@@ -103,7 +103,7 @@ def test_threads_share_djangos_pool(
 
 @POSTGRESQL
 def test_broken_connections_of_djangos_pool_are_replaced(start_lab: Callable[..., Lab]) -> None:
-    """All of the pool are killed; the next results are stored nevertheless."""
+    """The pool's connections are all killed, and the next results are still stored."""
     lab = start_lab(POOLED)
     for _ in range(3):
         work(lab)
@@ -131,11 +131,11 @@ def test_pgbouncer_may_stand_between(
     pgbouncer: PgBouncer,
     combination: Combination,
 ) -> None:
-    """In transaction pooling mode each transaction may meet another connection."""
+    """In transaction pooling mode each transaction may get a different connection."""
     lab = start_lab(combination, pgbouncer.environment())
     work(lab)
     assert 1 <= len(opened()) <= pgbouncer.size
-    # A chord goes after its body was sent.
+    # A chord is deleted after its body is sent.
     notes.eventually(lambda: not ChordCounter.objects.exists())
     TaskResult.objects.update(date_done="2020-01-01T00:00Z")
     lab.get(lab.app.tasks["celery.backend_cleanup"].delay())

@@ -46,7 +46,7 @@ def test_the_traceback_is_kept(lab: Lab) -> None:
 
 
 def test_a_traceback_with_nul_is_kept(lab: Lab) -> None:
-    """A NUL in the traceback costs neither the traceback nor the result."""
+    """The result and the traceback both survive; a row holds the NUL in escaped form."""
     result: Any = tasks.fail.delay("nul")
     assert ("before\x00after",) == lab.error(result).args
     expected = "before\x00after" if not lab.combination.is_database else "before\\x00after"
@@ -54,7 +54,7 @@ def test_a_traceback_with_nul_is_kept(lab: Lab) -> None:
 
 
 def test_a_result_that_cannot_be_serialized_is_a_failure(lab: Lab) -> None:
-    """The task fails with the reason."""
+    """The task fails with the serializer's error."""
     result: Any = tasks.unserializable.delay()
     error = lab.error(result)
     assert "FAILURE" == result.state
@@ -63,7 +63,7 @@ def test_a_result_that_cannot_be_serialized_is_a_failure(lab: Lab) -> None:
 
 UNSERIALIZABLE = {
     False: "EncodeError: TypeError('Object of type function is not JSON serializable')",
-    # Pickle says it in other words in each version of Python.
+    # The wording of pickle's error differs between versions of Python.
     True: "local object",
 }
 
@@ -83,7 +83,7 @@ def test_a_task_whose_retries_are_used_up_fails(lab: Lab) -> None:
 
 @pytest.mark.usefixtures("lab")
 def test_a_task_to_be_retried_says_so() -> None:
-    """The state is RETRY, with the reason as result and the traceback."""
+    """The state is RETRY, with the exception as the result, and a traceback."""
     result: Any = tasks.retry_later.delay()
     eventually(lambda: result.state == "RETRY")
     assert isinstance(result.result, ValueError)
@@ -95,8 +95,8 @@ def test_a_task_to_be_retried_says_so() -> None:
 
 
 def test_a_task_revoked_before_its_start_is_revoked(lab: Lab) -> None:
-    """The worker drops it, and the waiter is told."""
-    # It waits in the worker, which drops it at the time when it would start.
+    """The worker drops the task, and the waiter gets an error."""
+    # The task waits in the worker, which drops it when it is due to start.
     result: Any = tasks.note.apply_async((lab.key,), countdown=1)
     result.revoke()
     with pytest.raises(TaskRevokedError, match=r"^revoked$"):
@@ -105,14 +105,14 @@ def test_a_task_revoked_before_its_start_is_revoked(lab: Lab) -> None:
 
 
 def test_an_ignored_result_is_not_stored(lab: Lab) -> None:
-    """The task runs, and nothing is known of it."""
+    """The task runs, but its result stays unknown."""
     result: Any = tasks.ignored.delay(lab.key)
     assert ["ran"] == lab.notes()
     assert "PENDING" == lab.app.AsyncResult(result.id).state
 
 
 def test_a_result_ignored_by_one_call_is_not_stored(lab: Lab) -> None:
-    """`ignore_result` of `apply_async` counts as the task's own does."""
+    """`ignore_result` works in `apply_async` as it does on the task."""
     result: Any = tasks.note.apply_async((lab.key,), ignore_result=True)
     assert ["ran"] == lab.notes(settle=0.2)
     assert "PENDING" == lab.app.AsyncResult(result.id).state

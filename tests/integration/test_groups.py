@@ -1,6 +1,6 @@
-"""Groups: their results waited for, saved and restored.
+"""Groups: waiting for their results, saving and restoring them.
 
-What groups and chains of every shape give is in the catalogue of canvases.
+The catalogue of canvases covers the values of groups and chains of every shape.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def test_a_group_gives_its_results_in_order(lab: Lab) -> None:
 
 
 def test_an_empty_group_is_an_empty_list(lab: Lab) -> None:
-    """A group of nothing is ready at once."""
+    """An empty group is ready at once."""
     assert [] == lab.get(group([]).apply_async())
 
 
 def test_a_failing_group_raises_the_first_error(lab: Lab) -> None:
-    """`get` raises, and gives the errors as values when asked to."""
+    """`get` raises it, or gives the errors as values with `propagate=False`."""
     result: Any = group(add.s(1, 1), fail.s("custom"), add.s(2, 2)).apply_async()
     with pytest.raises(EXCEPTIONS["custom"].__class__):
         lab.get(result)
@@ -47,13 +47,13 @@ def test_a_failing_group_raises_the_first_error(lab: Lab) -> None:
 
 @pytest.mark.parametrize("join", ["join", "join_native", "get"])
 def test_every_way_to_join_gives_the_same(lab: Lab, join: str) -> None:
-    """One by one, or all in one question."""
+    """Some ways ask for each result in turn, others for all results in one query."""
     result: Any = group(add.s(i, 1) for i in range(5)).apply_async()
     assert [1, 2, 3, 4, 5] == getattr(result, join)(timeout=lab.wait, interval=0.05)
 
 
 def test_iter_native_gives_results_as_they_come(lab: Lab) -> None:
-    """The one that sleeps comes last."""
+    """The task that sleeps comes last."""
     result: Any = group(nap.s(0.5, "late"), echo.s("soon")).apply_async()
     order = [meta["result"] for _, meta in result.iter_native(timeout=lab.wait, interval=0.05)]
     assert ["soon", "late"] == order
@@ -61,7 +61,7 @@ def test_iter_native_gives_results_as_they_come(lab: Lab) -> None:
 
 @pytest.mark.parametrize("join", ["join", "join_native"])
 def test_joining_times_out(own_lab: Lab, join: str) -> None:
-    """Both ways raise Celery's TimeoutError."""
+    """Both methods raise Celery's TimeoutError."""
     result: Any = group(echo.s(1), nap.s(1, 2)).apply_async()
     with pytest.raises(TimeoutError):
         getattr(result, join)(timeout=0.2, interval=0.05)
@@ -69,7 +69,7 @@ def test_joining_times_out(own_lab: Lab, join: str) -> None:
 
 
 def test_a_saved_group_is_restored(own_lab: Lab) -> None:
-    """By its id, in another app even, and gone once it is deleted."""
+    """`restore` finds the group by its id, until it is deleted."""
     result: Any = group(add.s(1, 1), add.s(2, 2)).apply_async()
     result.save()
     restored = own_lab.app.GroupResult.restore(result.id)
@@ -80,7 +80,7 @@ def test_a_saved_group_is_restored(own_lab: Lab) -> None:
 
 
 def test_a_saved_group_keeps_its_shape(own_lab: Lab) -> None:
-    """Results within results, and parents, come back."""
+    """Nested results and parents are restored too."""
     first: Any = add.delay(0, 0)
     make, key = own_lab.app.GroupResult, own_lab.key
     inner: Any = make(f"inner-{key}", [add.delay(1, 1), add.delay(2, 2)])
@@ -94,12 +94,12 @@ def test_a_saved_group_keeps_its_shape(own_lab: Lab) -> None:
 
 
 def test_an_unknown_group_is_none(lab: Lab) -> None:
-    """`restore` gives nothing for an id that was never saved."""
+    """`restore` returns None for an id that was never saved."""
     assert lab.app.GroupResult.restore(lab.key) is None
 
 
 def test_a_group_is_forgotten_with_its_tasks(lab: Lab) -> None:
-    """`forget` takes every result of the group."""
+    """`forget` deletes every result of the group."""
     result: Any = group(add.s(1, 1), add.s(2, 2)).apply_async()
     lab.get(result)
     result.forget()

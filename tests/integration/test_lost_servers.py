@@ -1,7 +1,7 @@
-"""Database servers that are killed, and connections that are, while workers store results.
+"""Database servers and connections that are killed while workers store results.
 
-The server is one of this module's own. Messages are acknowledged before their tasks run, as
-is usual, so what a worker does not store is lost.
+This module starts its own server. Messages are acknowledged before their tasks run, as is usual,
+so a result that a worker does not store is lost.
 """
 # ruff: noqa: ARG001  (a fixture asks for another by naming it among its arguments)
 
@@ -37,17 +37,17 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-#: The alias of the server in this process.
+#: The database alias of the server in this process.
 OWN = "own"
-#: Header tasks of each chord, and chords in a run.
+#: Number of header tasks in each chord, and of chords in a run.
 SIZE, CHORDS = 5, 20
-#: Seconds that a run may take at most.
+#: Maximum seconds that a run may take.
 PATIENCE = 240
 
 
 @pytest.fixture(scope="module")
 def server(workers: Workers) -> Iterator[Server]:
-    """Give a server of this module's own, with the tables."""
+    """Give this module's own server, with the tables created."""
     server = SERVERS[settings.DATABASE]()
     try:
         server.create()
@@ -66,7 +66,7 @@ def server(workers: Workers) -> Iterator[Server]:
 
 
 class Run:
-    """Tasks on a worker of their own, and what became of them."""
+    """Tasks that are sent to one worker, and their outcome."""
 
     def __init__(self, app: Celery, server: Server, count: int) -> None:
         self.server = server
@@ -92,31 +92,31 @@ class Run:
     def rows(self) -> dict[str, str]:
         """Return the state of each task that is stored."""
         rows = dict(TaskResult.objects.using(OWN).values_list("task_id", "status"))
-        # This process, too, has lost its connection by the next time.
+        # This process, too, loses its connection before the next call.
         connections[OWN].close()
         return rows
 
     def until_half_is_done(self) -> None:
-        """Return in mid-run."""
+        """Wait until half of the plain tasks have run."""
         notes.eventually(lambda: self.done() >= self.count / 2, PATIENCE, 0.1)
 
     def until_all_has_run(self) -> None:
-        """Return when each task and each chord's body has run."""
+        """Wait until each plain task and each chord's body has run."""
         notes.eventually(lambda: self.done() == self.count and all(self.bodies()), PATIENCE, 0.5)
 
     def until_all_is_stored(self) -> None:
-        """Return when each task, and each chord's, has its result."""
+        """Wait until each task, including those of the chords, has its result."""
         self.until_all_has_run()
         expected = len(self.ids) + CHORDS * (SIZE + 1)
         notes.eventually(lambda: len(self.rows()) == expected, PATIENCE, 0.5)
 
     def check(self) -> None:
-        """Each task has succeeded, each body was called once, and no chord is left."""
+        """Check that each task succeeded, each body ran once, and no chord is left."""
         rows = self.rows()
         assert rows.keys() >= self.ids
         assert {states.SUCCESS} == set(rows.values())
         assert [[repr([*range(SIZE)])]] * CHORDS == self.bodies()
-        # A chord goes after its body was sent.
+        # A chord is deleted after its body is sent.
         notes.eventually(lambda: not ChordCounter.objects.using(OWN).exists())
         connections[OWN].close()
 
@@ -125,7 +125,7 @@ class Run:
 def start_run(
     server: Server, workers: Workers, current_app: None
 ) -> Iterator[Callable[[Combination, int], Run]]:
-    """Give what starts a worker on the own server and sends it tasks."""
+    """Give a function that starts a worker on the module's server and sends it tasks."""
     started: list[processes.CeleryProcess] = []
 
     def start(combination: Combination, count: int) -> Run:
@@ -146,7 +146,7 @@ def start_run(
 
 @contextmanager
 def repeatedly(work: Callable[[], Any], pause: float) -> Iterator[None]:
-    """Do something over and over in another thread."""
+    """Call ``work`` again and again in another thread, ``pause`` seconds apart."""
     ended = threading.Event()
 
     def run() -> None:
@@ -163,7 +163,7 @@ def repeatedly(work: Callable[[], Any], pause: float) -> Iterator[None]:
 
 
 def test_a_killed_database_server_loses_nothing(start_run: Callable[..., Run]) -> None:
-    """It is killed in mid-run, and comes back two seconds later with the same data."""
+    """The server is killed in mid-run and comes back two seconds later with the same data."""
     run = start_run(SHAKEN[0], 1500)
     run.until_half_is_done()
     run.server.kill()
@@ -181,7 +181,7 @@ def test_a_killed_database_server_loses_nothing(start_run: Callable[..., Run]) -
 def test_connections_killed_over_and_over_lose_nothing(
     start_run: Callable[..., Run], combination: Combination, count: int
 ) -> None:
-    """All of them, several times a second."""
+    """All connections are killed, several times a second."""
     run = start_run(combination, count)
     with repeatedly(run.server.close_all_connections, 0.3):
         run.until_all_has_run()

@@ -1,4 +1,4 @@
-"""Workers that die in the middle of a task: the message comes again, the result once."""
+"""Workers that die in mid-task: the message is redelivered, the result is stored once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Lab
 
 
-#: Seconds that Celery may take to see that a process is gone: ten on a broker that it polls.
+#: Seconds that Celery may take to notice a lost process: ten on a broker that it polls.
 LOST = 40
 
 
@@ -26,7 +26,7 @@ LOST = 40
 def test_a_killed_process_costs_nothing(
     start_lab: Callable[[Combination], Lab], combination: Combination
 ) -> None:
-    """With `acks_late` the task runs again, its result is stored once, its chord ends once."""
+    """With `acks_late` the task runs again; its result is stored once and its chord ends once."""
     lab = start_lab(combination)
     header = [tasks.die_once.s(lab.key), tasks.echo.s(1)]
     result: Any = chord(header, tasks.note_value.s(key=f"{lab.key}-body")).apply_async()
@@ -41,14 +41,14 @@ def test_a_killed_process_costs_nothing(
 def test_a_running_task_is_terminated(
     start_lab: Callable[[Combination], Lab], combination: Combination
 ) -> None:
-    """The task is killed and its result says so."""
+    """The task is killed, and its result is REVOKED."""
     lab = start_lab(combination)
     result: Any = tasks.started.delay(lab.key)
     lab.notes()
     result.revoke(terminate=True, signal="SIGKILL")
     error = lab.get(result, timeout=LOST, propagate=False)
     assert ("REVOKED", TaskRevokedError) == (result.state, type(error))
-    # Celery stores it twice: when it is asked to end the task, and when the process is gone.
+    # Celery stores REVOKED twice: when asked to end the task, and when the process is gone.
     assert error.args in {("revoked",), ("terminated",)}
 
 
@@ -56,7 +56,7 @@ def test_a_running_task_is_terminated(
 def test_a_task_whose_worker_was_killed_runs_again(
     start_lab: Callable[[Combination], Lab],
 ) -> None:
-    """The broker notices that the worker is gone; the next worker stores the result."""
+    """The broker notices that the worker is gone, and the next worker stores the result."""
     lab = start_lab(KILLED)
     result: Any = tasks.die_once.delay(lab.key, whole_worker=True)
     notes.eventually(lambda: not lab.worker.runs())

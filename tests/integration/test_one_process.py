@@ -1,4 +1,4 @@
-"""What needs no worker: eager tasks, copies of a backend, threads that read at once."""
+"""Behaviour within one process: eager tasks, copies of a backend, concurrent threads."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ BACKENDS = {"db": replace(DATABASE, name="eager", broker="filesystem"), "locmem"
 @pytest.fixture(params=BACKENDS)
 def eager_app(
     request: pytest.FixtureRequest,
-    current_app: None,  # noqa: ARG001  what is current stays so after the test
-    local_cache: None,  # noqa: ARG001  and the cache is empty
+    current_app: None,  # noqa: ARG001  restores the current app after the test
+    local_cache: None,  # noqa: ARG001  clears the cache
 ) -> Any:
-    """An app whose tasks run where they are sent, and store their results all the same."""
+    """Give an app whose tasks run where they are sent, and still store their results."""
     app = make_app(BACKENDS[request.param], fixups=set())
     app.conf.update(task_always_eager=True, task_store_eager_result=True)
     app.set_current()
@@ -41,7 +41,7 @@ def eager_app(
 
 
 def test_an_eager_task_stores_its_result(eager_app: Any) -> None:
-    """Anybody can read it by its id."""
+    """The backend finds the result by its id."""
     sent = tasks.add.delay(2, 3)
     read = eager_app.backend.get_task_meta(sent.id)
     assert ("SUCCESS", 5, "tests.integration.tasks.add") == (
@@ -52,7 +52,7 @@ def test_an_eager_task_stores_its_result(eager_app: Any) -> None:
 
 
 def test_an_eager_failure_is_stored(eager_app: Any) -> None:
-    """With exception and traceback."""
+    """The exception and the traceback are stored."""
     sent = tasks.fail.delay()
     read = eager_app.backend.get_task_meta(sent.id)
     assert ("FAILURE", ("wrong",)) == (read["status"], read["result"].args)
@@ -60,20 +60,20 @@ def test_an_eager_failure_is_stored(eager_app: Any) -> None:
 
 
 def test_an_eager_retry_ends_well(eager_app: Any) -> None:
-    """The retries happen at once; the last state counts."""
+    """The retries happen at once, and the last state is stored."""
     sent = tasks.flaky.delay(2)
     read = eager_app.backend.get_task_meta(sent.id)
     assert ("SUCCESS", 2) == (read["status"], read["result"])
 
 
 def test_an_eager_task_that_ignores_its_result_stores_none(eager_app: Any) -> None:
-    """As a worker would not."""
+    """A worker would not store one either."""
     sent = tasks.ignored_add.delay(1, 1)
     assert "PENDING" == eager_app.backend.get_task_meta(sent.id)["status"]
 
 
 def test_an_eager_chord_gives_the_bodys_value(eager_app: Any) -> None:
-    """Header and body are stored too."""
+    """The body's result is stored too."""
     result: Any = chord([tasks.add.s(1, 1), tasks.add.s(2, 2)], tasks.total.s()).apply_async()
     assert 6 == result.get()
     assert 6 == eager_app.backend.get_task_meta(result.id)["result"]
@@ -81,7 +81,7 @@ def test_an_eager_chord_gives_the_bodys_value(eager_app: Any) -> None:
 
 @pytest.mark.usefixtures("current_app", "local_cache")
 def test_local_memory_keeps_every_value() -> None:
-    """The cache of one process gives back the objects themselves."""
+    """The local-memory cache gives back Python objects of any type."""
     app = make_app(LOCAL, fixups=set())
     ids = {name: name.replace(" ", "-") for name in VALUES}
     for name, value in VALUES.items():
@@ -92,8 +92,8 @@ def test_local_memory_keeps_every_value() -> None:
 
 @pytest.mark.usefixtures("current_app", "local_cache")
 def test_local_memory_counts_chords() -> None:
-    """Threads that return parts at once make one claim."""
-    # One backend for all threads: an app's own is another in each.
+    """Threads that return parts concurrently get one claim."""
+    # One backend for all threads, because an app makes a different one in each.
     backend: Any = make_app(LOCAL, fixups=set()).backend
     ids = [f"part-{i}" for i in range(20)]
     backend.apply_chord(("chord", [backend.app.AsyncResult(one) for one in ids]), None)
@@ -114,7 +114,7 @@ def test_local_memory_counts_chords() -> None:
 def test_a_task_added_before_the_size_is_known_counts(
     eager_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Celery says the size with the last header task, when the first may have added another."""
+    """Celery sets the size with the last header task; the first may have added one by then."""
     backend = eager_app.backend
     key = uuid4().hex
     first, second, added = (eager_app.AsyncResult(f"{key}-{name}") for name in ("1", "2", "more"))
@@ -141,7 +141,7 @@ def test_a_backend_can_be_pickled(own_lab: Lab) -> None:
 
 
 def test_a_result_can_be_pickled(own_lab: Lab) -> None:
-    """An AsyncResult and a GroupResult find their backend again."""
+    """Copies of an AsyncResult and of a GroupResult find their backend."""
     results: Any = group(tasks.add.s(1, 1), tasks.add.s(2, 2)).apply_async()
     copy: Any = pickle.loads(pickle.dumps(results))
     assert [2, 4] == own_lab.get(copy)
@@ -150,7 +150,7 @@ def test_a_result_can_be_pickled(own_lab: Lab) -> None:
 
 @pytest.fixture
 def closing() -> Any:
-    """Give what wraps a function so that its thread closes its connections."""
+    """Give a wrapper for functions that closes the thread's connections at the end."""
 
     def wrap(function: Any) -> Any:
         def run(*arguments: Any) -> Any:
@@ -166,7 +166,7 @@ def closing() -> Any:
 
 
 def test_threads_read_results_at_once(own_lab: Lab, closing: Any) -> None:
-    """Several threads wait for the same group, each through an app of its own."""
+    """Several threads wait for the same group, through one shared app or their own."""
     results: Any = group(tasks.nap.s(0.05, i) for i in range(10)).apply_async()
     expected = [*range(10)]
     start = threading.Barrier(6)
@@ -183,7 +183,7 @@ def test_threads_read_results_at_once(own_lab: Lab, closing: Any) -> None:
 
 @pytest.mark.usefixtures("local_cache")
 def test_apps_in_one_process_keep_apart(own_lab: Lab) -> None:
-    """What one app stored, another with another backend does not see."""
+    """An app does not see what an app with another backend stored."""
     other = make_app(LOCAL, fixups=set())
     result: Any = tasks.add.delay(1, 1)
     own_lab.get(result)
@@ -193,7 +193,7 @@ def test_apps_in_one_process_keep_apart(own_lab: Lab) -> None:
 
 
 def test_threads_that_store_one_result_leave_one_row(database_lab: Lab, closing: Any) -> None:
-    """Success wins, whoever comes first."""
+    """SUCCESS wins, whichever thread stores first."""
     backend = database_lab.app.backend
     start = threading.Barrier(6)
 

@@ -1,4 +1,4 @@
-"""Every pool of Celery's: a worker of its own stores results, groups and chords."""
+"""Celery's pools: a worker with each pool stores results, groups and chords."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def test_a_pool_stores_results(
     start_lab: Callable[[Combination], Lab], combination: Combination
 ) -> None:
-    """A value, a failure, a group whose tasks run at once, and chords."""
+    """The tasks give a value, a failure, a group that runs concurrently, and chords."""
     lab = start_lab(combination)
     results: Any = group(nap.s(0.1, i) for i in range(10)).apply_async()
     chords: Any = [chord([echo.s(i) for i in range(5)], total.s()).apply_async() for _ in range(5)]

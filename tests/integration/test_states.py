@@ -1,4 +1,4 @@
-"""What a waiter sees while a task is under way, and all that is known of it afterwards."""
+"""The states that a waiter sees while a task runs, and the data stored about it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_an_unknown_task_is_pending(lab: Lab) -> None:
-    """Nothing is known of an id that nobody has used, as Celery has it."""
+    """Celery cannot tell an id that was never used from a task that has not run yet."""
     result: Any = lab.app.AsyncResult(lab.key)
     assert ("PENDING", None, False, None, None) == (
         result.state,
@@ -31,7 +31,7 @@ def test_an_unknown_task_is_pending(lab: Lab) -> None:
 
 
 def test_waiting_for_an_unknown_task_times_out(lab: Lab) -> None:
-    """`get` raises Celery's TimeoutError after the time that it was given."""
+    """`get` raises Celery's TimeoutError after the given time."""
     begin = timezone.now()
     with pytest.raises(TimeoutError):
         lab.app.AsyncResult(lab.key).get(timeout=0.3)
@@ -39,7 +39,7 @@ def test_waiting_for_an_unknown_task_times_out(lab: Lab) -> None:
 
 
 def test_a_task_that_runs_is_seen_as_started(lab: Lab) -> None:
-    """With `track_started` a waiter sees STARTED, and by which worker and process."""
+    """With `track_started` a waiter sees STARTED, and the worker's process id and host."""
     result: Any = tasks.started.delay(lab.key)
     lab.notes()
     assert "STARTED" == result.state
@@ -50,7 +50,7 @@ def test_a_task_that_runs_is_seen_as_started(lab: Lab) -> None:
 
 
 def test_the_row_knows_when_a_task_started(database_lab: Lab) -> None:
-    """`date_started` is set at the start, and stays before `date_done`."""
+    """`date_started` is set at the start, does not change, and is before `date_done`."""
     lab = database_lab
     result: Any = tasks.started.delay(lab.key)
     lab.notes()
@@ -65,7 +65,7 @@ def test_the_row_knows_when_a_task_started(database_lab: Lab) -> None:
 
 
 def test_a_state_of_the_tasks_own_is_seen(lab: Lab) -> None:
-    """`update_state` is seen with its meta while the task runs, and gone at its end."""
+    """A state from `update_state` is seen, with its meta, until the task ends."""
     result: Any = tasks.progress.delay(lab.key)
     lab.notes()
     assert ("PROGRESS", {"done": 3, "of": 7}) == (result.state, result.info)
@@ -76,7 +76,7 @@ def test_a_state_of_the_tasks_own_is_seen(lab: Lab) -> None:
 
 @pytest.mark.parametrize(("fails", "state"), [(False, "SUCCESS"), (True, "FAILURE")])
 def test_a_task_adds_to_its_meta(own_lab: Lab, fails: bool, state: str) -> None:
-    """What the task puts into `request.meta` is in the meta of its result, whatever its end."""
+    """`request.meta` is added to the result's meta, whether the task succeeds or fails."""
     result: Any = tasks.with_meta.delay(fails)
     own_lab.get(result, propagate=False)
     meta = own_lab.app.backend.get_task_meta(result.id)
@@ -84,7 +84,7 @@ def test_a_task_adds_to_its_meta(own_lab: Lab, fails: bool, state: str) -> None:
 
 
 def test_the_result_knows_its_call(lab: Lab) -> None:
-    """With `result_extended`: name, arguments, worker, retries and queue."""
+    """With `result_extended` it has the name, the arguments and the worker."""
     result: Any = lab.app.AsyncResult(tasks.add.delay(2, y=3).id)
     lab.get(result)
     expected: Any = ([2], {"y": 3})
@@ -113,7 +113,7 @@ def test_the_row_knows_its_call(database_lab: Lab) -> None:
 
 
 def test_the_row_knows_its_periodic_task(database_lab: Lab) -> None:
-    """The header that a scheduler sends ends up in its column and its meta."""
+    """The header that a scheduler sends is stored in its column and appears in the meta."""
     result: Any = tasks.add.apply_async((2, 3), headers={"periodic_task_name": "every morning"})
     database_lab.get(result)
     row = TaskResult.objects.get(task_id=result.id)
@@ -125,7 +125,7 @@ def test_the_row_knows_its_periodic_task(database_lab: Lab) -> None:
 
 
 def test_date_done_is_the_end_of_the_task(lab: Lab) -> None:
-    """`date_done` is a time with its zone, between sending and reading."""
+    """`date_done` has a time zone, and lies between sending and reading."""
     begin = timezone.now()
     result: Any = tasks.add.delay(1, 1)
     lab.get(result)
@@ -136,7 +136,7 @@ def test_date_done_is_the_end_of_the_task(lab: Lab) -> None:
 
 
 def test_children_are_known(lab: Lab) -> None:
-    """The tasks that a task sent are its children, in order, and can be collected."""
+    """The tasks that a task sent are its children, in order, and their results are readable."""
     result: Any = lab.app.AsyncResult(tasks.parent.delay(3).id)
     assert "parent" == lab.get(result)
     assert [0, 2, 4] == [lab.get(child) for child in result.children]
@@ -153,7 +153,7 @@ def test_a_group_of_children_is_known(lab: Lab) -> None:
 
 
 def test_a_forgotten_result_is_gone(lab: Lab) -> None:
-    """After `forget` nothing is known of the task."""
+    """After `forget` the task is unknown again."""
     result: Any = tasks.add.delay(1, 1)
     lab.get(result)
     result.forget()
@@ -172,7 +172,7 @@ def test_a_result_exists_once_it_is_stored(lab: Lab) -> None:
 
 
 def test_success_is_final(lab: Lab) -> None:
-    """A late state of a message that was delivered again changes nothing."""
+    """A late state, from a message that was redelivered, changes nothing."""
     result: Any = tasks.add.delay(1, 1)
     lab.get(result)
     late = {"STARTED": {}, "RETRY": ValueError("late"), "FAILURE": ValueError("late"), "PENDING": 1}

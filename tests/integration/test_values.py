@@ -1,4 +1,4 @@
-"""Results of every type, by every serializer: as Kombu itself would give them back."""
+"""Values of every type, with every serializer: they come back as from Kombu itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def through_kombu(value: Any, serializer: str) -> Any:
-    """Return what becomes of ``value`` on the way through a serializer and back."""
+    """Return ``value`` after Kombu has encoded and decoded it with a serializer."""
     content_type, encoding, payload = dumps(value, serializer=serializer)
     return loads(payload, content_type, encoding, force=True)
 
@@ -27,15 +27,15 @@ def through_kombu(value: Any, serializer: str) -> Any:
 def test_a_value_comes_back_from_the_database(
     database_lab: Lab, name: str, serializer: str
 ) -> None:
-    """A row gives back what the serializer made of the value; Celery's own failure if nothing."""
+    """A row gives back what the serializer makes of the value, or the serializer's error."""
     result: Any = tasks.VALUE_TASKS[serializer].delay(name)
-    # By the app's own backend, whose serializer is json: the row says how to read it.
+    # The app's own backend uses the json serializer, but the row says how to read it.
     read = database_lab.app.AsyncResult(result.id)
     try:
         expected = through_kombu(VALUES[name], serializer)
     except EncodeError as error:
         actual = database_lab.error(read)
-        # Kombu wraps the serializer's own error, of which a failure keeps the repr.
+        # Kombu wraps the serializer's own error, and a failure keeps the repr of that.
         expected = ("FAILURE", "EncodeError", repr(error.args[0]))
         assert expected == (read.state, type(actual).__name__, str(actual))
     except DecodeError:
@@ -46,7 +46,7 @@ def test_a_value_comes_back_from_the_database(
 
 
 def test_every_value_comes_back_by_default(lab: Lab) -> None:
-    """A cache gives back the objects themselves, any other backend what json makes of them."""
+    """A cache gives back Python objects, any other backend what json makes of them."""
     beyond_json = () if lab.combination.keeps_objects else ("set", "complex")
     names = [name for name in VALUES if name not in beyond_json]
     results: Any = {name: tasks.value_of.delay(name) for name in names}

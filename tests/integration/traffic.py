@@ -1,8 +1,8 @@
-"""How many messages of a worker are still under way.
+"""Track which messages of a worker are still under way.
 
-A canvas that is done cannot be told from one that will never end by looking at its result. But a
-task is sent by another task before that one ends: so once every message that was sent has been
-worked off, nothing can come any more, and what is pending then stays so.
+A pending result does not show whether its canvas is still running or will never end. But a task
+sends its messages before it ends. So once every message that was sent has been processed, no more
+can come, and a result that is pending then stays pending.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.integration import notes
 
 
 def watch(name: str) -> None:
-    """Count, from now on and under ``name``, what this process sends and works off."""
+    """Record under ``name`` which messages this process sends and processes from now on."""
 
     def sent(sender: Any, headers: Any, **_rest: Any) -> None:
         notes.write(_key(name), f"sent {headers['id']} {sender}")
@@ -32,7 +32,7 @@ def watch(name: str) -> None:
 
 @contextmanager
 def watched(name: str) -> Iterator[None]:
-    """Count under ``name`` what is sent in the block."""
+    """Record under ``name`` which messages are sent in the block."""
     watch(name)
     try:
         yield
@@ -42,8 +42,8 @@ def watched(name: str) -> Iterator[None]:
 
 
 def under_way(name: str) -> list[str]:
-    """Return id and name of every task that was sent and has not ended."""
-    # One file, read in one go: two would be as old as the moments when they were read.
+    """Return the id and name of every task that was sent and has not ended."""
+    # One file for both events, read at once: two files would be read at different moments.
     count: Counter[str] = Counter()
     for line in notes.read(_key(name)):
         event, _, task = line.partition(" ")

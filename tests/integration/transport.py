@@ -1,7 +1,7 @@
-"""Kombu's file system transport, with messages that are there whole or not at all.
+"""Kombu's file system transport, changed so that only complete messages are visible.
 
-Kombu's own opens the file under its final name and then writes; a consumer that polls fifty times
-a second now and then takes the file before the content is in it, and dies of invalid JSON.
+Kombu opens the file under its final name and then writes it. A consumer that polls fifty times a
+second sometimes takes the file before the content is in it, and dies of invalid JSON.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from kombu.utils.json import dumps
 
 
 class Channel(filesystem.Channel):
-    """A channel that renames a message into its place."""
+    """A channel that gives a message its final name only once it is written."""
 
     # The stubs of base and subclass disagree about the name of the second argument.
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         name = f"{time.monotonic_ns()}_{uuid4()}"
         folder = Path(self.data_folder_out)
-        # Consumers look for the queue's name anywhere in a file's.
+        # Without the queue's name, which consumers look for anywhere in a file's name.
         hidden = folder / f"{name}.partial"
         hidden.write_text(dumps(payload))
         hidden.rename(folder / f"{name}.{queue}.msg")

@@ -42,11 +42,11 @@ VALUES: dict[str, Any] = {
 
 
 class SorryError(Exception):
-    """An exception of the site's own, with several arguments."""
+    """A custom exception with several arguments."""
 
 
 class Outer:
-    """A class with an exception inside."""
+    """A class that contains an exception class."""
 
     class InnerError(Exception):
         """An exception whose qualified name has a dot."""

@@ -1,1 +1,1 @@
-"""Scripts that a site of 2.6.0 and the same site on this release run; see tests/test_swap.py."""
+"""Scripts that the same site runs on 2.6.0 and on this release; see tests/test_swap.py."""

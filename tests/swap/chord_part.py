@@ -1,4 +1,4 @@
-"""Run by either release: ends one task of a chord's header, and prints what was sent.
+"""Run by either release: ends one task of a chord's header, and prints the outcome as JSON.
 
 Arguments: the chord's id, the task's index, the state it ends in, and how often the
 broker delivers the task.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def sent(app: Celery) -> list[dict[str, Any]]:
-    """Return the messages that wait in the app's queue."""
+    """Take the messages from the app's queue and return them."""
     messages: list[dict[str, Any]] = []
     with app.connection_for_read() as connection:
         queue = connection.SimpleQueue(app.conf.task_default_queue)
@@ -46,7 +46,7 @@ def end_part(app: Celery, group_id: str, index: int, state: str) -> None:
 
 
 def main(group_id: str, index: str, state: str, deliveries: str) -> None:
-    """End the task, and say what became of the chord."""
+    """End the task, and print the sent messages and the state of the chord."""
     app = make_app("json")
     for _delivery in range(int(deliveries)):
         end_part(app, group_id, int(index), state)

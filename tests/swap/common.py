@@ -1,4 +1,4 @@
-"""What the scripts share: the apps, their exceptions, and how a result is described as JSON.
+"""Code that the scripts share: apps, exceptions, and the description of a result as JSON.
 
 Both releases import this, so it uses only what both have.
 """
@@ -18,7 +18,7 @@ TRACEBACK = 'Traceback (most recent call last):\n  File "tasks.py", line 1, in a
 
 
 class OutOfPaperError(Exception):
-    """An exception of the site's own."""
+    """An exception that the site defines."""
 
     def __init__(self, printer: str, tray: int) -> None:
         super().__init__(printer, tray)
@@ -55,7 +55,7 @@ def make_request(task_id: str, **fields: Any) -> Context:
 
 
 def finish(app: Celery, task_id: str, value: Any, **fields: Any) -> None:
-    """End the task well, as a worker would."""
+    """End the task successfully, as a worker would."""
     app.backend.mark_as_done(task_id, value, request=make_request(task_id, **fields))
 
 
@@ -66,13 +66,13 @@ def fail(app: Celery, task_id: str, error: Exception, **fields: Any) -> None:
 
 
 def chord_fields(app: Celery, group_id: str, index: int) -> dict[str, Any]:
-    """Return what the request of a task of a chord's header has besides."""
+    """Return the additional request fields of a task in a chord's header."""
     body = app.signature(CHORD_BODY, options={"task_id": f"{group_id}-body"})
     return {"group": group_id, "group_index": index, "chord": dict(body), "chord_size": None}
 
 
 def describe(value: Any) -> Any:
-    """Return ``value`` as something that JSON carries and that says its type."""
+    """Return a description of ``value`` and its type that JSON can represent."""
     if isinstance(value, BaseException):
         kind = type(value)
         return {"exception": f"{kind.__module__}.{kind.__qualname__}", "args": repr(value.args)}

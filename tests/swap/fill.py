@@ -1,4 +1,4 @@
-"""Run by 2.6.0: fills the database through its own backend and prints the ids as JSON."""
+"""Run by 2.6.0: fills the database through its backend and prints the ids as JSON."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def fill_states(app: Celery, name: str) -> None:
 
 
 def fill_values(app: Celery, name: str) -> None:
-    """Store values of this serializer, with and without what extended results add."""
+    """Store values of this serializer, with and without the fields of extended results."""
     children = [app.AsyncResult(f"{name}-child")]
     finish(app, f"{name}-value", VALUES[name], periodic_task_name="every-night", _children=children)
     app.backend.mark_as_done(f"{name}-none", None)
@@ -68,7 +68,7 @@ def fill_values(app: Celery, name: str) -> None:
 
 
 def fill_group(app: Celery, name: str) -> None:
-    """Save a group in which another group stands."""
+    """Save a group that contains another group."""
     tasks = [app.AsyncResult(f"{name}-{part}") for part in ("value", "none")]
     inner = app.GroupResult(f"{name}-inner", [app.AsyncResult(f"{name}-text")])
     inner.save()

@@ -1,7 +1,7 @@
-"""Run by both releases: prints what Celery says of every stored result, as JSON.
+"""Run by both releases: prints what Celery reads from every stored result, as JSON.
 
-The argument ``own`` reads each row through an app with the serializer that wrote
-it, which is what 2.6.0 needs; any other is the one serializer to read all through.
+With the argument ``own``, each row is read through an app with the serializer that wrote
+it, as 2.6.0 needs; any other argument is the one serializer for reading all rows.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_task(app: Celery, task_id: str) -> dict[str, Any]:
 
 
 def read_group(app: Celery, group_id: str) -> Any:
-    """Return the ids in a group, nested as it is."""
+    """Return the ids in a group, nested like the group."""
     group = app.GroupResult.restore(group_id)
     return group and group.as_tuple()
 

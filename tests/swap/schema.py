@@ -22,7 +22,7 @@ def describe_columns(cursor: Any, table: str) -> list[Any]:
 
 
 def describe_constraints(cursor: Any, table: str) -> list[Any]:
-    """Return constraints and indexes; of the names, those that the models give."""
+    """Return constraints and indexes, with only those names that the models give."""
     constraints = connection.introspection.get_constraints(cursor, table)
     given = ("django_cele_",)
     return sorted(

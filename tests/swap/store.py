@@ -1,6 +1,6 @@
-"""Run by either release: stores, groups and a chord's beginning, as workers do during an upgrade.
+"""Run by either release: stores results and a group and starts a chord, as during an upgrade.
 
-The argument begins every id. Prints the rows' encodings as JSON.
+The argument is the start of every id. Prints the encodings of the rows as JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.swap.common import CHORD_BODY, fail, finish, make_app, make_request
 
 
 def main(prefix: str) -> None:
-    """Store results of this release."""
+    """Store the results and print their encodings."""
     app = make_app("json")
     task_id = f"{prefix}-value"
     request = make_request(task_id)

@@ -1,4 +1,4 @@
-"""Run by this release: prints the ids of chords whose beginning has no date, as JSON."""
+"""Run by this release: prints the ids of chords without a creation date, as JSON."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tests of the kit for authors of plugins; the built-in plugins pass its suites."""
+"""Tests of the testing kit for plugin authors; the built-in plugins pass its suites."""

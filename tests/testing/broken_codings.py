@@ -1,4 +1,4 @@
-"""Codings with a fault each, and the tests of the suite that find it."""
+"""Codings with one fault each, and the tests of the suite that find the fault."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django_celery_results.testing import CodingConformance
 
 
 class Broken:
-    """Compression, but for one fault."""
+    """A compressing coding with one fault."""
 
     def __init__(self, **fault: Any) -> None:
         self.fault = fault
@@ -29,7 +29,7 @@ KEY = os.urandom(16)
 
 
 class Keyed:
-    """Marks what it encodes with a key, and knows no other."""
+    """Marks its output with a key, and rejects every other key."""
 
     @hookimpl
     def contribute_codings(self) -> list[Coding]:
@@ -37,18 +37,18 @@ class Keyed:
         return [Coding(name="keyed", encode=self.encode, decode=self.decode)]
 
     def encode(self, payload: bytes) -> bytes:
-        """Compress behind the key."""
+        """Compress the payload and put the key in front of it."""
         return KEY + zlib.compress(payload)
 
     def decode(self, payload: bytes) -> bytes:
-        """Insist on the key."""
+        """Check the key and decompress the rest."""
         if not payload.startswith(KEY):
             raise ValueError("of somebody else")
         return zlib.decompress(payload[len(KEY) :])
 
 
 class Shared:
-    """Keeps between two steps what another thread may take for its own."""
+    """Keeps the payload between two steps, where another thread can replace it."""
 
     payload = b""
 
@@ -75,7 +75,7 @@ def _reversed(payload: bytes) -> bytes:
 
 
 class TestSound(CodingConformance):
-    """Without a fault nothing is found."""
+    """The suite reports nothing for a coding without a fault."""
 
     plugin = Broken(
         wanted=lambda size: size > 10, renew=lambda payload, _before: zlib.compress(payload)
@@ -86,7 +86,7 @@ class TestSound(CodingConformance):
 
 
 class TestDoesNotTakeNothing(CodingConformance):
-    """No bytes are not compressed, and so are no compressed bytes when they are read."""
+    """It leaves empty bytes as they are, and then cannot decode them."""
 
     plugin = Broken(encode=_empty_as_it_is)
     name = "broken"
@@ -94,7 +94,7 @@ class TestDoesNotTakeNothing(CodingConformance):
 
 
 class TestRenewsNothing(CodingConformance):
-    """And gives back what there was."""
+    """Its ``renew`` gives back the old bytes instead of coding the new ones."""
 
     plugin = Broken(renew=lambda _payload, before: before)
     name = "broken"
@@ -102,7 +102,7 @@ class TestRenewsNothing(CodingConformance):
 
 
 class TestGivesText(CodingConformance):
-    """As who forgets that codings are for bytes."""
+    """It gives text, but codings are for bytes."""
 
     plugin = Broken(encode=lambda payload: payload.decode("latin-1"), decode=str.encode)
     name = "broken"
@@ -122,7 +122,7 @@ class TestGivesText(CodingConformance):
 
 
 class TestIsSharedByThreads(CodingConformance):
-    """One object for all."""
+    """It keeps the payload in one object that all threads share."""
 
     plugin = Broken(encode=Shared().encode)
     name = "broken"
@@ -130,7 +130,7 @@ class TestIsSharedByThreads(CodingConformance):
 
 
 class TestHasNoChecksum(CodingConformance):
-    """Any bytes are good for it."""
+    """It decodes any bytes, and so cannot notice corruption."""
 
     plugin = Broken(encode=_reversed, decode=_reversed)
     name = "broken"
@@ -138,7 +138,7 @@ class TestHasNoChecksum(CodingConformance):
 
 
 class TestDeclinesNothing(CodingConformance):
-    """Although it says so."""
+    """It codes everything, although ``declined`` says that it declines 10 bytes."""
 
     plugin = Broken()
     name = "broken"
@@ -147,7 +147,7 @@ class TestDeclinesNothing(CodingConformance):
 
 
 class TestGivesBackWhatItCannotDecode(CodingConformance):
-    """In the hope that it was never encoded."""
+    """It gives back bytes that it cannot decode, as if they were never encoded."""
 
     plugin = Broken(decode=_lenient)
     name = "broken"
@@ -155,7 +155,7 @@ class TestGivesBackWhatItCannotDecode(CodingConformance):
 
 
 class TestGivesAByteArray(CodingConformance):
-    """Which equals bytes, and is none."""
+    """It decodes to a ``bytearray``, which is equal to bytes but has another type."""
 
     plugin = Broken(decode=lambda payload: bytearray(zlib.decompress(payload)))
     name = "broken"
@@ -163,7 +163,7 @@ class TestGivesAByteArray(CodingConformance):
 
 
 class TestHasAKeyOfItsProcess(CodingConformance):
-    """Made when the module is imported, and so another one wherever it is imported."""
+    """Its key is made when the module is imported, so it differs in each process."""
 
     plugin = Keyed()
     name = "keyed"

@@ -1,4 +1,4 @@
-"""Observers with a fault each, and the tests of the suite that find it."""
+"""Observers with one fault each, and the tests of the suite that find the fault."""
 
 from __future__ import annotations
 
@@ -13,90 +13,90 @@ if TYPE_CHECKING:
 
 
 class Changing:
-    """Changes what others see, too."""
+    """Changes the record that the other observers see."""
 
     @hookimpl
     def after_store(self, task: TaskRecord) -> None:
-        """Hide the value."""
+        """Remove the value."""
         task.result = None
 
 
 class Named:
-    """Knows no task without a name."""
+    """Fails for a task without a name."""
 
     @hookimpl
     def after_store(self, task: Any) -> None:
-        """Look at the name."""
+        """Use the name as text, although it may be None."""
         task.name.upper()
 
 
 class Astonished:
-    """Did not think of late messages."""
+    """Does not expect late messages."""
 
     @hookimpl
     def after_store(self, written: bool) -> None:
-        """Be astonished."""
+        """Insist that the result was written."""
         assert written
 
 
 class Demanding:
-    """Wants records in each batch."""
+    """Expects records in each batch."""
 
     @hookimpl
     def after_expire(self, batch: ExpiryBatch) -> None:
-        """Look at the first."""
+        """Use the first record, although there may be none."""
         assert batch.records[0] is not None
 
 
 class Tidy:
-    """Empties what it has seen."""
+    """Empties the batch that it sees."""
 
     @hookimpl
     def after_expire(self, batch: Any) -> None:
-        """Take the ids off the batch."""
+        """Remove the ids from the batch."""
         while batch.ids:
             batch.ids.pop()
 
 
 class Around:
-    """Is a wrapper, around nothing."""
+    """Has a wrapper only, and does not observe."""
 
     @hookimpl(wrapper=True)
     def after_store(self) -> Generator[None, Any, Any]:
-        """Wait for the others."""
+        """Let the other implementations run."""
         return (yield)
 
 
 class Picky:
-    """Knows one hook of storages, and one of observers."""
+    """Expects one hook of storages, and one hook of observers."""
 
     @hookimpl
     def storage_retried(self, hook: str) -> None:
-        """Insist on it."""
+        """Insist on ``store_task``."""
         assert hook == "store_task"
 
     @hookimpl
     def observer_failed(self, hook: str) -> None:
-        """Insist on it."""
+        """Insist on ``after_store``."""
         assert hook == "after_store"
 
 
 class TestPicky(ObserverConformance):
-    """There are others."""
+    """Other hooks are retried and fail as well."""
 
     plugin = Picky()
     finds = frozenset({"test_each_retry_is_observed", "test_failure_of_another_is_observed"})
 
 
 class TestChanging(ObserverConformance):
-    """The objects are not its own."""
+    """The other observers see the same object."""
 
     plugin = Changing()
     finds = frozenset({"test_what_it_sees_is_left_as_it_is"})
 
 
 class TestNamed(ObserverConformance):
-    """Whoever stores by hand says no name."""
+    """A result that is stored by hand comes without the task's name."""
 
     plugin = Named()
     finds = frozenset(
@@ -108,7 +108,7 @@ class TestNamed(ObserverConformance):
 
 
 class TestAstonished(ObserverConformance):
-    """A late message changes nothing."""
+    """A late message is observed too, although it is not written."""
 
     plugin = Astonished()
     finds = frozenset({"test_what_is_not_written_is_observed"})
@@ -122,14 +122,14 @@ class TestDemanding(ObserverConformance):
 
 
 class TestTidy(ObserverConformance):
-    """The others see an empty batch."""
+    """The other observers see an empty batch."""
 
     plugin = Tidy()
     finds = frozenset({"test_batch_is_left_as_it_is"})
 
 
 class TestAround(ObserverConformance):
-    """Not one of its functions is called for itself."""
+    """None of its functions is an observer."""
 
     plugin = Around()
     finds = frozenset({"test_plugin_observes"})

@@ -1,4 +1,4 @@
-"""Serializers with a fault each, and the tests of the suite that find it."""
+"""Serializers with one fault each, and the tests of the suite that find the fault."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_celery_results.testing import SerializerConformance
 
 
 class Broken:
-    """JSON, but for one fault."""
+    """A JSON serializer with one fault."""
 
     def __init__(self, **fault: Any) -> None:
         self.fault = fault
@@ -31,7 +31,7 @@ def _sort(value: Any) -> str:
 
 
 def _flat(value: Any) -> Any:
-    """Return ``value`` with numbers for the booleans within it."""
+    """Return ``value`` with numbers in place of the booleans in its lists."""
     if isinstance(value, dict):
         return {key: _flat(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -40,7 +40,7 @@ def _flat(value: Any) -> Any:
 
 
 class Shared:
-    """Keeps between two steps what another thread may take for its own."""
+    """Keeps the value between two steps, where another thread can replace it."""
 
     value: Any = None
 
@@ -55,7 +55,7 @@ SEEN: dict[str, Any] = {}
 
 
 class Remembering:
-    """Keeps the values, and gives out tickets for them."""
+    """Keeps the values in memory, and encodes a ticket in place of each."""
 
     @hookimpl
     def contribute_serializers(self) -> list[Serializer]:
@@ -70,13 +70,13 @@ class Remembering:
         ]
 
     def encode(self, value: Any) -> str:
-        """Give a ticket."""
+        """Keep the value and return its ticket."""
         ticket = json.dumps(value)
         SEEN[ticket] = value
         return ticket
 
     def decode(self, ticket: str) -> Any:
-        """Take one."""
+        """Return the value of the ticket."""
         return SEEN[ticket]
 
 
@@ -88,7 +88,7 @@ def _lenient(text: str) -> Any:
 
 
 class TestSound(SerializerConformance):
-    """Without a fault nothing is found."""
+    """The suite reports nothing for a serializer without a fault."""
 
     plugin = Broken()
     name = "broken"
@@ -96,7 +96,7 @@ class TestSound(SerializerConformance):
 
 
 class TestForgetsNone(SerializerConformance):
-    """``None`` becomes an empty text."""
+    """It encodes ``None`` as an empty text."""
 
     plugin = Broken(encode=lambda value: "" if value is None else json.dumps(value))
     name = "broken"
@@ -110,7 +110,7 @@ class TestForgetsNone(SerializerConformance):
 
 
 class TestKeepsWhatItCannotKeep(SerializerConformance):
-    """Objects become their repr."""
+    """It encodes the repr of objects that it should refuse."""
 
     plugin = Broken(encode=lambda value: json.dumps(value, default=repr))
     name = "broken"
@@ -118,7 +118,7 @@ class TestKeepsWhatItCannotKeep(SerializerConformance):
 
 
 class TestClaimsTooMuch(SerializerConformance):
-    """It is not at all like Celery's JSON."""
+    """It claims to be like Celery's JSON, but is plain JSON."""
 
     plugin = Broken()
     name = "broken"
@@ -127,7 +127,7 @@ class TestClaimsTooMuch(SerializerConformance):
 
 
 class TestSaysTextAndGivesBytes(SerializerConformance):
-    """The declared encoding is not what it gives."""
+    """It declares text, but gives bytes."""
 
     plugin = Broken(encode=lambda value: json.dumps(value).encode())
     name = "broken"
@@ -145,7 +145,7 @@ class TestSaysTextAndGivesBytes(SerializerConformance):
 
 
 class TestChangesTheValue(SerializerConformance):
-    """The task's own list is longer afterwards."""
+    """It adds an item to the task's own list."""
 
     plugin = Broken(encode=_sort)
     name = "broken"
@@ -153,7 +153,7 @@ class TestChangesTheValue(SerializerConformance):
 
 
 class TestReadsAnything(SerializerConformance):
-    """What is corrupt becomes ``None``."""
+    """It decodes corrupt content to ``None``."""
 
     plugin = Broken(decode=_lenient)
     name = "broken"
@@ -161,7 +161,7 @@ class TestReadsAnything(SerializerConformance):
 
 
 class TestHasNoBooleans(SerializerConformance):
-    """Within a list they become numbers, which are equal to them."""
+    """It turns booleans in a list into numbers, which are equal to them."""
 
     plugin = Broken(encode=lambda value: json.dumps(_flat(value)))
     name = "broken"
@@ -169,7 +169,7 @@ class TestHasNoBooleans(SerializerConformance):
 
 
 class TestIsSharedByThreads(SerializerConformance):
-    """One object for all."""
+    """It keeps the value in one object that all threads share."""
 
     plugin = Broken(encode=Shared().encode)
     name = "broken"
@@ -177,7 +177,7 @@ class TestIsSharedByThreads(SerializerConformance):
 
 
 class TestRemembers(SerializerConformance):
-    """Only the process that stored a value has it."""
+    """Only the process that stored a value can decode it."""
 
     plugin = Remembering()
     name = "remembering"

@@ -1,4 +1,4 @@
-"""Storages with a fault each, and the tests of the suite that find it."""
+"""Storages with one fault each, and the tests of the suite that find the fault."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from django_celery_results.testing.storage_races import StorageInRaces
 from django_celery_results.testing.storage_tasks import StorageOfGroups, StorageOfTasks
 
 URL = "django-results+sqlite-results://{directory}/results.sqlite3"
-#: What two deliveries of one part are told apart by.
+#: Numbers that tell two deliveries of one part apart.
 DELIVERIES = count()
 
 
 class Broken:
-    """The storage of the examples, but for one fault."""
+    """The storage of the examples with one fault."""
 
     django_celery_results_name = results_sqlite.django_celery_results_name
 
@@ -34,17 +34,17 @@ class Broken:
             setattr(self, fault.__name__.rpartition("__")[2], hookimpl(fault))
 
 
-# What stands before two underscores tells the faults of one hook from each other.
+# The prefix before two underscores tells the faults of one hook apart.
 
 
 def store_task(storage: Any, task: Any) -> bool:
-    """Look before it writes, and not closely."""
+    """Write the new state, whatever was stored before."""
     results_sqlite.forget_task(storage, task.task_id)
     return results_sqlite.store_task(storage, task)
 
 
 def latin__store_task(storage: Any, task: Any) -> bool:
-    """Write what has room in a byte."""
+    """Replace the characters that Latin-1 does not have."""
     fields = {
         name: text and text.encode("latin-1", "replace").decode("latin-1")
         for name, text in task.contents.fields.items()
@@ -54,7 +54,7 @@ def latin__store_task(storage: Any, task: Any) -> bool:
 
 
 def tired__store_task(storage: Any, task: Any) -> bool:
-    """Look, rest, and write."""
+    """Check the known state, pause, and then write."""
     known = results_sqlite.load_tasks(storage, [task.task_id])
     if known and (known[0].status == "SUCCESS" or task.status == "PENDING"):
         return False
@@ -64,37 +64,37 @@ def tired__store_task(storage: Any, task: Any) -> bool:
 
 
 def marking__store_task(storage: Any, task: Any) -> bool:
-    """Leave a mark on what belongs to others."""
+    """Change the task, which belongs to the caller."""
     written = results_sqlite.store_task(storage, task)
     task.worker = "seen"
     return written
 
 
 def lower__store_task(storage: Any, task: Any) -> bool:
-    """Spell all ids alike."""
+    """Store the id in lower case."""
     return results_sqlite.store_task(storage, replace(task, task_id=task.task_id.lower()))
 
 
 def lower__load_tasks(storage: Any, task_ids: Sequence[str]) -> Any:
-    """Find them again."""
+    """Find the ids in lower case."""
     ids = {one.lower(): one for one in task_ids}
     found = results_sqlite.load_tasks(storage, list(ids))
     return [replace(task, task_id=ids[task.task_id]) for task in found]
 
 
 def lower__forget_task(storage: Any, task_id: str) -> bool:
-    """Spell it like the others."""
+    """Forget the id in lower case."""
     return results_sqlite.forget_task(storage, task_id.lower())
 
 
 def placed__load_tasks(storage: Any, task_ids: Sequence[str]) -> Any:
-    """Give a place to each id."""
+    """Return an item for each id, with None for a missing task."""
     found = {task.task_id: task for task in results_sqlite.load_tasks(storage, task_ids)}
     return [found.get(one) for one in task_ids]
 
 
 def typed__load_tasks(storage: Any, task_ids: Sequence[str]) -> Any:
-    """Know that everything is JSON."""
+    """Claim that all contents are JSON."""
     return [
         replace(task, contents=replace(task.contents, content_type="application/json"))
         for task in results_sqlite.load_tasks(storage, task_ids)
@@ -102,7 +102,7 @@ def typed__load_tasks(storage: Any, task_ids: Sequence[str]) -> Any:
 
 
 def textual__load_tasks(storage: Any, task_ids: Sequence[str]) -> Any:
-    """Know nothing but text."""
+    """Return an empty text in place of None."""
     return [
         replace(task, contents=replace(task.contents, fields=_textual(task.contents.fields)))
         for task in results_sqlite.load_tasks(storage, task_ids)
@@ -114,38 +114,38 @@ def _textual(fields: Any) -> Any:
 
 
 def shared__load_group(storage: Any, group_id: str) -> Any:
-    """Find nothing where there is a task."""
+    """Find no group if there is a task with its id."""
     there = results_sqlite.load_tasks(storage, [group_id])
     return None if there else results_sqlite.load_group(storage, group_id)
 
 
 def save_group(storage: Any, group: Any) -> bool:
-    """Leave the group that is there."""
+    """Keep the group that is already there."""
     known = results_sqlite.load_group(storage, group.group_id)
     return True if known else results_sqlite.save_group(storage, group)
 
 
 def chord_part_returned(storage: Any, part: Any) -> Any:
-    """Count deliveries."""
+    """Count each delivery as another part."""
     part = replace(part, task_id=f"{part.task_id} {next(DELIVERIES)}")
     return results_sqlite.chord_part_returned(storage, part)
 
 
 def eager__chord_part_returned(storage: Any, part: Any) -> Any:
-    """Give the claim to everybody."""
+    """Give the claim to every caller once all parts have returned."""
     progress = results_sqlite.chord_part_returned(storage, part)
     return progress and replace(progress, claimed=progress.waiting == 0)
 
 
 def store_part(storage: Any, task: Any, part: Any) -> StoredPart:
-    """Count every part, the last one too."""
+    """Count every part, even the last one, which ``chord_part_returned`` has to count."""
     written = results_sqlite.store_task(storage, task)
     progress = results_sqlite.chord_part_returned(storage, part)
     return StoredPart(written=written, counted=progress is not None)
 
 
 def forgetful__store_part(storage: Any, part: Any) -> StoredPart:
-    """Count what is new, and store nothing."""
+    """Count a new part, and store nothing."""
     chord = next(iter(results_sqlite.unfinished_chords(storage)), None)
     is_counted = chord is not None and part.task_id not in chord.counted and chord.waiting > 1
     if is_counted:
@@ -154,12 +154,12 @@ def forgetful__store_part(storage: Any, part: Any) -> StoredPart:
 
 
 def busy__expire_results(storage: Any, expiry: Any) -> int:
-    """Take all but a task that has just started."""
+    """Delete every old task that is not STARTED."""
     return _expire(storage, expiry, "status <> 'STARTED'")
 
 
 def content__expire_results(storage: Any, expiry: Any) -> int:
-    """Take what ended well."""
+    """Delete only those old tasks that succeeded."""
     return _expire(storage, expiry, "status = 'SUCCESS'")
 
 
@@ -174,7 +174,7 @@ def _expire(storage: Any, expiry: Any, condition: str) -> int:
 
 
 def hasty__expire_results(storage: Any, expiry: Any) -> int:
-    """Tell that it is done, and do it."""
+    """Report that a batch is deleted, and then delete it."""
 
     def before(batch: Any) -> bool:
         taken: bool = expiry.before(batch)
@@ -187,12 +187,12 @@ def hasty__expire_results(storage: Any, expiry: Any) -> int:
 
 
 def expire_results(storage: Any, expiry: Any) -> int:
-    """Ask nobody."""
+    """Delete without asking the plugins first."""
     return results_sqlite.expire_results(storage, replace(expiry, before=None))
 
 
 class TestOverwrites(StorageOfTasks):
-    """The last state wins, whichever it is."""
+    """The last state that is written wins, whichever it is."""
 
     plugin = Broken(store_task)
     url = URL
@@ -206,7 +206,7 @@ class TestOverwrites(StorageOfTasks):
 
 
 class TestIsLatin(StorageOfTasks):
-    """It has no room for the rest of the world."""
+    """It loses characters that Latin-1 does not have."""
 
     plugin = Broken(latin__store_task)
     url = URL
@@ -214,7 +214,7 @@ class TestIsLatin(StorageOfTasks):
 
 
 class TestRests(StorageInRaces):
-    """Between its look and its write there is time for others."""
+    """Another writer can come between its check and its write."""
 
     plugin = Broken(tired__store_task)
     url = URL
@@ -223,7 +223,7 @@ class TestRests(StorageInRaces):
 
 
 class TestMarks(StorageOfTasks):
-    """Observers see the same object."""
+    """It changes the object that observers see."""
 
     plugin = Broken(marking__store_task)
     url = URL
@@ -231,7 +231,7 @@ class TestMarks(StorageOfTasks):
 
 
 class TestHasSmallLetters(StorageOfTasks):
-    """Two ids are one to it."""
+    """It treats ids that differ only in case as the same."""
 
     plugin = Broken(lower__store_task, lower__load_tasks, lower__forget_task)
     url = URL
@@ -239,7 +239,7 @@ class TestHasSmallLetters(StorageOfTasks):
 
 
 class TestHasAPlaceForEach(StorageOfTasks):
-    """There is none to leave out."""
+    """It returns None for a missing task instead of leaving it out."""
 
     plugin = Broken(placed__load_tasks)
     url = URL
@@ -253,7 +253,7 @@ class TestHasAPlaceForEach(StorageOfTasks):
 
 
 class TestHasOneType(StorageOfTasks):
-    """It loses what the contents say of themselves."""
+    """It loses the content type."""
 
     plugin = Broken(typed__load_tasks)
     url = URL
@@ -261,7 +261,7 @@ class TestHasOneType(StorageOfTasks):
 
 
 class TestHasNothingButText(StorageOfTasks):
-    """Nothing is an empty text to it."""
+    """It turns None into an empty text."""
 
     plugin = Broken(textual__load_tasks)
     url = URL
@@ -269,7 +269,7 @@ class TestHasNothingButText(StorageOfTasks):
 
 
 class TestTakesAGroupForATask(StorageOfGroups):
-    """One id is one thing to it."""
+    """It does not find a group that has the id of a task."""
 
     plugin = Broken(shared__load_group)
     url = URL
@@ -277,7 +277,7 @@ class TestTakesAGroupForATask(StorageOfGroups):
 
 
 class TestKeepsTheFirstGroup(StorageOfGroups):
-    """Saving again replaces nothing."""
+    """Saving a group again does not replace it."""
 
     plugin = Broken(save_group)
     url = URL
@@ -308,7 +308,7 @@ class TestClaimsForEverybody(StorageOfChords):
 
 
 class TestCountsTheLastPart(StorageOfChords):
-    """Nobody is told to send the body."""
+    """The claim that the last part gets is lost, so the body is never sent."""
 
     plugin = Broken(store_part)
     url = URL
@@ -323,7 +323,7 @@ class TestCountsTheLastPart(StorageOfChords):
 
 
 class TestCountsAndForgets(StorageOfChords):
-    """The result of a part is nowhere."""
+    """The result of a part is not stored."""
 
     plugin = Broken(forgetful__store_part)
     url = URL
@@ -341,7 +341,7 @@ class TestCountsAndForgets(StorageOfChords):
 
 
 class TestTakesWhatIsUnderWay(StorageThatExpires):
-    """But for one state."""
+    """It deletes unfinished tasks, except those in one state."""
 
     plugin = Broken(busy__expire_results)
     url = URL
@@ -349,7 +349,7 @@ class TestTakesWhatIsUnderWay(StorageThatExpires):
 
 
 class TestTakesWhatEndedWell(StorageThatExpires):
-    """The failures stay for ever."""
+    """The failures stay forever."""
 
     plugin = Broken(content__expire_results)
     url = URL
@@ -357,7 +357,7 @@ class TestTakesWhatEndedWell(StorageThatExpires):
 
 
 class TestTellsTooEarly(StorageThatExpires):
-    """What it tells of is still there."""
+    """It reports a batch as deleted while the results still exist."""
 
     plugin = Broken(hasty__expire_results)
     url = URL
@@ -365,7 +365,7 @@ class TestTellsTooEarly(StorageThatExpires):
 
 
 class TestAsksNobody(StorageThatExpires):
-    """Plugins do not see what is about to go."""
+    """Plugins neither see nor keep the results that are about to be deleted."""
 
     plugin = Broken(expire_results)
     url = URL

@@ -1,4 +1,4 @@
-"""Where the tests of the kit run, and what they need not look for again."""
+"""Mark the kit's tests that start processes, and remember the installed entry points."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from functools import cache
 import importlib_metadata
 import pytest
 
-#: Those that start processes.
+#: The suites' tests that start processes.
 IN_PROCESSES = {
     "test_another_process_can_decode",
     "test_another_process_can_read",
     "test_processes_are_like_threads",
 }
-#: What is installed stays the same; looking for it twice took most of the time of a quick test.
+#: Cached, because searching the installed distributions again took most of a quick test's time.
 find_entry_points = cache(importlib_metadata.entry_points)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Count the suites' processes among the races, which run apart from the quick tests."""
+    """Mark tests that start processes as races, which run apart from the quick tests."""
     for item in items:
         if item.name in IN_PROCESSES:
             item.add_marker("races")

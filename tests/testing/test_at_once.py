@@ -1,4 +1,4 @@
-"""The same function at the same moment: what another process makes of the site it is told."""
+"""Calling one function in several workers at once, on the site that they are given."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from django_celery_results.testing.at_once import Site, Threads
 
 
 def name_of(backend: Any, number: int) -> tuple[str, int]:
-    """Say which storage this is, and which worker."""
+    """Return the storage's name and the worker's number."""
     return backend.hooks.storage, number
 
 
 def test_site_can_be_told_to_a_process() -> None:
-    """A module, which cannot be pickled, goes by its name."""
+    """A module cannot be pickled, so the site holds its name."""
     module = import_module("results_sqlite")
 
     site = Site.here(module, {"CODINGS": []}, "django-cache")
@@ -27,7 +27,7 @@ def test_site_can_be_told_to_a_process() -> None:
 
 
 def test_site_is_opened_as_it_was_here() -> None:
-    """The plugin is registered, and the databases are the test's."""
+    """The plugin is registered, and the databases are those of the test."""
     names = {one.alias: one.settings_dict["NAME"] for one in connections.all()}
     site = Site.here("myplugins.notebook", {}, "django-cache")
 
@@ -39,7 +39,7 @@ def test_site_is_opened_as_it_was_here() -> None:
 
 
 def test_each_thread_has_its_number() -> None:
-    """And a backend of its own."""
+    """It also has its own backend."""
     with closing(Threads(Site.here("codec", {}, "django-cache"), 3)) as workers:
         answers = workers.call(name_of)
 

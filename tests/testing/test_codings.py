@@ -1,4 +1,4 @@
-"""The codings of the built-in codec, and that of the documentation."""
+"""The codings of the built-in codec, and the one in the documentation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TestLZMA(CodingConformance):
 
 
 class TestDeflate(CodingConformance):
-    """The example of the documentation."""
+    """The example in the documentation."""
 
     plugin = "myplugins.deflate_coding"
     name = "deflate"

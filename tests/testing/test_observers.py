@@ -1,4 +1,4 @@
-"""Observers: that of the documentation, an object, a class, one of expiry alone."""
+"""Observers that pass: the one in the documentation, an instance, a class, one of expiry only."""
 
 from __future__ import annotations
 
@@ -12,80 +12,80 @@ if TYPE_CHECKING:
 
 
 class Both:
-    """Looks on at everything."""
+    """Observes every hook of observers."""
 
     @hookimpl
     def after_store(self, task: TaskRecord, stored: StoredTask, written: bool) -> None:
-        """Look on."""
+        """Observe a store."""
 
     @hookimpl(specname="after_expire")
     def gone(self, batch: ExpiryBatch) -> None:
-        """Look on, in a function of another name."""
+        """Observe a batch, in a function with another name."""
 
     @hookimpl
     def storage_retried(self, storage_name: str, hook: str, error: Exception, wait: float) -> None:
-        """Look on at what has to be done again."""
+        """Observe a retry."""
 
     @hookimpl
     def observer_failed(self, plugin: str, hook: str, error: Exception) -> None:
-        """Look on at others."""
+        """Observe another observer's failure."""
 
 
 class Expired:
-    """Looks on at what goes."""
+    """Observes expiry only."""
 
     @hookimpl
     def after_expire(self) -> None:
-        """Look on, and at nothing closely."""
+        """Observe, but take no argument."""
 
 
 class Trouble:
-    """Looks on at what goes wrong."""
+    """Observes retries and failures."""
 
     @hookimpl
     def after_store(self) -> None:
-        """Look on, so that there is something to go wrong."""
+        """Observe a store, so that there is a hook that can fail."""
 
     @hookimpl
     def storage_retried(self, storage_name: str, hook: str, error: Exception, wait: float) -> None:
-        """Look on."""
+        """Observe a retry."""
 
     @hookimpl
     def observer_failed(self, plugin: str, hook: str, error: Exception) -> None:
-        """Look on."""
+        """Observe a failure."""
 
 
 class Unnamed:
-    """Looks on by a function that does not have the hook's name."""
+    """Observes in a function that does not have the hook's name."""
 
     after_store = hookimpl(lambda _self: None)
 
 
 class TestUnnamed(ObserverConformance):
-    """As what a decorator returns."""
+    """A decorator may return such a function."""
 
     plugin = Unnamed
 
 
 class TestTrouble(ObserverConformance):
-    """One that hears of its own failure."""
+    """It also hears of its own failure."""
 
     plugin = Trouble
 
 
 class TestSignal(ObserverConformance):
-    """The example of the documentation, which is a module."""
+    """The example in the documentation, which is a module."""
 
     plugin = "myplugins.finished_signal"
 
 
 class TestBoth(ObserverConformance):
-    """An instance."""
+    """The plugin is an instance."""
 
     plugin = Both()
 
 
 class TestExpired(ObserverConformance):
-    """A class."""
+    """The plugin is a class."""
 
     plugin = Expired

@@ -1,4 +1,4 @@
-"""The plugin that notes down every call of every hook."""
+"""The plugin that records every call of every hook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_plugin_takes_every_hook(
     plugin_manager: PluginManager, recording_plugin: RecordingPlugin
 ) -> None:
-    """All of the contract, as wrappers, with all arguments."""
+    """It implements the whole contract, as wrappers with all arguments."""
     plugin_manager.register(recording_plugin)
 
     callers = [getattr(plugin_manager.hook, name) for name in hook_names()]
@@ -29,7 +29,7 @@ def test_plugin_takes_every_hook(
 
 
 def test_plugin_is_no_storage(registered: Register, recording_plugin: RecordingPlugin) -> None:
-    """It stands around the one that is used."""
+    """It only wraps the storage that is used."""
     registered(recording_plugin)
 
     assert ["django-cache", "django-db"] == load_plugins().storages()
@@ -39,7 +39,7 @@ def test_plugin_is_no_storage(registered: Register, recording_plugin: RecordingP
 def test_calls_are_noted_in_order(
     registered: Register, recording_plugin: RecordingPlugin, make_backend: MakeBackend
 ) -> None:
-    """As a result meets them."""
+    """The order is that in which a result meets the hooks."""
     registered(recording_plugin)
     backend = make_backend()
     recording_plugin.calls.clear()
@@ -51,7 +51,7 @@ def test_calls_are_noted_in_order(
 
 
 def test_arguments_are_noted_by_name(plugin_manager: PluginManager) -> None:
-    """The very objects."""
+    """The recorded arguments are the very objects that were passed."""
     plugin = RecordingPlugin()
     plugin_manager.register(plugin)
     contents: Any = object()
@@ -65,7 +65,7 @@ def test_arguments_are_noted_by_name(plugin_manager: PluginManager) -> None:
 def test_answers_go_through(
     registered: Register, recording_plugin: RecordingPlugin, make_backend: MakeBackend
 ) -> None:
-    """Nothing is another with it."""
+    """The plugin changes no answer."""
     registered(recording_plugin)
     backend = make_backend("django-cache")
 
@@ -75,7 +75,7 @@ def test_answers_go_through(
 
 
 def test_two_have_two_names(registered: Register) -> None:
-    """One before a plugin, say, and one behind it."""
+    """A test can then register one before a plugin and one after it."""
     manager = registered(RecordingPlugin("first"), RecordingPlugin("last"))
 
     assert {"first", "last"} <= {name for name, _ in manager.list_name_plugin()}

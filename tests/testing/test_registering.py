@@ -1,4 +1,4 @@
-"""Plugins for the time of a test: the ones that are meant, and no others."""
+"""Plugins that are registered for one test: the given ones, and no others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BUILT_IN = {"codec", "django-cache", "django-db"}
 
 
 class Mine:
-    """A plugin like any other."""
+    """A plugin that does not name itself."""
 
     @hookimpl
     def before_store(self) -> None:
@@ -35,19 +35,19 @@ class Mine:
 
 
 class Named(Mine):
-    """One that has a name."""
+    """A plugin that names itself."""
 
     django_celery_results_name = "named"
 
 
 def names(manager: PluginManager) -> set[str]:
-    """Return the names of the plugins that are registered, but for the built-in ones."""
+    """Return the names of the registered plugins, except the built-in ones."""
     return {name for name, _ in manager.list_name_plugin()} - BUILT_IN
 
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A plugin that is installed under the name ``named``, beside another one."""
+    """Install two plugins under the names ``named`` and ``other``; return their module."""
     module = ModuleType("installed_plugin")
     module.plugin, module.other = Named(), Mine()  # type: ignore[attr-defined]  # a module of a test
     monkeypatch.setitem(sys.modules, "installed_plugin", module)
@@ -63,7 +63,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_plugin_is_there_within_the_block_alone() -> None:
-    """And the built-in ones are, before and after."""
+    """The manager after the block is a fresh one without the plugin."""
     plugin = Named()
     with registered_plugins(plugin) as manager:
         assert plugin is manager.get_plugin("named")
@@ -72,7 +72,7 @@ def test_plugin_is_there_within_the_block_alone() -> None:
 
 
 def test_plugin_goes_when_the_block_fails() -> None:
-    """Whatever happened."""
+    """An error in the block does not leave the plugin registered."""
     plugin = Named()
     with pytest.raises(ZeroDivisionError), registered_plugins(plugin):
         1 / 0  # noqa: B018 - it fails
@@ -81,7 +81,7 @@ def test_plugin_goes_when_the_block_fails() -> None:
 
 
 def test_serializers_go_too() -> None:
-    """Kombu forgets them."""
+    """Kombu's registry forgets them."""
     with registered_plugins("myplugins.literal_serializer"):
         assert "literal" in registry.name_to_type
 
@@ -92,37 +92,37 @@ def test_serializers_go_too() -> None:
     "plugin", ["tests.testing.test_registering:Named", Named, Named()], ids=["path", "class", ""]
 )
 def test_plugin_is_what_the_setting_takes(plugin: object) -> None:
-    """A path, a class, an instance."""
+    """The setting takes a path, a class or an instance."""
     with registered_plugins(plugin) as manager:
         assert {"named"} == names(manager)
 
 
 def test_options_are_settings_of_the_package() -> None:
-    """Nothing else is in it."""
+    """The test's own settings are replaced, not amended."""
     with registered_plugins(CODINGS=["gzip"], named={"KEY": 1}):
         options = dict(results_settings.options)
 
-    # Which depends on what is installed.
+    # This one depends on what is installed.
     del options["DISABLED_PLUGINS"]
     assert {"PLUGINS": [], "CODINGS": ["gzip"], "named": {"KEY": 1}} == options
 
 
 def test_lists_of_plugins_are_added_to() -> None:
-    """Those that are given as options come behind."""
+    """Plugins given as options are added to those given as arguments."""
     with registered_plugins(Named, PLUGINS=[Mine], DISABLED_PLUGINS=["codec"]) as manager:
         assert {"django-cache", "django-db"} == BUILT_IN & dict(manager.list_name_plugin()).keys()
         assert {"named", "tests.testing.test_registering:Mine"} == names(manager)
 
 
 def test_plugin_that_does_not_load_is_an_error() -> None:
-    """As for whoever uses it."""
+    """A test gets the same error as a site would."""
     with pytest.raises(PluginError, match="No module named 'nowhere'"):
         registered_plugins("nowhere").__enter__()
 
 
 @pytest.mark.usefixtures("installed")
 def test_plugin_that_is_installed_and_not_meant_is_disabled() -> None:
-    """Another distribution in the environment changes no test."""
+    """Another distribution in the environment must not change a test."""
     with registered_plugins():
         found = {info.name for info in load_plugins().infos if info.status == "disabled"}
 
@@ -131,7 +131,7 @@ def test_plugin_that_is_installed_and_not_meant_is_disabled() -> None:
 
 @pytest.mark.parametrize("given", ["named", "installed_plugin:plugin"])
 def test_plugin_that_is_installed_is_registered_once(installed: ModuleType, given: str) -> None:
-    """By its name or as the object, under the name that it is installed by."""
+    """It may be given by name or by path, and keeps the name that it is installed under."""
     with registered_plugins(given) as manager:
         assert {"named"} == names(manager)
         assert installed.plugin is manager.get_plugin("named")
@@ -139,13 +139,13 @@ def test_plugin_that_is_installed_is_registered_once(installed: ModuleType, give
 
 @pytest.mark.usefixtures("installed")
 def test_plugin_of_the_name_of_one_that_is_installed_is_an_error() -> None:
-    """Two objects are one too many: the message says which."""
+    """Two objects may not share a name; the message says which name."""
     with pytest.raises(PluginError, match="the name belongs to several plugins: 'named'"):
         registered_plugins(Named()).__enter__()
 
 
 def test_fixture_begins_anew(registered: Register) -> None:
-    """What was registered before is not there any more."""
+    """A second call replaces the plugins of the first."""
     registered(Named())
 
     manager = registered(Mine())

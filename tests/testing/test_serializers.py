@@ -1,4 +1,4 @@
-"""Celery's serializers, through the built-in codec, and that of the documentation."""
+"""Celery's serializers, through the built-in codec, and the one in the documentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django_celery_results.testing.serializers import PLAIN_VALUES
 
 
 class TestJSON(SerializerConformance):
-    """The default."""
+    """Celery's default serializer."""
 
     plugin = "codec"
     name = "json"
@@ -19,14 +19,14 @@ class TestJSON(SerializerConformance):
 
 
 class TestMessagePack(SerializerConformance):
-    """One that gives bytes."""
+    """A serializer that gives bytes."""
 
     plugin = "codec"
     name = "msgpack"
 
 
 class TestYAML(SerializerConformance):
-    """One whose text has many forms; half a list is a list to it."""
+    """A serializer that does not notice corruption: to it, half a list is a list."""
 
     plugin = "codec"
     name = "yaml"
@@ -41,7 +41,7 @@ class Unpicklable:
 
 
 class TestPickle(SerializerConformance):
-    """One that keeps nearly everything."""
+    """A serializer that keeps nearly every object."""
 
     plugin = "codec"
     name = "pickle"
@@ -50,7 +50,7 @@ class TestPickle(SerializerConformance):
 
 
 class TestLiteral(SerializerConformance):
-    """The example of the documentation."""
+    """The example in the documentation."""
 
     plugin = "myplugins.literal_serializer"
     name = "literal"
@@ -58,12 +58,12 @@ class TestLiteral(SerializerConformance):
 
 
 class CannotBeTold(SerializerConformance):
-    """Its plugin is made of a function that has no name."""
+    """A suite whose plugin is a function without a name, which cannot be pickled."""
 
     plugin = staticmethod(lambda: None)
 
 
 def test_plugin_that_no_other_process_can_have_is_passed_over() -> None:
-    """With what would help."""
+    """The skip's reason says what would help."""
     with pytest.raises(pytest.skip.Exception, match="name its module instead: Can't"):
         CannotBeTold().in_another_process(len)

@@ -1,4 +1,4 @@
-"""The built-in storages, and those of the documentation and of the third parties of the tests."""
+"""The built-in storages, and those of the documentation and of the examples."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from django_celery_results.testing import StorageConformance
 from tests import settings
 from tests.backends.conftest import delete_keys
 
-# Django empties the tables of these apps alone after each test, and does not make anew what the
-# others have in theirs: that takes longer than most of the tests.
+# After each test Django empties only the tables of these apps, and does not recreate the rows of
+# the others, which would take longer than most of the tests.
 in_database = pytest.mark.django_db(transaction=True, available_apps=["django_celery_results"])
 
 
 def ids_of_database(ids: Sequence[str]) -> Sequence[str]:
-    """Leave out what MariaDB's usual collation takes for another one of them."""
+    """Return the ids, without the one that MariaDB's usual collation takes for another."""
     return [one for one in ids if (settings.DATABASE, one) != ("mariadb", "Case")]
 
 
@@ -35,12 +35,12 @@ class TestDatabase(StorageConformance):
 
 
 class OneCache(StorageConformance):
-    """A Django cache, with nothing in it."""
+    """A Django cache that starts empty."""
 
     plugin = "django-cache"
     lists_chords = False
     expires_by_itself = True
-    # Memcached takes no blanks in keys.
+    # Memcached refuses spaces in keys.
     ids: ClassVar[Sequence[str]] = ("t" * 150, "ä-結果-🎉", "Case", "case")
     alias: ClassVar[str]
 
@@ -72,7 +72,7 @@ class TestRedis(OneCache):
 
 @pytest.mark.service("redis")
 class TestRedisWithJSON(OneCache):
-    """The same, with text in it."""
+    """Redis, through Django, with results stored as JSON."""
 
     url = "django-cache://redis?serializer=json"
     alias = "redis"
@@ -96,7 +96,7 @@ class TestDatabaseCache(OneCache):
 
 
 class TestNotebook(StorageConformance):
-    """The example of the documentation."""
+    """The example in the documentation."""
 
     plugin = "myplugins.notebook"
     url = "django-results+notebook://{directory}/results.sqlite3"

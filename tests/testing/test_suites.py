@@ -1,7 +1,7 @@
-"""The suites find faults: a broken plugin fails in the tests that are to find it, in no other.
+"""The suites find faults: a broken plugin fails the tests that should find it, and no others.
 
-The plugins are in the modules ``broken_…`` beside this one. They are tested as an author's
-would be: by a pytest of their own, on the settings of the kit.
+The plugins are in the modules ``broken_…`` of this folder. They are tested as an author tests a
+plugin: in a separate run of pytest, with the kit's settings.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ KINDS = sorted(path.stem for path in HERE.glob("broken_*.py"))
 
 
 def outcome(module: str, directory: Path) -> str:
-    """What pytest says of the plugins in ``module``, of failures in one line each."""
+    """Return pytest's output for the plugins in ``module``, with one line for each failure."""
     shutil.copy(HERE / f"{module}.py", directory / "test_broken.py")
     return run_pytest(directory, PYTHONPATH=str(STORAGE))
 
 
 def run_pytest(directory: Path, **environment: str) -> str:
-    """What pytest says of the tests in ``directory``, which is given what an author has."""
+    """Return pytest's output for the tests in ``directory``, set up as an author's would be."""
     (directory / "conftest.py").write_text(CONFTEST)
     (directory / "pytest.ini").write_text(INI)
     done = subprocess.run(
@@ -52,12 +52,12 @@ def run_pytest(directory: Path, **environment: str) -> str:
 
 
 SHOWN = HERE.parent.parent / "docs" / "examples"
-#: Where the storage is that the broken ones are made of.
+#: The directory of the storage that the broken storages are made from.
 STORAGE = HERE.parent.parent / "examples" / "sqlite-results"
 
 
 def test_tests_that_the_documentation_shows_pass(tmp_path: Path) -> None:
-    """Each of its plugins is tested as its page says."""
+    """Each documented plugin is tested as its page says."""
     for test in SHOWN.glob("tests/test_*.py"):
         shutil.copy(test, tmp_path)
 
@@ -68,7 +68,7 @@ def test_tests_that_the_documentation_shows_pass(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", KINDS)
 def test_faults_are_found(module: str, tmp_path: Path) -> None:
-    """Each by the tests that its class names in ``finds``."""
+    """Each fault is found by the tests that its class names in ``finds``."""
     said = outcome(module, tmp_path)
     found = set(re.findall(r"^(?:FAILED|ERROR) \S+::(Test\w+)::(test_\w+)", said, re.MULTILINE))
 

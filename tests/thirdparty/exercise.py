@@ -1,9 +1,9 @@
-"""A small site that uses third parties' plugins; prints as JSON what it saw.
+"""A small site that uses third-party plugins; it prints its observations as JSON.
 
     python exercise.py BACKEND DIRECTORY entry-points|settings
 
-With ``settings`` the plugins stand in DJANGO_CELERY_RESULTS["PLUGINS"], one in each of the ways
-in which that can be said; with ``entry-points`` they are found because they are installed.
+With ``settings`` the plugins are listed in DJANGO_CELERY_RESULTS["PLUGINS"], one in each form that
+the setting takes; with ``entry-points`` they are found because they are installed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECRET = "hunter2"
 
 
 def plugins_for_settings() -> list[Any]:
-    """A module, a class, an instance and a dotted path."""
+    """Return plugins as a module, a class, an instance and a dotted path."""
     return [
         import_module("results_literal"),
         import_module("results_checksum").ChecksumPlugin,
@@ -53,7 +53,7 @@ def configure(directory: Path, way: str) -> None:
 
 
 def make_app(backend: str) -> Celery:
-    """A Celery app with a task for every behaviour that is looked at."""
+    """Return a Celery app with a task for every behaviour under test."""
     app = Celery("thirdparty", broker="memory://", backend=backend)
     app.conf.update(
         broker_transport_options={"polling_interval": 0.01},
@@ -89,7 +89,7 @@ def make_app(backend: str) -> Celery:
 
 
 def observe(app: Celery) -> dict[str, Any]:
-    """Run tasks and return what became of them."""
+    """Run tasks and return their outcomes."""
     add, quiet, total, tell, fail = (
         app.tasks[name] for name in ("add", "quiet", "total", "tell", "fail")
     )
@@ -119,7 +119,7 @@ def observe(app: Celery) -> dict[str, Any]:
 
 
 def stored(app: Celery, task_id: str) -> dict[str, Any]:
-    """How the storage itself holds a result."""
+    """Return the content type and encoding of a result in the storage."""
     backend: Any = app.backend
     (task,) = backend.results.load([task_id])
     return {
@@ -129,36 +129,36 @@ def stored(app: Celery, task_id: str) -> dict[str, Any]:
 
 
 def forget(app: Celery, result: Any) -> str:
-    """The state of a task whose result has been forgotten."""
+    """Forget a result, and return the state of its task after that."""
     result.forget()
     state: str = app.AsyncResult(result.id).state
     return state
 
 
 def expire(app: Celery, result: Any) -> list[str]:
-    """The state of a task before and after its result expired."""
+    """Expire a result, and return the state of its task before and after that."""
     backend: Any = app.backend
     before = backend.get_task_meta(result.id, cache=False)["status"]
     time.sleep(0.1)
-    # Set here, because no result is as old yet as the settings would have it.
+    # Set here, because every result is still too young to expire by the settings.
     backend.expires = 0.05
     backend.cleanup()
     return [before, backend.get_task_meta(result.id, cache=False)["status"]]
 
 
 def main(backend: str, directory: str, way: str) -> None:
-    """Print what was seen, and which plugins were there."""
+    """Print the observations and the plugins that were loaded."""
     configure(Path(directory), way)
     app = make_app(backend)
     with start_worker(app, pool="solo", perform_ping_check=False):
         seen = observe(app)
-    # Only once Django is set up.
+    # Importable only once Django is set up.
     from django_celery_results.registry.loading import load_plugins
 
     infos = load_plugins().infos
     seen["plugins"] = [[info.name, info.origin, info.distribution, info.version] for info in infos]
     seen["backend"] = f"{type(app.backend).__module__}.{type(app.backend).__qualname__}"
-    print(json.dumps(seen))  # noqa: T201  what the test reads
+    print(json.dumps(seen))  # noqa: T201  the test reads this
 
 
 if __name__ == "__main__":

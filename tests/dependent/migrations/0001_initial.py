@@ -1,4 +1,4 @@
-"""Depends on one migration from the middle of 2.6's and points at a task's result."""
+"""A migration that depends on one from the middle of 2.6's; its table refers to a task's result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Depends on every migration of 2.6 by its name."""
+"""A migration that depends on every migration of 2.6 by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callbacks and errbacks, linked to every kind of canvas; and messages that come twice."""
+"""Canvases of every kind with callbacks and errbacks, and messages delivered twice."""
 
 from __future__ import annotations
 

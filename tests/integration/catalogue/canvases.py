@@ -29,5 +29,5 @@ ALL = {
     **DELIVERED,
 }
 _SKIPPED = {one.canvas for one in UNSETTLED} if celery.VERSION < (5, 7) else set()
-#: Those whose end can be compared with this release of Celery.
+#: Canvases whose outcome can be compared with this release of Celery.
 CATALOGUE = {name: build for name, build in ALL.items() if name not in _SKIPPED}

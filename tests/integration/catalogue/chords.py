@@ -1,4 +1,4 @@
-"""Chords that succeed, and whatever is made one."""
+"""Chords that succeed, alone and in other canvases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canvases that fail, at every position, with errbacks at the places that are told of it."""
+"""Canvases that fail, at every position, with errbacks wherever Celery reports failures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ERRORS: dict[str, Canvas] = {
 
 
 def step_fails(step: int, key: str) -> Any:
-    """Return a chord with a chain of three in its header, of which one fails."""
+    """Return a chord with a chain of three tasks in its header; the task ``step`` fails."""
     steps = [fail_with.si() if one == step else echo.si(one) for one in (1, 2, 3)]
     return chord([chain(*steps), echo.s(9)], told(noted(key), key))
 

@@ -1,4 +1,4 @@
-"""Canvases that change on the way: tasks that are replaced, and stamps that must stay."""
+"""Canvases that change while they run: tasks that are replaced, and stamps that must stay."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def task_becomes(name: str, key: str) -> Any:
 
 
 def header_becomes(name: str, key: str) -> Any:
-    """Return a chord of which one header task is replaced."""
+    """Return a chord with one header task that is replaced."""
     return chord([become.s(name), echo.s(9)], told(noted(key), key))
 
 

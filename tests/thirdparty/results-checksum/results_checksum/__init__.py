@@ -10,12 +10,12 @@ from django_celery_results.records import Coding
 
 
 def add_checksum(content: bytes) -> bytes:
-    """Return ``content`` behind its checksum."""
+    """Return ``content`` with its checksum in front."""
     return zlib.crc32(content).to_bytes(4, "big") + content
 
 
 def verify_checksum(content: bytes) -> bytes:
-    """Return ``content`` without its checksum; raise ``ValueError`` when that is another one."""
+    """Return ``content`` without its checksum; raise ``ValueError`` if it does not match."""
     checksum, content = content[:4], content[4:]
     if zlib.crc32(content).to_bytes(4, "big") != checksum:
         raise ValueError("the checksum is another one")

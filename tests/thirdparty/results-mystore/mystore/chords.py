@@ -1,4 +1,4 @@
-"""Chords in the file: distinct parts are counted, and one caller gets the body."""
+"""Chords in the file: distinct parts are counted, and one caller gets to send the body."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Chords:
         self.store = store
 
     def start(self, chord: ChordRecord) -> bool:
-        """Write the chord; return False, and leave it alone, when it is there."""
+        """Write the chord; if it is already there, leave it alone and return False."""
         values = (chord.group_id, chord.size, pickle.dumps(list(chord.results)))
         with self.store.transaction() as connection:
             statement = "INSERT OR IGNORE INTO chords VALUES (?, ?, ?, 0)"
             return connection.execute(statement, values).rowcount > 0
 
     def resize(self, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
-        """Set the size, or add results; return whether there is such a chord."""
+        """Set the size, or add results; return whether the chord exists."""
         with self.store.transaction() as connection:
             chord = find(connection, group_id)
             if chord is None:
@@ -39,7 +39,7 @@ class Chords:
         return True
 
     def part_returned(self, part: ChordPart) -> ChordProgress | None:
-        """Count the part once; claim the body if it was the last one missing."""
+        """Count the part once; claim the body if it was the last missing part."""
         with self.store.transaction() as connection:
             chord = find(connection, part.group_id)
             if chord is None:
@@ -69,7 +69,7 @@ class Chords:
 
 
 def find(connection: sqlite3.Connection, group_id: str) -> tuple[int, bytes, int] | None:
-    """Return the size, the pickled results and the claim of a chord."""
+    """Return the size, the pickled results and the claim of a chord, or None."""
     query = "SELECT size, results, claimed FROM chords WHERE id = ?"
     found: tuple[int, bytes, int] | None = connection.execute(query, [group_id]).fetchone()
     return found

@@ -1,4 +1,4 @@
-"""The storage plugin: a module of hooks, each handing on to the store."""
+"""The storage plugin: a module of hooks, each of which calls the store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ django_celery_results_name = "mystore"
 
 @hookimpl
 def open_storage(location: StorageLocation) -> Store:
-    """Open, or make, the file that the URL names."""
+    """Open the file that the URL names, and create it if it is missing."""
     if not location.path:
         raise BackendMisconfigured("mystore:// needs the path of a file: mystore:///tmp/results")
     return Store(f"/{location.path}")
@@ -36,7 +36,7 @@ def open_storage(location: StorageLocation) -> Store:
 
 @hookimpl
 def store_task(storage: Store, task: StoredTask) -> bool:
-    """Write the task, unless it succeeded already."""
+    """Write the task, unless it has already succeeded."""
     return storage.store_task(task)
 
 
@@ -78,7 +78,7 @@ def start_chord(storage: Store, chord: ChordRecord) -> bool:
 
 @hookimpl
 def resize_chord(storage: Store, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
-    """Correct the chord."""
+    """Change the chord's size or results."""
     return Chords(storage).resize(group_id, size, added)
 
 
@@ -96,11 +96,11 @@ def finish_chord(storage: Store, group_id: str) -> bool:
 
 @hookimpl
 def can_retry(error: Exception) -> bool:
-    """Try again when another process held the file for too long."""
+    """Allow a retry if another process locked the file for too long."""
     return isinstance(error, sqlite3.OperationalError)
 
 
 @hookimpl
 def expire_results(storage: Store, expiry: Expiry) -> int:
-    """Delete what is too old."""
+    """Delete results that are too old."""
     return storage.expire(expiry)

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS parts
     (chord TEXT NOT NULL, task TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (chord, task));
 """
 
-# In one statement, so that two workers cannot come between a look and a write.
+# In one statement, so that no other worker can write between the check and the write.
 STORE = """
 INSERT INTO tasks VALUES (:id, :status, :written, :record) ON CONFLICT (id) DO UPDATE
     SET status = :status, written = :written, record = :record
@@ -30,7 +30,7 @@ INSERT INTO tasks VALUES (:id, :status, :written, :record) ON CONFLICT (id) DO U
 
 
 class Store:
-    """One file. It is opened anew for each transaction, so that forks and threads are safe."""
+    """One file. It is opened again for each transaction, so that forks and threads are safe."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -39,7 +39,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection in a transaction that writes, alone."""
+        """Give a connection in a transaction that holds the write lock."""
         with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
@@ -63,7 +63,7 @@ class Store:
             return [pickle.loads(row[0]) for row in connection.execute(query, task_ids)]
 
     def save_group(self, group: StoredGroup) -> bool:
-        """Write a group in place of the one of that id."""
+        """Write a group and replace any with the same id."""
         values = (group.group_id, pickle.dumps(group))
         with self.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO groups VALUES (?, ?)", values)

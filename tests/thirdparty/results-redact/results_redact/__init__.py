@@ -1,4 +1,4 @@
-"""A tweak of storing: no secret is kept, and each stored task says who looked at it."""
+"""A plugin that changes what is stored: it hides secrets, and marks each task's worker."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class RedactPlugin:
 
     @hookimpl
     def before_store(self, task: TaskRecord) -> None:
-        """Put stars in place of a secret."""
+        """Replace a secret with stars."""
         secrets = results_settings.plugin_options("redact").get("secrets", ())
         if isinstance(task.result, str) and task.result in secrets:
             task.result = "***"
 
     @hookimpl(wrapper=True)
     def store_task(self, task: StoredTask) -> Generator[None, bool | None, bool | None]:
-        """Sign the task on its way to whichever storage is selected."""
+        """Add a mark to the task's worker name, whichever storage is selected."""
         task.worker = f"{task.worker or 'nobody'}, redacted"
         return (yield)
 
