@@ -194,6 +194,15 @@ def test_each_canvas_that_stays_pending_is_listed() -> None:
     assert list(PENDING.items()) == re.findall(r"^\| (.+) \| (.+) \|$", section, re.MULTILINE)
 
 
+def test_each_module_on_the_page_about_travel_exists() -> None:
+    """The page tells in which module each step is, so a module that moves has to move there too."""
+    named = set(re.findall(r"\b\w+(?:/\w+)+\.py\b", text_of("explanation/travel.md")))
+
+    package = ROOT / "django_celery_results"
+    assert named == {name for name in named if (package / name).is_file()}
+    assert {"backends/base.py", "storages/cache/plugin.py"} <= named
+
+
 def test_each_command_exists() -> None:
     """Every `manage.py` command that a page tells to run is one of Django's or ours."""
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
