@@ -1,1 +1,1 @@
-"""An app whose migrations depend on individual migrations of 2.6, as some sites' do."""
+"""An app like those of sites whose own migrations depend on single migrations of 2.6."""

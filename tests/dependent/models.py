@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Note(models.Model):
-    """A model with a foreign key to a task's result, as a site's own models may have."""
+    """Refers to a task's result, as a site's own models may."""
 
     id = models.AutoField(primary_key=True)
     task = models.ForeignKey("django_celery_results.TaskResult", on_delete=models.CASCADE)
@@ -15,5 +15,5 @@ class Note(models.Model):
         app_label = "dependent"
 
     def __str__(self) -> str:
-        """Return the primary key."""
+        """Return the key."""
         return str(self.pk)

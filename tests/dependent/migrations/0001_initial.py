@@ -1,4 +1,4 @@
-"""A migration that depends on one from the middle of 2.6's; its table refers to a task's result."""
+"""Depends on a migration in the middle of 2.6's, and refers to a task's result."""
 
 from __future__ import annotations
 

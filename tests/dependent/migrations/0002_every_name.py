@@ -1,4 +1,4 @@
-"""A migration that depends on every migration of 2.6 by name."""
+"""Depends on every migration of 2.6 by its name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Migrations that depend on ones that the squashed migration replaces."""
+"""Migrations that depend on replaced migrations."""
