@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from django.conf import settings
+from django.core.cache import DEFAULT_CACHE_ALIAS
 
 from .options import (
     OPTIONS,
@@ -171,11 +172,11 @@ class ResultsSettings:
         whole_number(1),
         default=255,
         check="E007",
-        doc="characters in id columns; set it before the first `migrate`",
+        doc="length of the id columns, in characters; set it before the first `migrate`",
         top_level=True,
     )
     id_first_urls: Setting[bool] = Setting(
-        boolean, default=True, check="E008", doc="serve the older URLs too", top_level=True
+        boolean, default=True, check="E008", doc="serve the older URLs as well", top_level=True
     )
 
     def declared(self, *, top_level: bool) -> Mapping[str, Setting[Any]]:
@@ -192,6 +193,11 @@ class ResultsSettings:
     def options(self) -> Mapping[str, Any]:
         """``DJANGO_CELERY_RESULTS`` as written, or an empty mapping."""
         return options_dict()
+
+    @property
+    def cache_backend(self) -> str:
+        """``CELERY_CACHE_BACKEND``: the alias of the cache that ``django-cache://`` means."""
+        return self.raw("CELERY_CACHE_BACKEND") or DEFAULT_CACHE_ALIAS
 
     def plugin_options(self, name: str) -> Mapping[str, Any]:
         """Return the options of plugin ``name``: its mapping in ``DJANGO_CELERY_RESULTS``."""

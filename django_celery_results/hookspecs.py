@@ -772,12 +772,16 @@ def observer_failed(plugin: str, hook: str, error: Exception) -> None:
 
 
 @hookspec
-def check_settings() -> Iterable[CheckMessage]:  # type: ignore[empty-body]  # a specification
+def check_settings(  # type: ignore[empty-body]  # a specification
+    location: StorageLocation | None,
+) -> Iterable[CheckMessage]:
     """Report what is wrong with the plugin's own settings.
 
     Called by Django's system checks (``manage.py check``, and most other commands) on
     every plugin, each by itself; the answers are collected.
 
+    :param location: Where ``CELERY_RESULT_BACKEND`` points; ``None`` when it does not name a
+        storage of this package or of its plugins, or cannot be parsed.
     :return: Messages of :mod:`django.core.checks`, whose ids begin with the plugin's own
         name. ``PluginOptions.check`` of :mod:`django_celery_results.options` gives them.
 

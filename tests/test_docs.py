@@ -20,6 +20,7 @@ from django_celery_results import checks, conf, hookspecs, models
 from django_celery_results.conf import Setting, results_settings
 from django_celery_results.migrations import _history as migration_history
 from django_celery_results.registry.loading import hook_names
+from django_celery_results.storages.cache import plugin as cache_plugin
 from django_celery_results.urls import noun_first_patterns
 from tests.integration.catalogue.differences import DIFFERENCES, PENDING, UNSETTLED
 from tests.pages import DOCS, PAGES, ROOT
@@ -145,9 +146,13 @@ def test_readme_has_the_rows_that_follow_from_the_declarations(
     assert f"\n{rows}\n\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+#: The modules that have the ids of system checks in their source.
+CHECKING = (checks, conf, migration_history, cache_plugin)
+
+
 def test_each_check_is_listed() -> None:
     """The ids in the code and those in the table are the same."""
-    sources = [Path(inspect.getfile(one)).read_text() for one in (checks, conf, migration_history)]
+    sources = [Path(inspect.getfile(one)).read_text() for one in CHECKING]
     # W010 is E010 with STRICT_PLUGINS off, and is put together in the code.
     used = {"E010", "W010", *re.findall(r"\b([EW]\d{3})\b", "".join(sources))}
     listed = re.findall(

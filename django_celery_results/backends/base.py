@@ -22,7 +22,7 @@ from celery.backends.base import BaseBackend
 from celery.result import GroupResult, result_from_tuple
 from kombu.utils.encoding import bytes_to_str
 
-from ..records import Contents, GroupRecord, StorageLocation, TaskRecord
+from ..records import Contents, GroupRecord, TaskRecord
 from ..registry.calling import Hooks
 from ..registry.catalogue import require_serializer
 from ..registry.loading import know_serializers
@@ -47,7 +47,7 @@ class ResultBackend(BaseBackend):
     """Celery's result backend over the storage plugin that the URL names.
 
     The work is done by four objects: :attr:`results` stores and loads, :attr:`chords` starts and
-    finishes chords, :attr:`chord_parts` counts header tasks, :attr:`expirer` deletes what has expired.
+    finishes chords, :attr:`chord_parts` counts header tasks, :attr:`expirer` expires.
     """
 
     #: The storage plugin; where it is not set the URL's scheme names it.
@@ -79,10 +79,8 @@ class ResultBackend(BaseBackend):
         address = BackendURL.parse(url or self._configured_url(app))
         # Before Celery looks for the serializer: loading the plugins registers it.
         self.hooks = Hooks(self.storage_name or address.scheme)
-        options = dict(address.options)
-        named = options.pop("serializer", None)
         #: The serializer that the URL or the caller names; ``None`` leaves it to Celery.
-        self.named_serializer = serializer = serializer or named
+        self.named_serializer = serializer = serializer or address.serializer
         accepted = app.conf.result_accept_content or app.conf.accept_content or ()
         know_serializers(self.hooks.plugins, accepted)
         require_serializer(serializer or app.conf.result_serializer)
@@ -90,11 +88,8 @@ class ResultBackend(BaseBackend):
         set_retry_defaults(self, app)
         # Celery has result_compression since 5.7, and means Kombu's methods by it.
         self.codings = self.hooks.plugins.chosen_codings(getattr(self, "compression", None))
-        self.location = StorageLocation(
-            name=self.hooks.storage,
-            alias=address.alias,
-            path=address.path,
-            options=options,
+        self.location = address.location(
+            self.hooks.storage,
             expires=self.expires or None,
             app=app,
             parameters=self.storage_parameters(),

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from celery.backends.base import KeyValueStoreBackend
-from django.core.cache import DEFAULT_CACHE_ALIAS
 from kombu.utils.encoding import bytes_to_str
 
 from ..records import PYTHON_OBJECTS
@@ -44,7 +43,7 @@ class CacheBackend(ResultBackend, KeyValueStoreBackend):
     def storage_parameters(self) -> Mapping[str, Any]:
         """Return the cache that the settings name, and how keys are made."""
         return {
-            "default_alias": self.app.conf.get("cache_backend") or DEFAULT_CACHE_ALIAS,
+            "default_alias": self.app.conf.get("cache_backend"),
             "task_key": lambda task_id: bytes_to_str(self.get_key_for_task(task_id)),
             "group_key": lambda group_id: bytes_to_str(self.get_key_for_group(group_id)),
             "chord_key": lambda group_id: bytes_to_str(self.get_key_for_chord(group_id)),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl
 
 from ..exceptions import BackendMisconfigured
+from ..records import StorageLocation
 
 __all__ = ["BackendURL", "without_secrets"]
 
@@ -19,6 +21,8 @@ class BackendURL:
     alias: str = ""
     path: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    #: The option ``serializer``, which is for the backend; the other options are the storage's.
+    serializer: str | None = None
 
     @classmethod
     def parse(cls, url: str | None) -> BackendURL:
@@ -32,7 +36,15 @@ class BackendURL:
         scheme, _, rest = url.partition("://")
         place, _, query = rest.partition("?")
         alias, _, path = place.partition("/")
-        return cls(scheme, alias, path.strip("/"), _options(query))
+        options = _options(query)
+        serializer = options.pop("serializer", None)
+        return cls(scheme, alias, path.strip("/"), options, serializer)
+
+    def location(self, name: str, **facts: Any) -> StorageLocation:
+        """Return the location for the storage called ``name``; ``facts`` are further fields."""
+        return StorageLocation(
+            name=name, alias=self.alias, path=self.path, options=self.options, **facts
+        )
 
 
 def _options(query: str) -> dict[str, str]:

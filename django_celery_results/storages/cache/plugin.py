@@ -11,10 +11,12 @@ from operator import is_not
 from typing import TYPE_CHECKING, Any
 
 from celery import states
-from django.core.cache import DEFAULT_CACHE_ALIAS, caches
+from django.core.cache import caches
+from django.core.checks import CheckMessage, Warning  # noqa: A004 - Django's name for it
 
 from ... import hookimpl
-from ...exceptions import StorageError
+from ...conf import CHECK_PREFIX, results_settings
+from ...exceptions import BackendMisconfigured, StorageError
 from ...options import require_known
 from ...records import (
     ChordPart,
@@ -38,7 +40,7 @@ __all__ = ["CacheStorage", "CacheStoragePlugin", "plugin"]
 TOO_LARGE = "MemcacheServerError"
 
 DEFAULT_PARAMETERS: Mapping[str, Any] = {
-    "default_alias": DEFAULT_CACHE_ALIAS,
+    "default_alias": None,
     "task_key": "celery-task-meta-{}".format,
     "group_key": "celery-taskset-meta-{}".format,
     "chord_key": "chord-unlock-{}".format,
@@ -78,11 +80,22 @@ class CacheStoragePlugin:
         if location.path:
             require_known("path", [location.path], (), where)
         parameters = {**DEFAULT_PARAMETERS, **location.parameters}
-        default = parameters.pop("default_alias")
+        default = parameters.pop("default_alias") or results_settings.cache_backend
         where = where if location.alias else "CELERY_CACHE_BACKEND"
         alias = location.alias or default
         require_known("cache alias", [alias], caches.settings, where)
         return CacheStorage(alias=alias, timeout=location.expires, **parameters)
+
+    @hookimpl(trylast=True)
+    def check_settings(self, location: StorageLocation | None) -> Iterator[CheckMessage]:
+        """Warn of a cache that loses results by its nature or by its default."""
+        if location is None or location.name != "django-cache":
+            return
+        try:
+            alias = self.open_storage(location).alias
+        except BackendMisconfigured:
+            return  # The check of the backend's URL reports it.
+        yield from _unsuitable_cache(alias, caches.settings[alias])
 
     @hookimpl(trylast=True)
     def store_task(self, storage: CacheStorage, task: StoredTask) -> bool:
@@ -167,6 +180,25 @@ class CacheStoragePlugin:
 plugin = CacheStoragePlugin()
 
 
+def _unsuitable_cache(alias: str, options: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    kind = options["BACKEND"].rpartition(".")[2]
+    if kind in {"LocMemCache", "DummyCache"}:
+        yield Warning(
+            f"The result backend keeps results in the cache {alias!r}, a {kind}: what a worker "
+            "stores there, no other process sees.",
+            hint="Use a cache that processes share, such as Redis or Memcached.",
+            id=f"{CHECK_PREFIX}.W003",
+        )
+    says_max_entries = "MAX_ENTRIES" in {**options, **options.get("OPTIONS", {})}
+    if kind in {"DatabaseCache", "FileBasedCache"} and not says_max_entries:
+        yield Warning(
+            f"The result backend keeps results in the cache {alias!r}, a {kind}, which deletes "
+            "entries that have not expired when it has more than 300 of them.",
+            hint="Set MAX_ENTRIES in the cache's OPTIONS to more results than are ever kept.",
+            id=f"{CHECK_PREFIX}.W004",
+        )
+
+
 def _timeout(storage: CacheStorage, task: StoredTask) -> float | None:
     """Return the whole seconds until the task expires, ``None`` for never."""
     seconds = storage.timeout if task.retention is None else task.retention.seconds
@@ -186,7 +218,7 @@ def _size_limit(key: str) -> Iterator[None]:
 
 
 def _replace(cache: BaseCache, key: str, task: StoredTask, timeout: float | None) -> bool:
-    """Overwrite the value under ``key`` unless the rule keeps it; the lock excludes other writers."""
+    """Overwrite the value under ``key``, unless the rule keeps it; return whether it did."""
     with cache_lock(cache, key):
         present = cache.get(key)
         if present is None:

@@ -188,8 +188,7 @@ def _with_upsert(using: str, upsert: str) -> Statement:
 def _compound(using: str, upsert: str) -> Statement:
     """Return MariaDB's, a procedure without a name: see "BEGIN END" in its manual.
 
-    That the upsert wrote its row is read as :meth:`~django_celery_results.sql.upserts.Upsert.execute`
-    reads it.
+    That the upsert wrote its row is read as :meth:`.Upsert.execute` reads it.
     """
     decrement, insert = _counting(using, "mysql")
     sql = f"""BEGIN NOT ATOMIC

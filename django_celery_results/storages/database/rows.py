@@ -44,7 +44,8 @@ CONTENT_COLUMNS = {
     "args": "task_args",
     "kwargs": "task_kwargs",
 }
-#: The columns of the plain facts that a result is read with, in the order of :func:`task_from_columns`.
+#: The columns of the plain facts that a result is read with, in the order in which
+#: :func:`task_from_columns` takes them.
 FACT_COLUMNS = ("task_id", "status", "task_name", "worker", "periodic_task_name", "date_done")
 #: The contents that a row may have.
 CONTENTS = tuple(CONTENT_COLUMNS)
