@@ -143,6 +143,8 @@ class ResultBackend(BaseBackend):
         # Celery raises these when the tries are used up; ours come from Results.
         for name in ("fallback_exc", "fallback_msg"):
             kwargs.pop(name, None)
+        if max_retries is None:
+            return func(*args, **kwargs)
         with self.results.retrying.limited(max_retries):
             return func(*args, **kwargs)
 

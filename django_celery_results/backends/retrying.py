@@ -125,8 +125,8 @@ class Retrying:
         return self.settings.max_retries if limit is None else limit
 
     @contextmanager
-    def limited(self, max_retries: float | None) -> Iterator[None]:
-        """Make at most ``max_retries`` retries of each call within the block; ``None``: no limit.
+    def limited(self, max_retries: float) -> Iterator[None]:
+        """Make at most ``max_retries`` retries of each call within the block.
 
         Celery's worker sets a limit where waiting would hold up everything else.
         """
