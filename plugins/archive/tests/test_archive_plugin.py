@@ -84,7 +84,7 @@ def lines() -> list[dict[str, Any]]:
 def test_expired_result_is_in_the_file_of_its_day_and_task(
     backend: Any, configure: Configure, alias: str
 ) -> None:
-    """It is no longer in the database."""
+    """The database no longer has it."""
     configure(archive={"STORAGE": alias})
     put(backend)
     backend.cleanup()

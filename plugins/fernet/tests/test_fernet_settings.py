@@ -34,7 +34,7 @@ def no_list() -> str:
 
 
 class Unhashable:
-    """A key store that cannot be cached, because it has no hash."""
+    """A key store that cannot be cached, because it is not hashable."""
 
     __hash__ = None  # type: ignore[assignment]  # lists set it to None, too
 

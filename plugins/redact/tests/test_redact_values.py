@@ -230,7 +230,7 @@ def test_arguments_themselves_are_masked() -> None:
 
 
 def test_secret_is_masked_in_other_places() -> None:
-    """Its name identifies it in one place; elsewhere it has no name."""
+    """Its name identifies it in one place only."""
     record = masked(
         status="FAILURE",
         kwargs="{'password': 'it\\'s me', 'pin_token': 98765}",

@@ -1,4 +1,4 @@
-"""Where pytest finds fixtures and hooks; mypy knows one module of this name, and not this."""
+"""Makes fixtures known to pytest; a separate module, because mypy takes one conftest only."""
 
 from __future__ import annotations
 
