@@ -358,7 +358,7 @@ def test_results_are_kept_if_no_storage_is_set(
     assert "['archive']['STORAGE'] is not set" in caplog.text
 
 
-def test_disabled_it_writes_nothing(backend: Any, configure: Configure) -> None:
+def test_disabled_plugin_writes_nothing(backend: Any, configure: Configure) -> None:
     """Results expire as without the plugin."""
     put(backend)
     configure("zstd", archive={"STORAGE": "disk"})

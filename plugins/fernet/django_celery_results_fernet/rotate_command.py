@@ -124,7 +124,7 @@ class Reencryption:
         self.keys = keys
         self.contents = contents
         applied = split_encoding(contents.content_encoding)[1]
-        # Codings inside the encryption are left alone, even if they could not be undone.
+        # Codings inside the encryption are left alone, whether or not they could be undone.
         self.kept, around = _divided(applied)
         self.names = (NAME, *around)
         own = Coding(name=NAME, encode=keys.encrypt, decode=self._decrypt)

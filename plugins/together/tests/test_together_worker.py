@@ -160,7 +160,7 @@ def test_admin_finds_and_shows_labels(canvas: Canvas) -> None:
     assert (canvas.login.id, f"card={MASK}, tenant=3") == (row.task_id, page.labels(row))
 
 
-def test_metrics_count_what_was_stored(canvas: Canvas) -> None:
+def test_metrics_count_the_stored_results(canvas: Canvas) -> None:
     """Over all processes, each state once, and with the size of the rows in bytes."""
     expected = canvas.states()
     names = {name for name, _ in expected}
