@@ -38,7 +38,7 @@ class ChordsCommand(Subcommand):
         parser.add_argument(
             "--finish",
             action="store_true",
-            help="first count finished tasks that were missed, and send the bodies that were not sent",
+            help="first count finished tasks that were missed, and send bodies that were not sent",
         )
         parser.add_argument("--json", action="store_true", help="print JSON")
         add_database_argument(parser)
