@@ -120,7 +120,7 @@ def encode(
         ``None`` means that the value is absent.
     :param serializer: Name of the selected serializer.
     :param codings: The codings that are switched on, in the order to apply them.
-    :return: The contents, with the same field names; ``None`` to leave it to other plugins.
+    :return: The contents, with the same field names; ``None`` to let another plugin encode.
 
     An error raised here reaches Celery. If it is a :class:`kombu.exceptions.EncodeError`,
     Celery stores the task as a FAILURE with that reason.
@@ -144,7 +144,7 @@ def decode(
     accept: frozenset[str] | None,
     codings: Mapping[str, Coding],
 ) -> Mapping[str, Any] | None:
-    """Decode the contents of one record, as their content type and encoding say.
+    """Decode the contents of one record according to their content type and encoding.
 
     Called for each record that is read.
     Stops at the first non-None result. The built-in codec is asked last and always answers.
@@ -156,7 +156,7 @@ def decode(
     :param codings: Every installed coding by name, whether or not it is switched on. The
         codings of a disabled plugin are included if these contents need one of them.
     :return: The values by field name (a stored ``None`` is a value like any other);
-        ``None`` to leave it to other plugins.
+        ``None`` to let another plugin decode.
 
     An error raised here becomes :class:`~django_celery_results.exceptions.ResultUnreadable`,
     which names the record and affects no other record. Raise its subclass
@@ -260,7 +260,7 @@ def store_task(
     task: StoredTask,
     present: Callable[[Sequence[str] | None], StoredTask | None],
 ) -> bool | None:
-    """Store the state and result of one task durably before returning.
+    """Store the state and result of one task; they must be durable when this returns.
 
     Called on the storage for every state that is stored.
     Stops at the first non-None result.
@@ -303,8 +303,8 @@ def load_tasks(
 
     :param storage: The object that ``open_storage`` returned.
     :param task_ids: At most a few thousand distinct ids.
-    :param primary: True if the answer must include every write of this process and of
-        finished tasks, so a replica that lags behind must not be read.
+    :param primary: True if the answer must include this process's own writes and those of
+        finished tasks. Do not read from a replica that may lag behind then.
     :param contents: The names of the contents to load, ``None`` for all. Joining a chord's
         header, for example, needs only ``result``. Returning more is allowed.
     :return: The tasks that exist, in any order. Unknown ids are left out.
@@ -627,11 +627,11 @@ def result_retention(task: TaskRecord) -> Retention | None:
 
     Called for each result in a final state. Stops at the first non-None result.
 
-    A chord gets its header's results even if they are kept for less time than it takes.
+    A chord gets its header's results even if their retention ends before the chord does.
 
     :param task: The values, as the last ``before_store`` left them.
-    :return: The retention; ``None`` leaves it to ``result_failure_expires`` (Celery
-        5.7 and later) and ``result_expires``.
+    :return: The retention; ``None`` leaves the decision to ``result_failure_expires``
+        (Celery 5.7 and later) and ``result_expires``.
 
     An error raised here reaches Celery, and the result is not stored.
 

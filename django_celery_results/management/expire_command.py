@@ -35,7 +35,7 @@ class ExpireCommand(Subcommand):
     """Deletes expired tasks, groups and abandoned chords from the database.
 
     It does immediately what celery.backend_cleanup does, with the age and the filters that
-    you give. Whatever you give, an unfinished task (STARTED, RETRY, RECEIVED or a custom
+    you give. Regardless of these, an unfinished task (STARTED, RETRY, RECEIVED or a custom
     state) stays until EXPIRE_UNFINISHED_AFTER, and a result with its own expiry date stays
     until that date. Plugins with expiry hooks see each batch.
     """

@@ -46,7 +46,7 @@ def registered_plugins(*plugins: object, **options: Any) -> Iterator[pluggy.Plug
 
 
 def find_plugin(plugin: object) -> object:
-    """Return the plugin itself, or the one that ``plugin`` names. Does not instantiate a class."""
+    """Return the plugin that ``plugin`` is or names, without instantiating a class."""
     return _found(plugin, _installed())
 
 
