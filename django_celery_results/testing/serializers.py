@@ -108,7 +108,7 @@ class SerializerConformance(CodecConformance):
     name: ClassVar[str]
     #: Values that come back equal and of the same type.
     values: ClassVar[Sequence[Any]] = PLAIN_VALUES
-    #: Whether the serializer returns :data:`CELERY_VALUES` exactly as Celery's JSON serializer.
+    #: Whether the serializer returns ``CELERY_VALUES`` exactly as Celery's JSON serializer.
     like_celery_json: ClassVar[bool] = False
     #: Values that the serializer cannot keep and must therefore refuse.
     refused: ClassVar[Sequence[Any]] = (object(), [object()])
