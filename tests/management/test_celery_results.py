@@ -75,7 +75,7 @@ def test_plugins_that_are_not_active_are_counted() -> None:
     with override_settings(DJANGO_CELERY_RESULTS={"DISABLED_PLUGINS": ["django-cache"]}):
         printed = output("plugins")
     assert "django-cache" not in printed
-    assert "1 more not active; --all shows why." in printed
+    assert "1 more not active; run with --all to see why." in printed
 
 
 def test_all_plugins_are_printed_with_the_reason() -> None:

@@ -70,7 +70,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("kept")
 
     for place in (tmp_path, tmp_path / "kept"):
-        with pytest.raises(CommandError, match="exists already, and is not an empty directory"):
+        with pytest.raises(CommandError, match="exists and is not an empty directory"):
             start("mine", str(place))
     assert {"kept"} == written(tmp_path)
 
@@ -87,7 +87,7 @@ def test_empty_directory_is_filled(tmp_path: Path) -> None:
 )
 def test_bad_name_is_refused(tmp_path: Path, name: str) -> None:
     """With one that would do."""
-    with pytest.raises(CommandError, match="is no name for a plugin; use lower-case letters"):
+    with pytest.raises(CommandError, match="is not a valid plugin name; use lowercase letters"):
         start("--kind=tweak", "--", name, str(tmp_path / "new"))
     assert set() == written(tmp_path)
 
@@ -106,7 +106,7 @@ def test_bad_name_is_refused(tmp_path: Path, name: str) -> None:
 )
 def test_name_that_would_not_load_is_refused(tmp_path: Path, kind: str, name: str) -> None:
     """What is written works at once, and takes nothing away from others."""
-    with pytest.raises(CommandError, match=f"has a {kind} '{name}' already; choose another"):
+    with pytest.raises(CommandError, match=f"already has a {kind} '{name}'; choose another"):
         start(name, str(tmp_path / "new"), f"--kind={kind}")
     assert set() == written(tmp_path)
 
@@ -124,7 +124,7 @@ def test_place_that_cannot_be_written_is_an_error(tmp_path: Path, place: str) ->
     (tmp_path / "file").touch()
     (tmp_path / "nowhere").symlink_to("elsewhere")
 
-    with pytest.raises(CommandError, match="cannot be written: "):
+    with pytest.raises(CommandError, match="Cannot write to "):
         start("mine", str(tmp_path / place))
 
 

@@ -183,8 +183,8 @@ def test_coding_that_nobody_contributes() -> None:
         (
             {"codings": (Coding(name=name, encode=bytes, decode=bytes) for name in ["a b"])},
             (
-                "contribute_codings raised ValueError: coding name 'a b' is not a word of 1 to 40 "
-                "letters, digits and !#$%&'*+.^_`|~/-"
+                "contribute_codings raised ValueError: coding name 'a b' is invalid: use 1 to 40 "
+                "letters, digits or !#$%&'*+.^_`|~/-"
             ),
         ),
     ],
@@ -304,7 +304,7 @@ def test_built_in_commands_cannot_be_taken(subcommand: Subcommand) -> None:
 @pytest.mark.parametrize("name", ["", "Greet", "two words", "-x", "a" * 41])
 def test_name_of_a_command_is_a_word(name: str) -> None:
     """As one types it."""
-    with pytest.raises(ValueError, match="is not a word of small letters"):
+    with pytest.raises(ValueError, match="is invalid: use up to 40 lowercase letters"):
         command(name)
 
 
@@ -312,5 +312,5 @@ def test_name_of_a_command_is_a_word(name: str) -> None:
 def test_command_needs_callables(broken: dict[str, Any]) -> None:
     """What is no function is found when the plugin is loaded."""
     whole = {"name": "x", "help": "x", "run": print, **broken}
-    with pytest.raises(ValueError, match="its functions must be callables"):
+    with pytest.raises(ValueError, match="its functions must be callable"):
         Command(**whole)
