@@ -1,4 +1,4 @@
-"""The objects that hooks take and return: records, and contributions from :mod:`.contributed`.
+"""The objects that hooks take and return: records, and contributions from :mod:`.contributions`.
 
 A :class:`TaskRecord` holds the values that the task produced. Encoding turns it into a
 :class:`StoredTask`, which holds :class:`Contents`; storages only ever see this form.
