@@ -309,7 +309,7 @@ def test_what_plugins_report_is_collected() -> None:
     ("answer", "reason"),
     [
         (KeyError("LEVEL"), "KeyError: 'LEVEL'"),
-        (["text"], "it gave 'text', which is no CheckMessage"),
+        (["text"], "it returned 'text', not a CheckMessage"),
     ],
 )
 def test_plugin_that_fails_to_check_is_e017(answer: object, reason: str) -> None:

@@ -51,7 +51,7 @@ def test_a_partial_history_is_an_error_with_the_way_out() -> None:
     assert "django_celery_results.E050" == error.id
     assert error.msg == (
         "The migrations of django_celery_results in the database 'secondary' stopped at "
-        "0012_taskresult_date_started; the migrations of 2.6.0 still missing there: "
+        "0012_taskresult_date_started; these migrations of 2.6.0 are still missing: "
         "0013_taskresult_django_cele_periodi_1993cf_idx, 0014_alter_taskresult_status."
     )
     assert error.hint == (
@@ -64,7 +64,7 @@ def test_a_gap_is_named() -> None:
     """What is missing in the middle is listed, not only what comes after the last one."""
     record_only("default", *(name for name in REPLACED if name != "0008_chordcounter"))
     [error] = check_migration_history(None, ["default"])
-    assert "still missing there: 0008_chordcounter." in error.msg
+    assert "are still missing: 0008_chordcounter." in error.msg
 
 
 def test_no_database_is_asked_unless_named() -> None:

@@ -109,7 +109,7 @@ BROKEN = [
     Broken(
         "acme-class",
         "class",
-        r"acme_class:Plugin is a class; let the entry point name an instance of it "
+        r"acme_class:Plugin is a class; make the entry point name an instance of it "
         r"\(such as plugin = Plugin\(\)\) or a module",
         "class Plugin:\n    pass\n",
         "Plugin",
@@ -119,7 +119,7 @@ BROKEN = [
         "acme-version",
         "version",
         r"it was written for version 99 of the hooks and this is version 1; install a release of "
-        r"it that supports this one",
+        r"it that supports this version",
         f"django_celery_results_api = 99\n{HOOK}",
     ),
     Broken(
@@ -132,13 +132,13 @@ BROKEN = [
         "acme-storage",
         "storage",
         r"it implements store_task like a storage but not open_storage, load_tasks, forget_task; "
-        r"to tweak another storage use hookimpl\(wrapper=True\)",
+        r"to change another storage use hookimpl\(wrapper=True\)",
         HOOK.replace("before_store", "store_task"),
     ),
     Broken(
         "acme-contribution",
         "contribution",
-        r"contribute_codings gave 'gzip'; it has to give instances of "
+        r"contribute_codings returned 'gzip'; it has to return instances of "
         r"django_celery_results\.records\.Coding",
         HOOK.replace("before_store(task)", "contribute_codings()").replace(
             "pass", "return ['gzip']"

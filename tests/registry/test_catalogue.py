@@ -122,7 +122,7 @@ def test_name_of_a_first_party_coding_is_no_method_of_kombus(
     ]
     expected = (
         "is not installed; install results-gzip "
-        "(if you mean Kombu's method of that name, say 'application/x-gzip')"
+        "(if you mean Kombu's method of that name, write 'application/x-gzip')"
     )
     assert expected == found.missing("gzip")
 
@@ -152,27 +152,27 @@ def test_coding_that_nobody_contributes() -> None:
         ),
         (
             {"serializers": [serializer(), serializer(content_type="text/other")]},
-            "contribute_serializers gave one name twice: literal, literal",
+            "contribute_serializers returned one name twice: literal, literal",
         ),
         (
             {"serializers": [serializer(), serializer("other")]},
-            "contribute_serializers gave one content_type twice: text/x-literal, text/x-literal",
+            "contribute_serializers returned one content_type twice: text/x-literal, text/x-literal",
         ),
         (
             {"codings": [coding(), coding()]},
-            "contribute_codings gave one name twice: same, same",
+            "contribute_codings returned one name twice: same, same",
         ),
         (
             {"serializers": ["literal"]},
             (
-                "contribute_serializers gave 'literal'; it has to give instances of "
+                "contribute_serializers returned 'literal'; it has to return instances of "
                 "django_celery_results.records.Serializer"
             ),
         ),
         (
             {"codings": [1]},
             (
-                "contribute_codings gave 1; it has to give instances of "
+                "contribute_codings returned 1; it has to return instances of "
                 "django_celery_results.records.Coding"
             ),
         ),

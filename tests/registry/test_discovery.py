@@ -116,7 +116,7 @@ def test_class_of_an_entry_point_is_refused() -> None:
     """Whoever writes an entry point can as well name an instance."""
     with installed(("acme", "signing", Signing)):
         (failed,) = load_plugins().failures
-    assert failed.reason.startswith("installed:signing is a class; let the entry point name an ")
+    assert failed.reason.startswith("installed:signing is a class; make the entry point name an ")
 
 
 def test_name_of_two_distributions_is_neithers() -> None:

@@ -100,7 +100,7 @@ def test_tryfirst_trylast_and_wrapper_are_pluggys() -> None:
 def test_object_that_is_a_plugin_already() -> None:
     """It was installed, and somebody lists it too."""
     plugin = Signing("listed")
-    expected = "it is the same object as the plugin 'installed'; one of the two is enough"
+    expected = "it is the same object as the plugin 'installed'; remove one of the two"
     with installed(("acme", "installed", plugin)):
         assert expected == failure(plugin)
 

@@ -170,7 +170,9 @@ def test_disabled_coding_gives_its_name_to_no_method_of_kombus(use: Any) -> None
     backend(result_accept_content=["json"]).store_result("t1", 7, "SUCCESS")
     assert "utf-8, gzip" == TaskResult.objects.get().content_encoding
     use(PLUGINS=[Gzip], DISABLED_PLUGINS=["gzipper"], CODINGS=["gzip"])
-    expected = r"the plugin 'gzipper', which is disabled \(.*say 'application/x-gzip'\)\. Installed"
+    expected = (
+        r"the plugin 'gzipper', which is disabled \(.*write 'application/x-gzip'\)\. Installed"
+    )
     with pytest.raises(BackendMisconfigured, match=expected):
         backend(result_accept_content=["json"])
     assert ["django_celery_results.E012"] == [message.id for message in check_plugins()]
@@ -182,7 +184,7 @@ def test_disabled_coding_gives_its_name_to_no_method_of_kombus(use: Any) -> None
 @pytest.mark.usefixtures("disabled")
 def test_disabled_serializer_cannot_be_selected() -> None:
     """The error says whose it is."""
-    expected = "'literal' cannot be used: its plugin 'reader' is disabled, and only reads"
+    expected = "'literal' cannot be used: its plugin 'reader' is disabled and can only decode"
     with pytest.raises(BackendMisconfigured, match=expected):
         backend(result_serializer="literal")
 
@@ -221,7 +223,7 @@ def test_disabled_plugin_that_cannot_be_imported(
         with pytest.raises(ResultUnreadable, match=r"'t1' .* install results-rot13 "):
             own.get_result("t1")
     message = (
-        "What the disabled plugin 'nowhere' wrote cannot be read: "
+        "Results of the disabled plugin 'nowhere' cannot be read: "
         "ModuleNotFoundError: No module named 'nowhere'"
     )
     logged = ("django_celery_results.registry.loading", logging.WARNING, message)

@@ -243,7 +243,7 @@ def test_name_selects_nothing_while_the_plugin_is_disabled(
     """Least of all Kombu's, which has no limit; what is stored is read."""
     row_of(backend, LARGE)
     configure(CODINGS=["zstd"], DISABLED_PLUGINS=["zstd"])
-    expected = f"the plugin 'zstd', which is disabled .*say '{kombus}'"
+    expected = f"the plugin 'zstd', which is disabled .*write '{kombus}'"
     with pytest.raises(BackendMisconfigured, match=expected):
         make_backend()
     configure(DISABLED_PLUGINS=["zstd"])
