@@ -121,10 +121,11 @@ def _require_storage(plugins: LoadedPlugins, name: str) -> None:
     info = plugins.info(name)
     if info is not None and info.status != "active":
         raise PluginError(
-            f"The result backend needs the plugin {info}, but its status is {info.status}: {info.reason}"
+            f"The result backend needs the plugin {info}, but its status is {info.status}: "
+            f"{info.reason}"
         )
     raise BackendMisconfigured(
         f"There is no result storage {name!r}; the scheme of the result backend URL must name "
-        f"an installed storage plugin: {', '.join(plugins.storages())}"
+        f"a storage plugin. Installed: {', '.join(plugins.storages())}"
         + "".join(f"; {info} failed to load: {info.reason}" for info in plugins.failures)
     )
