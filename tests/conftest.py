@@ -1,4 +1,4 @@
-"""What all tests share: the import path, Django's setup, and checks for required services."""
+"""The shared setup of all tests: the import path, Django, and checks for required services."""
 
 from __future__ import annotations
 

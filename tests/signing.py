@@ -34,7 +34,7 @@ class Signing:
 
 
 class Distribution(importlib_metadata.Distribution):
-    """A distribution that is not really installed; without a name it has no metadata."""
+    """A distribution that is not really installed; without a name, it lacks metadata."""
 
     def __init__(self, name: str | None) -> None:
         self._name = name

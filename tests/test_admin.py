@@ -192,7 +192,7 @@ def test_a_group_can_be_edited_where_allowed(admin_client: Client, settings: Set
 
 
 def test_a_subclass_serves_a_proxy_model(rf: Any) -> None:
-    """The page is read-only too, although a proxy has no columns of its own."""
+    """The page is read-only too, although the proxy only inherits its columns."""
     page = type("NightlyAdmin", (TaskResultAdmin,), {})(NightlyResult, admin.site)
     shown = set(page.get_readonly_fields(rf.get("/")))
     assert {field.name for field in TaskResult._meta.fields} == shown - {"completed"}

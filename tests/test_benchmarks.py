@@ -1,4 +1,4 @@
-"""The performance figures in the documentation are exactly those that were measured."""
+"""The documentation shows all measured performance figures, and no others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_figures_name_no_place(figures: dict[str, Any]) -> None:
 
 
 def test_every_plugin_has_its_settings() -> None:
-    """So a new plugin in the folder is measured too."""
+    """A new plugin in the folder has to be measured too."""
     assert PLUGINS == list(plugged.OPTIONS)
 
 
@@ -74,7 +74,7 @@ def test_every_plugin_was_measured(figures: dict[str, Any], database: str) -> No
 
 @pytest.mark.parametrize("database", DATABASES)
 def test_plugins_statements_are_known(figures: dict[str, Any], database: str) -> None:
-    """``labels`` adds one statement to a store, and ``offload`` one that reads the replaced row."""
+    """``labels`` adds a statement to a store; ``offload`` adds one to read the replaced row."""
     work = figures["plugins"][database]["work"]
     more = {"labels": 2, "offload": 2, plugged.ALL: 3}
     expected = {kind: more.get(kind, 1) for kind in [plugged.CORE, *PLUGINS, plugged.ALL]}
@@ -91,7 +91,7 @@ def test_every_size_was_measured(figures: dict[str, Any], database: str) -> None
 
 
 def test_size_that_the_server_does_not_take_is_said() -> None:
-    """Its row has no figures."""
+    """Its row is left without figures."""
     expected = [("5 MB", "", *["more than the server takes"] * 4)]
     assert expected == tables.size_rows({"sizes": {}, "left_out": ["5 MB"]})
 

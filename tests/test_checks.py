@@ -115,7 +115,7 @@ def test_a_wrong_id_length_is_e007(length: object) -> None:
 
 
 def test_a_wrong_id_first_urls_is_e008() -> None:
-    """Whether the older URLs are served is a boolean."""
+    """A boolean decides whether the older URLs are served."""
     with override_settings(DJANGO_CELERY_RESULTS_ID_FIRST_URLS="no"):
         assert ["E008"] == ids(check_settings())
 

@@ -155,5 +155,5 @@ def test_raw_gives_any_setting() -> None:
 
 
 def test_raw_gives_none_for_what_is_not_set() -> None:
-    """There is no default."""
+    """A default is not made up."""
     assert results_settings.raw("NO_SUCH_SETTING") is None

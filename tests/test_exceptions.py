@@ -12,7 +12,7 @@ from django_celery_results import exceptions
 
 @pytest.mark.parametrize("name", exceptions.__all__)
 def test_errors_share_one_base(name: str) -> None:
-    """So one ``except`` can catch them all."""
+    """One ``except`` can catch them all."""
     assert issubclass(getattr(exceptions, name), exceptions.ResultsError)
 
 

@@ -156,7 +156,7 @@ def test_no_hook_is_historic(hook: str) -> None:
 
 
 def test_storage_hooks_are_those_of_one_storage() -> None:
-    """They are the hooks that take ``storage``, and the one that creates it."""
+    """They are the hooks that take ``storage``, and ``open_storage``, which creates it."""
     expected = [hook for hook in HOOKS if "storage" in parameters(hook) or hook == "open_storage"]
     assert expected == sorted(hookspecs.STORAGE_HOOKS, key=HOOKS.index)
 

@@ -78,7 +78,7 @@ def test_an_age_of_zero_is_an_age() -> None:
 
 
 def test_groups_expire_by_age_alone() -> None:
-    """Groups have no state."""
+    """Groups lack a state."""
     for group_id in ("old", "new"):
         GroupResult.objects.create(group_id=group_id)
     GroupResult.objects.filter(group_id="old").update(date_done=ago(2 * HOUR))

@@ -27,7 +27,7 @@ def test_get_task_gives_the_row() -> None:
 
 
 def test_get_task_gives_an_unsaved_row() -> None:
-    """Its state is the one that Celery gives to unknown tasks."""
+    """Its state is Celery's state of an unknown task."""
     unknown = TaskResult.objects.get_task("none")
     assert (None, "none", states.PENDING) == (unknown.pk, unknown.task_id, unknown.status)
 

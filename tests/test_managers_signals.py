@@ -77,7 +77,7 @@ def test_signals_name_the_database(sent: Sent) -> None:
 
 
 def test_a_row_deleted_since_sends_nothing(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a row, there is no instance to send."""
+    """The signals need an instance, and the row is gone."""
     write(states.STARTED)
     sent.clear()
     monkeypatch.setattr(TaskResult.objects, "_update", forgetting(TaskResult.objects))

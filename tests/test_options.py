@@ -54,7 +54,7 @@ def test_value_that_is_set() -> None:
 
 @pytest.mark.parametrize("value", [{}, {"LEVEL": None}, "no dict"])
 def test_default_stands_for_what_is_not_set(value: Any) -> None:
-    """A setting can be missing, or None, or the plugin can have no settings."""
+    """The default is used if the setting is missing or None, and if the plugin has none at all."""
     with written(value):
         assert 3 == options.level
 
@@ -70,7 +70,7 @@ def test_wrong_value_is_an_error_that_says_what_is_right() -> None:
 
 
 def test_value_that_has_to_be_set_and_is_not() -> None:
-    """Without a default, the plugin has no value to use."""
+    """Without a default, the plugin cannot go on."""
     with written({}), pytest.raises(BackendMisconfigured, match="'PLACE'] is not set; it has to"):
         _ = options.place
 
@@ -108,7 +108,7 @@ def test_check_reports_each_wrong_value() -> None:
 
 
 def test_check_reports_what_is_no_dict() -> None:
-    """It is the only error, because there are no settings to check."""
+    """It is the only error, because the settings themselves cannot be checked."""
     message = "DJANGO_CELERY_RESULTS['sample'] is 5, not a dict of options."
     assert [("acme_sample.E001", message)] == checked(5)
 
@@ -176,7 +176,7 @@ def test_readers_say_what_a_value_has_to_be(read: Any, value: object, words: str
 
 
 class Secretive(PluginOptions):
-    """Settings, one of which is secret."""
+    """Settings that include a secret."""
 
     plugin = "sample"
     check_prefix = "acme_sample"

@@ -34,7 +34,7 @@ class Built(NamedTuple):
 
 def copy_sources(target: Path) -> set[str]:
     """Copy the files that git tracks or would add, to leave out the leftovers of builds."""
-    # In CI, the checkout may belong to another user than the one who runs the tests.
+    # In CI, the checkout may belong to another user than the one running the tests.
     git = ["git", "-c", f"safe.directory={ROOT}"]
     listing = [*git, "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout

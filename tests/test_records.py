@@ -93,7 +93,7 @@ def test_record_has_no_room_for_a_misspelling(record: Any) -> None:
 
 @pytest.mark.parametrize("record", [*MUTABLE, *FROZEN], ids=named)
 def test_record_takes_keywords_only(record: object) -> None:
-    """So new fields can be added at any position."""
+    """New fields can then be added at any position."""
     with pytest.raises(TypeError, match="positional"):
         type(record)("1")  # type: ignore[call-arg]  # the tested call
 
@@ -172,7 +172,7 @@ def test_leaf_ids_opens_groups_in_order() -> None:
 
 
 def test_leaf_ids_of_an_empty_group() -> None:
-    """It has no ids."""
+    """The result is empty."""
     assert [] == leaf_ids([[["g", None], []]])
 
 

@@ -82,7 +82,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     place = f"{directory}/results.sqlite3" if storage == "mystore" else ""
     environment = {}
     if way == "settings":
-        # The packages can be imported, but no distribution is installed: there is no entry point.
+        # The packages can be imported but are not installed, so they lack entry points.
         environment["PYTHONPATH"] = ":".join(str(THIRDPARTY / name) for name in DISTRIBUTIONS)
         python, backend = sys.executable, f"django-results+{storage}://{place}"
     else:
@@ -117,7 +117,7 @@ def test_before_store_of_a_third_party_amends(seen: Seen) -> None:
 
 
 def test_wrapper_of_a_third_party_goes_around_the_storage(seen: Seen) -> None:
-    """What the wrapper wrote to the task is stored, by any storage."""
+    """The change that the wrapper made to the task is stored, by any storage."""
     assert "nobody, redacted" == seen["worker"]
 
 

@@ -278,7 +278,7 @@ def test_a_group_is_read_in_two_queries(
 
 
 def test_a_group_of_another_backend_is_read_task_by_task(client: Client, app: Celery) -> None:
-    """Celery's own backends have no other way; an unreadable result does not hide the others."""
+    """Celery's own backends cannot read many at once; an unreadable result hides no other."""
     app.conf.update(result_backend="cache+memory://")
     app._backend_cache = None  # type: ignore[attr-defined]  # so that the app makes the new one
     for number in range(3):

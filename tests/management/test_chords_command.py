@@ -90,7 +90,7 @@ def test_a_claim_is_listed_with_its_age(app: Any) -> None:
 
 @pytest.mark.usefixtures("app")
 def test_a_body_that_is_not_known_has_a_dash() -> None:
-    """Chords that 2.6 started have no recorded body."""
+    """2.6 did not record the body of a chord."""
     ChordCounter.objects.create(group_id="old", sub_tasks='[[["a", null], null]]', count=1)
     assert ["0/1", "-", "-"] == table()[1][2:]
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def use_app() -> Iterator[UseApp]:
-    """Creates the site's Celery app; the default is one that stores in the database."""
+    """Creates the site's Celery app; by default, one with the backend ``django-db``."""
     from celery._state import get_current_app
 
     before: Any = get_current_app()
@@ -133,7 +133,7 @@ def test_what_is_no_age(text: str) -> None:
 
 
 def test_states_may_be_chosen() -> None:
-    """Groups and chords have no state, so they stay."""
+    """Groups and chords lack a state, so they stay."""
     for state in (states.SUCCESS, states.FAILURE, states.REVOKED):
         make(1, 2 * DAY, prefix=state, status=state)
     GroupResult.objects.create(group_id="g")

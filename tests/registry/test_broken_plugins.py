@@ -179,7 +179,7 @@ def contribute_serializers():
         ]
     ),
 ]
-#: With two sound plugins: one that works, and a disabled one that must not be imported.
+#: Sound plugins: one that works, and a disabled one that must not be imported.
 SOUND = [
     Broken("acme-sound", "sound", "", HOOK),
     Broken("acme-blocked", "blocked", "", "raise SystemExit('this was not to be imported')"),

@@ -159,7 +159,7 @@ class Wrapper(Observer):
 
 
 def test_observer_that_is_a_wrapper_goes_around_its_own_plugin() -> None:
-    """Each observer is called separately, so there is no other plugin to wrap."""
+    """Each observer is called separately, so the wrapper surrounds only its own plugin."""
     wrapper = Wrapper("two")
     with using(Observer("one"), wrapper, Observer("three")) as own:
         observe(own)

@@ -58,7 +58,7 @@ class Around:
 
 
 def test_built_in_plugins_come_through_entry_points() -> None:
-    """They have no private way in: they are found like any other plugin."""
+    """They are found like any other plugin, without a private way in."""
     found = [(info.name, info.origin, info.built_in) for info in load_plugins().infos]
     assert [(name, "entry point", True) for name in BUILT_IN] == found
 
@@ -217,7 +217,7 @@ def test_hook_names_are_those_of_the_contract() -> None:
 
 
 def test_manager_is_pluggys() -> None:
-    """So everything that pluggy documents holds."""
+    """Everything that pluggy documents about its manager holds here."""
     assert type(get_plugin_manager()) is pluggy.PluginManager
 
 
@@ -230,7 +230,7 @@ def test_manager_is_built_once() -> None:
 
 
 def test_manager_is_built_anew_when_the_settings_change() -> None:
-    """So ``override_settings`` works in tests."""
+    """Tests can therefore use ``override_settings``."""
     before = get_plugin_manager()
     with override_settings(DJANGO_CELERY_RESULTS={}):
         assert get_plugin_manager() is not before
@@ -266,7 +266,7 @@ def test_failure_is_logged_where_plugins_are_lenient(caplog: pytest.LogCaptureFi
 
 
 def test_disabled_plugin_is_not_imported() -> None:
-    """So even a plugin that cannot be imported can be disabled."""
+    """Even a plugin that cannot be imported can be disabled."""
     options = {"PLUGINS": ["nowhere"], "DISABLED_PLUGINS": ["nowhere"]}
     with override_settings(DJANGO_CELERY_RESULTS=options):
         get_plugin_manager()
