@@ -26,6 +26,6 @@ class Statements:
         try:
             return execute(sql, params, many, context)
         finally:
-            # Of BEGIN and COMMIT, only SQLite's BEGIN arrives here.
+            # SQLite's BEGIN is the only BEGIN or COMMIT that arrives here.
             self.count += sql != "BEGIN"
             self.longest = max(self.longest, time.perf_counter() - started)

@@ -171,11 +171,11 @@ class ResultsSettings:
         whole_number(1),
         default=255,
         check="E007",
-        doc="characters in id columns; set it before the first `migrate`",
+        doc="length of the id columns, in characters; set it before the first `migrate`",
         top_level=True,
     )
     id_first_urls: Setting[bool] = Setting(
-        boolean, default=True, check="E008", doc="serve the older URLs too", top_level=True
+        boolean, default=True, check="E008", doc="serve the older URLs as well", top_level=True
     )
 
     def declared(self, *, top_level: bool) -> Mapping[str, Setting[Any]]:
