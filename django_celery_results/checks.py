@@ -1,7 +1,7 @@
-"""System checks: a wrong setting or plugin is reported before it loses a result.
+"""System checks: they report a wrong setting or plugin before it loses a result.
 
 Each check's id is stable; the settings reference lists them. ``E050``, about the
-migrations of 2.6, stands in :mod:`django_celery_results.migrations._history`.
+migrations of 2.6, is in :mod:`django_celery_results.migrations._history`.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ def check_options(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_plugins(**kwargs: Any) -> list[CheckMessage]:
-    """Report every plugin that failed to load, and codings that none contributes."""
+    """Report every plugin that failed to load, and codings that no plugin contributes."""
     plugins = load_plugins()
     kind = Error if results_settings.strict_plugins else checks.Warning
     level = "E" if results_settings.strict_plugins else "W"
     failures: list[CheckMessage] = [
         kind(
             f"Plugin {info} failed to load: {info.reason}.",
-            hint=f"Mend or uninstall it, or name it in {OPTIONS}['DISABLED_PLUGINS'].",
+            hint=f"Fix or uninstall it, or name it in {OPTIONS}['DISABLED_PLUGINS'].",
             id=f"{CHECK_PREFIX}.{level}010",
         )
         for info in plugins.failures
@@ -70,7 +70,7 @@ def check_plugins(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_plugin_settings(**kwargs: Any) -> list[CheckMessage]:
-    """Report what the plugins themselves say is wrong with their settings."""
+    """Report the errors that the plugins find in their own settings."""
     found: list[CheckMessage] = []
     try:
         location = _site_location()
@@ -80,9 +80,9 @@ def check_plugin_settings(**kwargs: Any) -> list[CheckMessage]:
         try:
             messages = [message for answer in caller(location=location) for message in answer]
             if strange := [one for one in messages if not isinstance(one, CheckMessage)]:
-                raise PluginError(f"it gave {strange[0]!r}, which is not a CheckMessage")  # noqa: TRY301 - reported like what the plugin raises
+                raise PluginError(f"it returned {strange[0]!r}, not a CheckMessage")  # noqa: TRY301 - reported like an error that the plugin raises
             found += messages
-        except Exception as error:  # noqa: BLE001 - whatever it is becomes part of the report
+        except Exception as error:  # noqa: BLE001 - every error becomes part of the report
             message = f"The plugin {name!r} failed to check its settings: {describe(error)}."
             found.append(_error(message, "E017", hint="Report it to the plugin's author."))
     return found

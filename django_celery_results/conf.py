@@ -35,7 +35,7 @@ __all__ = ["CHECK_PREFIX", "ResultsSettings", "Setting", "results_settings"]
 
 T = TypeVar("T")
 
-#: The ids of the core's system checks begin with it.
+#: The beginning of the ids of the core's system checks.
 CHECK_PREFIX = "django_celery_results"
 
 
@@ -44,8 +44,8 @@ class Setting(Option[T]):
 
     Only the system checks report a wrong value, so that reading a setting never stops a
     store. ``default`` is written as a site would write it: ``read`` reads it, and the
-    reference shows it. ``salvage`` returns what is usable of a wrong value, in place of
-    the default. A ``top_level`` setting stands outside the dict ``DJANGO_CELERY_RESULTS``.
+    reference shows it. ``salvage`` returns the usable part of a wrong value, in place of
+    the default. A ``top_level`` setting is outside the dict ``DJANGO_CELERY_RESULTS``.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class Setting(Option[T]):
             return self.salvage(written_at(self.path)) if self.salvage else self.default
 
 
-# -- What values have to be ----------------------------------------------------------
+# -- Readers of values ---------------------------------------------------------------
 
 
 def plugin_sources(value: object) -> Sequence[object]:
-    """Read a list or tuple, whatever is in it: loading the plugins reports what is wrong there."""
+    """Read a list or tuple of anything: loading the plugins reports wrong entries."""
     if isinstance(value, (list, tuple)):
         return value
     raise ValueError("a list of dotted paths, modules, classes or instances")
@@ -100,7 +100,7 @@ def set_of_names(value: object) -> frozenset[str]:
 
 
 def names_among(value: object) -> tuple[str, ...]:
-    """Return the strings of a list or tuple, without anything else that is in it."""
+    """Return the strings of a list or tuple, without its other entries."""
     found = value if isinstance(value, (list, tuple)) else ()
     return tuple(one for one in found if isinstance(one, str))
 
@@ -109,7 +109,7 @@ def names_among(value: object) -> tuple[str, ...]:
 
 
 class ResultsSettings:
-    """Typed access to every setting of this package, and to Django's that it needs."""
+    """Typed access to every setting of this package, and to Django settings that it needs."""
 
     # Keys of DJANGO_CELERY_RESULTS.
 
@@ -128,7 +128,7 @@ class ResultsSettings:
         check="E004",
         # One wrong entry must not switch on the plugins that the other entries disable.
         salvage=lambda value: frozenset(names_among(value)),
-        doc="names of plugins that are off; what they wrote stays readable",
+        doc="names of plugins to switch off; the results that they wrote stay readable",
     )
     strict_plugins: Setting[bool] = Setting(
         boolean, default=True, check="E005", doc="a plugin that fails to load is an error"
@@ -151,7 +151,7 @@ class ResultsSettings:
         seconds_above_zero,
         default=timedelta(days=30),
         check="E009",
-        doc="age at which an unfinished task or chord is taken to be lost and expires",
+        doc="age at which an unfinished task or chord counts as lost and expires",
     )
     expire_batch_size: Setting[int] = Setting(
         whole_number(1),
@@ -205,7 +205,7 @@ class ResultsSettings:
         return value if isinstance(value, Mapping) else {}
 
     def raw(self, name: str) -> Any:
-        """Return the Django setting ``name`` as written, ``None`` when it is not set."""
+        """Return the Django setting ``name`` as written, ``None`` if it is not set."""
         return written_at((name,))
 
     @property

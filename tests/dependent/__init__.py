@@ -1,1 +1,1 @@
-"""An app like those of sites whose own migrations name single migrations of 2.6."""
+"""An app like those of sites whose own migrations depend on single migrations of 2.6."""

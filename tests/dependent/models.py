@@ -1,4 +1,4 @@
-"""The model of the migrations beside it."""
+"""The model that this app's migrations create."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Note(models.Model):
-    """Points at a task's result, as a site's own models may."""
+    """Refers to a task's result, as a site's own models may."""
 
     id = models.AutoField(primary_key=True)
     task = models.ForeignKey("django_celery_results.TaskResult", on_delete=models.CASCADE)

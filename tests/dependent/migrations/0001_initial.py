@@ -1,4 +1,4 @@
-"""Depends on one migration from the middle of 2.6's and points at a task's result."""
+"""Depends on a migration in the middle of 2.6's, and refers to a task's result."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Migrations that depend on replaced ones."""
+"""Migrations that depend on replaced migrations."""
