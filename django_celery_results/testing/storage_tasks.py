@@ -187,8 +187,9 @@ class StorageOfTasks(StorageSuite):
         """``StoredTask.with_known`` says it: arguments stay only if they can be decoded."""
         earlier = task_of("task", states.STARTED, fields={"args": '"(1,)"', "kwargs": '"{}"'})
         later = task_of("task", states.RETRY, result=1)
-        form = {"content_type": content_type, "content_encoding": encoding}
-        later.contents = replace(later.contents, **form)
+        later.contents = replace(
+            later.contents, content_type=content_type, content_encoding=encoding
+        )
         for task in (earlier, later):
             self.call("store_task", task=deepcopy(task))
 
