@@ -1,6 +1,6 @@
-# Needs Python 3.10 or later and make, nothing else. `make PYTHON=python3.12 test` chooses another Python.
+# Needs only make and Python 3.10 or later. `make PYTHON=python3.12 test` chooses another Python.
 PYTHON ?= python3
-# Where the environments are made: .venv-test, .venv-plugins, .venv-demo, .venv-tox.
+# The beginning of the environments' paths: .venv-test, .venv-plugins, .venv-demo, .venv-tox.
 VENV ?= .venv
 
 SOURCES := pyproject.toml $(shell find django_celery_results -type f ! -name '*.py[co]')
@@ -10,16 +10,16 @@ DEMO := examples/demo
 .PHONY: help demo demo-admin test test-plugins lint types docs figures package clean
 
 help:
-	@echo "make demo        run tasks through a real worker and show what became of them"
-	@echo "make demo-admin  look at them in Django's admin; PORT=8001 chooses the port"
-	@echo "make test        run the tests on SQLite; ARGS=tests/test_models.py those alone, ARGS=-mslow those that build distributions"
+	@echo "make demo        run tasks in a real worker and show their results"
+	@echo "make demo-admin  show these results in Django's admin; PORT=8001 chooses the port"
+	@echo "make test        run the tests on SQLite; ARGS=tests/test_models.py runs only these, ARGS=-mslow those that build distributions"
 	@echo "make test-plugins run the tests of the first-party plugins on SQLite"
 	@echo "make lint        check the style"
 	@echo "make types       check the types"
 	@echo "make docs        build the documentation, in docs/_build/html"
-	@echo "make figures     measure all that the documentation shows of performance; needs the servers"
+	@echo "make figures     measure the performance figures in the documentation; needs the servers"
 	@echo "make package     build and check the distributions"
-	@echo "make clean       remove what all these made"
+	@echo "make clean       remove everything that these commands made"
 
 # Run a command and show its output only if it fails. After Ctrl-C, show nothing.
 quietly = log=$$(mktemp); trap 'rm -f "$$log"; echo; exit 130' INT; \
@@ -27,7 +27,7 @@ quietly = log=$$(mktemp); trap 'rm -f "$$log"; echo; exit 130' INT; \
 	cat "$$log" >&2; rm -f "$$log"; echo 'This command failed; its output is above: $(1)' >&2; exit 1; }; \
 	rm -f "$$log"
 
-# An environment is made once; the package is installed anew, as a wheel, whenever a source changed.
+# An environment is made once; the package is installed again, as a wheel, when a source has changed.
 $(VENV)-%/ready: pyproject.toml
 	@echo "Making the environment $(VENV)-$* (once, about a minute) …"
 	@rm -rf $(VENV)-$*
@@ -86,7 +86,7 @@ docs: $(VENV)-tox/installed
 	$(VENV)-tox/bin/tox run -e docs
 	@echo "The documentation is ready: open docs/_build/html/index.html in a browser."
 
-# In benchmarks/README.md. Forty minutes on a machine that does nothing else.
+# See benchmarks/README.md. This takes forty minutes on a machine that does nothing else.
 figures:
 	$(PYTHON) -m benchmarks --database all --json benchmarks/figures.json
 	$(PYTHON) -m benchmarks --database all --durable --no-install --json benchmarks/figures.json

@@ -30,19 +30,19 @@ def measure(database: str, options: argparse.Namespace, found: dict[str, Path]) 
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return what the command line asks for."""
+    """Parse the command line."""
     parser = parser_of("benchmarks", __doc__)
     parser.add_argument("do", nargs="?", choices=["compare", "profile"], default="compare")
     parser.add_argument("--work", choices=PLAN, action="append", help="this alone; repeatable")
-    parser.add_argument("--scale", type=float, default=1.0, help="0.1: a tenth of the work")
+    parser.add_argument("--scale", type=float, default=1.0, help="0.1 measures a tenth of the work")
     parser.add_argument(
-        "--durable", action="store_true", help="commits wait for the disk, as they usually do"
+        "--durable", action="store_true", help="commits wait for the disk, as they do by default"
     )
     return parser.parse_args(arguments)
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Measure and print the figures that the command line asks for."""
     options = parse()
     if options.durable:
         os.environ[servers.DURABLE] = "1"

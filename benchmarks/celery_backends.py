@@ -1,6 +1,6 @@
-"""The contenders that are Celery's result backends: ours, 2.6.0, ``redis`` and ``db+``.
+"""The contenders that are Celery result backends: ours, 2.6.0, ``redis`` and ``db+``.
 
-All of them do a piece of work by the calls that Celery's worker and a caller of a task make.
+Each does a piece of work with the calls that Celery's worker and a task's caller make.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ __all__ = [
     "SQLAlchemyBackend",
 ]
 
-#: Rows that are inserted at once where the measured expiry is to find them.
+#: Rows to insert at once for the expiry that is measured.
 BATCH = 500
 LONG_AGO = timedelta(days=2)  # Celery keeps results for one day.
 
 
 def _total(numbers: list[Any]) -> None:
-    """The body of a chord: sent, never run."""
+    """The body of a chord; it is sent, but never run."""
 
 
 class CeleryBackend:
-    """Celery's own calls on one result backend."""
+    """Makes Celery's own calls on one result backend."""
 
-    #: What it can do besides storing and reading.
+    #: The pieces of work that it can do besides storing and reading.
     works: frozenset[str] = frozenset()
 
     def __init__(self, url: str, **conf: Any) -> None:
-        # What the body of a chord is sent through: nothing but memory.
+        # The chord's body is sent through a broker in memory, so that no server's time is measured.
         self.app = Celery("benchmark", broker="memory://", backend=url)
         self.app.conf.update(result_extended=True, result_cache_max=-1, **conf)
         self.app.task(name="benchmarks.tasks.total")(_total)
@@ -64,7 +64,7 @@ class CeleryBackend:
         )
 
     def start(self, task_ids: list[str]) -> None:
-        """Write rows that say STARTED."""
+        """Write rows with the state STARTED."""
         for task_id in task_ids:
             self.backend.store_result(task_id, {"pid": 1}, "STARTED", request=self.request)
 
@@ -82,7 +82,7 @@ class CeleryBackend:
         return self.app.GroupResult(str(uuid4()), results).get()
 
     def open_chord(self, task_ids: list[str]) -> list[Any]:
-        """Apply a chord with these tasks as its header; return a request for each."""
+        """Apply a chord with these tasks as its header; return a request for each of them."""
         group_id = str(uuid4())
         body = self.app.signature("benchmarks.tasks.total")
         body.freeze()
@@ -104,20 +104,20 @@ class CeleryBackend:
         raise NotImplementedError
 
     def expire(self) -> None:
-        """Delete what has expired."""
+        """Delete the expired rows."""
         self.backend.cleanup()
 
     @contextmanager
     def watched(self) -> Iterator[Statements | None]:
-        """Give an account of the statements within, where it can be had."""
+        """Count the statements in the block, if this backend can."""
         yield None
 
     def close(self) -> None:
-        """Take away what was stored."""
+        """Delete the stored results."""
 
 
 class DjangoBackend(CeleryBackend):
-    """``django-db`` of whichever release is installed."""
+    """``django-db`` of the installed release."""
 
     works = frozenset({"chord_part", "expire"})
 
@@ -132,7 +132,7 @@ class DjangoBackend(CeleryBackend):
 
     @contextmanager
     def watched(self) -> Iterator[Statements | None]:
-        """Give an account of the statements that Django executes."""
+        """Count the statements that Django executes in the block."""
         from django.db import connection
 
         statements = Statements()
@@ -141,7 +141,7 @@ class DjangoBackend(CeleryBackend):
 
 
 class PluggedBackend(DjangoBackend):
-    """``django-db`` with first-party plugins: ``site.py`` has them active."""
+    """``django-db`` with the first-party plugins that ``site.py`` switches on."""
 
     def __init__(self, kind: str, engine: str) -> None:
         super().__init__(**plugged.celery_settings(kind))
@@ -157,12 +157,12 @@ class PluggedBackend(DjangoBackend):
 def fill_table(count: int, date_done: datetime) -> None:
     """Empty the tables and write ``count`` rows from that date on, through Django's models.
 
-    They are a millisecond apart or so, as rows of tasks are that ended one after another.
+    The dates are about a millisecond apart, like those of tasks that ended one after another.
     """
     from django_celery_results.models import TaskResult
 
     weighing.empty_tables()
-    # The date is "now" of whoever writes the row, in every release.
+    # Every release sets the date to the current time when it writes a row.
     moments = (date_done + timedelta(milliseconds=one) for one in itertools.count())
     with patch("django.utils.timezone.now", new=lambda: next(moments)):
         for start in range(0, count, BATCH):
@@ -191,12 +191,12 @@ def _payload() -> str:
 class SQLAlchemyBackend(CeleryBackend):
     """Celery's own ``db+``."""
 
-    # Its chords are polled by a task, so that a part is nothing but a store.
+    # A task polls these chords, so a part does nothing but store its result.
     works = frozenset({"expire"})
 
     def __init__(self, database: dict[str, Any]) -> None:
         super().__init__(servers.sqlalchemy_url(database))
-        # As in the process of a worker; elsewhere it connects anew for every call.
+        # As in a worker's process; in other processes this backend connects for every call.
         self.backend.session_manager.forked = True
 
     def fill(self, count: int) -> None:
@@ -225,7 +225,7 @@ class SQLAlchemyBackend(CeleryBackend):
 
 
 class RedisBackend(CeleryBackend):
-    """Celery's own ``redis``, whose results expire by themselves."""
+    """Celery's own ``redis``; Redis expires its results."""
 
     works = frozenset({"chord_part"})
 

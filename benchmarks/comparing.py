@@ -1,8 +1,8 @@
-"""The comparison: every contender does every piece of work, by turns, in short rounds.
+"""Compares the contenders: each does every piece of work, in turn, in short rounds.
 
-What else a machine does makes it slower for a while. In a short round all contenders meet the
-same, so their times are divided within the round; the ratio that is reported is the median
-of the rounds' ratios, and the quartiles say how far they differ.
+Other load on the machine slows everything down for a while. In a short round it affects all
+contenders alike, so their times are divided within the round. The reported ratio is the median
+of the rounds' ratios, and the quartiles show how far the ratios differ.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Times = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Rounds:
-    """How much of a piece of work one round has, and how many rounds there are."""
+    """The number of rounds of a piece of work, and the number of tasks in each."""
 
     count: int
     rounds: int
 
     def scaled(self, scale: float) -> Rounds:
-        """Return so many of the rounds, at least three, of the same size."""
+        """Return that share of the rounds, but at least three, with as many tasks in each."""
         return replace(self, rounds=max(3, round(self.rounds * scale)))
 
 
@@ -49,7 +49,7 @@ def compare(work: str, plan: Rounds, contenders: Iterable[Process]) -> Times:
     able = [one for one in contenders if work in one.works]
     times: Times = {one.kind: [] for one in able}
     for number in range(plan.rounds + 1):
-        # Who is first may meet a server that is still busy with what the last one left.
+        # The first one may meet a server that is still busy with the work of the last one.
         turn = number % len(able)
         for one in able[turn:] + able[:turn]:
             seconds = one.ask("measure", work, plan.count)["seconds"]
@@ -59,7 +59,7 @@ def compare(work: str, plan: Rounds, contenders: Iterable[Process]) -> Times:
 
 
 def ratios(times: Times, to: str) -> dict[str, list[float]]:
-    """Return how many times the time of ``to`` each of the others takes: see :func:`spread`."""
+    """Return the time of each other contender divided by the time of ``to``: see :func:`spread`."""
     return {
         kind: spread([one / base for one, base in zip(rounds, times[to], strict=True)])
         for kind, rounds in times.items()
@@ -85,7 +85,7 @@ def probe(
     contenders: Mapping[str, Process],
     kinds: Sequence[str] = ("ours", RELEASE),
 ) -> dict[str, Any]:
-    """Return what is exact: statements per task; for expiry also memory and longest statement."""
+    """Return the exact figures: statements per task; for expiry, memory and longest one too."""
     found: dict[str, Any] = {"statements": {}}
     for kind in kinds:
         seen = contenders[kind].ask("probe", work, count)
@@ -99,6 +99,6 @@ def probe(
 
 
 def _growth(contender: Process, count: int) -> float | None:
-    """Return by how many MB the peak of memory grows from ``count`` rows to three times that."""
+    """Return by how many MB peak memory grows if the number of rows triples from ``count``."""
     peaks = [contender.ask("probe", "expire", n)["peak"] for n in (count, 3 * count)]
     return None if None in peaks else round(peaks[1] - peaks[0], 1)

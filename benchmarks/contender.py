@@ -1,8 +1,8 @@
-"""One contender: a process that does a piece of work when asked, and says how it went.
+"""One contender: a process that does a piece of work on request and reports figures.
 
-It runs in a virtual environment of its own. A line of standard input such as
-``{"do": "measure", "work": "store_new", "count": 50}`` is answered by one of standard output,
-``{"seconds": 0.02}``. The first line of output says what it is.
+It runs in its own virtual environment. For each line of standard input, such as
+``{"do": "measure", "work": "store_new", "count": 50}``, it prints one line,
+``{"seconds": 0.02}``. The first line that it prints describes the contender.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Worker:
         self.prepared: dict[tuple[str, int], Any] = {}
 
     def prepare(self, work: str, count: int) -> Any:
-        """Return what ``work`` begins with, made now or in an earlier round."""
+        """Return the prepared input of ``work``, made now or in an earlier round."""
         if not WORKS[work].once:
             return WORKS[work].prepare(self.contender, count)
         if (work, count) not in self.prepared:
@@ -55,10 +55,10 @@ class Worker:
         return {"seconds": time.perf_counter() - started}
 
     def probe(self, work: str, count: int) -> dict[str, Any]:
-        """Return what is exact: statements, the longest one's seconds, and peak memory in MB."""
+        """Return the exact figures: statements, longest one in seconds, and peak memory in MB."""
         prepared = self.prepare(work, count)
         if work == "chord_part":
-            # What is counted is a part like most; the last one also finishes the chord.
+            # An ordinary part is counted; the last one also finishes the chord.
             prepared, count = prepared[:-1], count - 1
         gc.collect()
         forget_peak()
@@ -70,7 +70,7 @@ class Worker:
         return seen
 
     def weigh(self, work: str, count: int) -> dict[str, int]:
-        """Return the bytes that ``work`` adds to the empty tables, and to the files beside."""
+        """Return the bytes that ``work`` adds to the empty tables, and to the plugins' files."""
         weighing.empty_tables()
         self.prepared.clear()
         before = weighing.weights(CONTENDER)
@@ -78,7 +78,7 @@ class Worker:
         return {what: size - before[what] for what, size in weighing.weights(CONTENDER).items()}
 
     def profile(self, work: str, count: int) -> dict[str, Any]:
-        """Print where the time of ``work`` goes, on standard error."""
+        """Print where ``work`` spends its time, to standard error."""
         import cProfile
         import pstats
 
@@ -91,14 +91,14 @@ class Worker:
 
 
 def forget_peak() -> None:
-    """Let the peak of memory begin anew, where the system can (Linux)."""
+    """Reset the peak of memory, if the system can (Linux)."""
     control = Path("/proc/self/clear_refs")
     if control.exists():
         control.write_text("5", encoding="ascii")
 
 
 def peak() -> float | None:
-    """Return the peak of resident memory in MB, where the system says it (Linux)."""
+    """Return the peak of resident memory in MB, if the system reports it (Linux)."""
     status = Path("/proc/self/status")
     if not status.exists():
         return None
@@ -107,7 +107,7 @@ def peak() -> float | None:
 
 
 def make_contender(kind: str) -> Contender:
-    """Return the contender that the parent process asked for, its tables made."""
+    """Return the contender that the parent process asked for, with its tables created."""
     database = settings.DATABASES["default"]
     if kind == "redis":
         return RedisBackend(CONTENDER["name"])
@@ -120,7 +120,7 @@ def make_contender(kind: str) -> Contender:
 
 
 def introduction(contender: Contender) -> dict[str, Any]:
-    """Return what the contender can do, and the versions of what it is made of."""
+    """Return the pieces of work that the contender can do, and the versions of its packages."""
     found = {name.lower(): _version(name) for name in PACKAGES}
     return {
         "works": [work for work in WORKS if work in {*STORES_AND_READS, *contender.works}],
@@ -137,7 +137,7 @@ def _version(package: str) -> str | None:
 
 
 def main() -> None:
-    """Make the database, do what the parent process asks for, drop the database."""
+    """Create the database, answer the parent process, then drop the database."""
     database = settings.DATABASES["default"]
     servers.recreate(database)
     try:

@@ -1,7 +1,7 @@
-"""What sends tasks to the workers and sees when all are done: a process with redis and Celery.
+"""Sends tasks to the workers and sees when all are done: a process with redis-py and Celery.
 
-A line of standard input, ``{"name": "results_bench_ours_1", "count": 2000}``, is answered by
-one of standard output, ``{"seconds": 1.3}``. The worker's result backend is not asked.
+For each line of standard input, ``{"name": "results_bench_ours_1", "count": 2000}``, it prints
+one line, ``{"seconds": 1.3}``. It does not use the worker's result backend.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from redis import Redis
 
 from . import servers
 
-#: Seconds between looks, and for one round at most.
+#: Seconds between two looks at the queue, and the limit for one round.
 PAUSE, LIMIT = 0.002, 120.0
 WAITING = "waiting"
 
@@ -31,8 +31,8 @@ class Driver:
         self.app.conf.broker_transport_options = {"global_keyprefix": self.prefix}
 
     def run(self, count: int) -> float:
-        """Let the worker do ``count`` tasks and return the seconds from the first to the last."""
-        # They wait under another name, so that sending takes none of the worker's time.
+        """Let the worker run ``count`` tasks; return the seconds from the first to the last."""
+        # The messages wait in another queue, so that sending takes none of the worker's time.
         for number in range(count):
             self.app.send_task("benchmarks.worker_app.add", (number, 1), queue=WAITING)
         started = time.perf_counter()
@@ -51,9 +51,9 @@ class Driver:
             time.sleep(PAUSE)
 
     def _is_empty(self) -> bool:
-        """Return whether nothing is left, by three looks.
+        """Return whether no message is left, after looking three times.
 
-        For a moment a message is neither in the queue nor among the unacknowledged ones.
+        For a moment, a message is neither in the queue nor among the unacknowledged ones.
         """
         for _ in range(3):
             if self._left():

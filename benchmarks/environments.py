@@ -20,13 +20,13 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 #: The release that this checkout is compared with.
 RELEASE = "2.6.0"
-#: This checkout with the first-party plugins.
+#: The contender that is this checkout with the first-party plugins.
 PLUGGED = "plugins"
-#: The directory of each environment, beside the checkout's.
+#: The directory of each environment, next to that of the checkout.
 PLACES = {"ours": "ours", RELEASE: "release", PLUGGED: "plugins"}
 
 SHARED = ["Django==5.2.*", "celery[redis]==5.7.*", "SQLAlchemy"]
-#: The drivers of each database; those of SQLite are Python's own.
+#: The drivers of each database; SQLite's is part of Python.
 DATABASES = {"sqlite": [], "postgresql": ["psycopg[binary]"], "mariadb": ["mysqlclient"]}
 
 
@@ -35,7 +35,7 @@ def pythons(
 ) -> dict[str, Path]:
     """Return the Python of each kind of environment, with everything installed.
 
-    With ``install`` false the environments are used as they are.
+    If ``install`` is false, the existing environments are used unchanged.
     """
     found = {kind: ROOT / f".venv-bench-{PLACES[kind]}" / "bin" / "python" for kind in kinds}
     if install:
@@ -49,13 +49,13 @@ def pythons(
 
 
 def _install(kind: str, python: Path) -> None:
-    """Install what is measured."""
+    """Install the packages to measure."""
     if kind == RELEASE:
         _pip(python, f"django-celery-results=={RELEASE}")
         return
     _install_anew(python, ROOT)
     if kind == PLUGGED:
-        # From copies: a build leaves files behind, which the next one would take along.
+        # Build from copies: a build leaves files behind, which the next build would include.
         with TemporaryDirectory(prefix="results-bench-") as name:
             copies = [
                 shutil.copytree(folder.parent, Path(name) / folder.parent.name)
@@ -66,7 +66,7 @@ def _install(kind: str, python: Path) -> None:
 
 def _install_anew(python: Path, *folders: Path) -> None:
     _pip(python, *map(str, folders))
-    # The same version again: pip would see nothing to do.
+    # pip would not install the same version again without this.
     _pip(python, "--force-reinstall", "--no-deps", *map(str, folders))
 
 
@@ -76,10 +76,10 @@ def _pip(python: Path, *arguments: str) -> None:
 
 @contextmanager
 def workplace(python: Path, database: str) -> Iterator[Path]:
-    """Give a directory in which the contenders find these modules, and not the checkout.
+    """Make a directory from which contenders import these modules, but not the checkout.
 
-    SQLite's files are made in it. It is in memory where the system has such a place, and
-    the servers' commits do not wait for the disk either, unless they are to be durable.
+    It also holds SQLite's files. The directory is in memory if the system has such a place, and
+    the servers' commits do not wait for the disk, unless ``--durable`` is given.
     """
     memory = Path("/dev/shm")
     parent = memory if memory.is_dir() and not servers.durable() else None
@@ -95,7 +95,7 @@ def workplace(python: Path, database: str) -> Iterator[Path]:
 
 @contextmanager
 def _relaxed_server(python: Path, database: str, directory: Path) -> Iterator[None]:
-    """Let the process that has the driver ask the server, and take it back at the end."""
+    """Relax the server from a process that has the driver, and restore the server at the end."""
     with subprocess.Popen(
         [python, "-m", "benchmarks.relaxed"],
         stdin=subprocess.PIPE,
@@ -110,7 +110,7 @@ def _relaxed_server(python: Path, database: str, directory: Path) -> Iterator[No
 
 
 def environment_of(kind: str, database: str, directory: Path) -> dict[str, str]:
-    """Return the environment variables of a contender's process: what ``site.py`` reads."""
+    """Return the environment variables of a contender's process, which ``site.py`` reads."""
     word = "".join(letter for letter in kind if letter.isalnum())
     contender = {
         "kind": kind,
@@ -123,7 +123,7 @@ def environment_of(kind: str, database: str, directory: Path) -> dict[str, str]:
         **inherited,
         "BENCHMARK": json.dumps(contender),
         "DJANGO_SETTINGS_MODULE": "benchmarks.site",
-        # Where the plugin prometheus counts, as in a worker of several processes.
+        # The plugin prometheus counts here, as in a worker with several processes.
         "PROMETHEUS_MULTIPROC_DIR": str(directory),
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -1,4 +1,4 @@
-"""The file of figures, which the documentation's tables are made of."""
+"""The file of figures, from which the documentation's tables are made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["load", "machine", "merge", "part"]
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return what the file holds; nothing where there is none."""
+    """Return the content of the file, empty if there is no file."""
     if not path.exists():
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -20,7 +20,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def part(durable: bool) -> str:
-    """Return the part of the file for the comparison, with and without waiting for the disk."""
+    """Return the name of the comparison's part; ``durable``: commits wait for the disk."""
     return "durable" if durable else "databases"
 
 
@@ -32,7 +32,7 @@ def merge(path: Path, new: dict[str, dict[str, Any]]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Return what of this machine says how to read its figures."""
+    """Return the facts about this machine that affect its figures."""
     return {
         "system": platform.system(),
         "architecture": platform.machine(),

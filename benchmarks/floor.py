@@ -1,6 +1,6 @@
-"""The floor: the least statements that do the same, through the bare driver on the same tables.
+"""The floor: the fewest statements that do the same, by the bare driver on the same tables.
 
-It serializes the same values, because they have to be serialized by whoever stores them.
+It serializes the same values, because every way to store them has to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COLUMNS = (
     "task_id", "status", "content_type", "content_encoding", "result", "meta", "task_name",
     "task_args", "task_kwargs", "worker", "date_created", "date_done",
 )  # fmt: skip
-#: How a value is marked in a statement, and the time of the database's clock.
+#: The placeholder in a statement, and the database's current time.
 DIALECTS = {
     "sqlite": ("?", "CURRENT_TIMESTAMP"),
     "postgresql": ("%s", "now()"),
@@ -34,7 +34,7 @@ DIALECTS = {
 
 
 class Floor:
-    """One statement for each thing."""
+    """Runs one statement for each piece of work."""
 
     works = frozenset({"chord_part", "expire"})
 
@@ -66,27 +66,27 @@ class Floor:
         self._execute(self.upsert, row)
 
     def start(self, task_ids: list[str]) -> None:
-        """Write rows that say STARTED."""
+        """Write rows with the state STARTED."""
         for task_id in task_ids:
             self._write(task_id, "STARTED", {"pid": 1})
 
     def store(self, task_id: str, result: object = sample.RESULT) -> None:
-        """Write one SUCCESS: an upsert."""
+        """Write one SUCCESS with an upsert."""
         self._write(task_id, "SUCCESS", result)
 
     def read(self, task_id: str) -> object:
-        """Read one result: a select."""
+        """Read one result with a select."""
         row = self._execute(f"{self.select} = {self.mark}", (task_id,)).fetchone()
         return json.loads(row[4])
 
     def read_group(self, task_ids: list[str]) -> object:
-        """Read the results of a group: one select for all."""
+        """Read the results of a group with one select."""
         marks = ", ".join([self.mark] * len(task_ids))
         rows = self._execute(f"{self.select} IN ({marks})", task_ids).fetchall()
         return [json.loads(row[4]) for row in rows]
 
     def open_chord(self, task_ids: list[str]) -> list[Any]:
-        """Insert a counter; return the ids of task and group for each part."""
+        """Insert a counter; return the ids of the task and group of each part."""
         from django_celery_results.models import ChordCounter
 
         group_id = str(uuid4())
@@ -94,7 +94,7 @@ class Floor:
         return [(task_id, group_id) for task_id in task_ids]
 
     def return_part(self, part: tuple[str, str]) -> None:
-        """Store a part and count it: an upsert and an update."""
+        """Store a part and count it, with an upsert and an update."""
         task_id, group_id = part
         self.store(task_id)
         self._execute(self.count, (group_id,))
@@ -104,17 +104,17 @@ class Floor:
         fill_table(count, datetime.now(timezone.utc) - LONG_AGO)
 
     def expire(self) -> None:
-        """Delete what has expired: one statement."""
+        """Delete the expired rows with one statement."""
         limit = datetime.now(timezone.utc) - timedelta(days=1)
         self._execute(self.delete, (limit.strftime("%Y-%m-%d %H:%M:%S"),))
 
     @contextmanager
     def watched(self) -> Iterator[Statements | None]:
-        """Nothing to give an account of: the statements are these."""
+        """Count nothing: the statements are known."""
         yield None
 
     def close(self) -> None:
-        """Nothing is left besides the database."""
+        """Do nothing: only the database is left."""
 
 
 def _on_conflict(engine: str) -> str:

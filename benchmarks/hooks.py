@@ -1,7 +1,7 @@
-"""What the hooks cost a store: by the plugin manager, less the same functions called directly.
+"""Measures what the hooks add to a store, compared with direct calls of the same functions.
 
 Prints, as JSON, the microseconds that the hooks add without and with ten idle plugins. The
-storage keeps nothing, so that what is measured is the way there.
+storage keeps nothing, so that only the path to it is measured.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Nothing:
 
 
 class Idle:
-    """A plugin that is called and does nothing."""
+    """A plugin whose hooks do nothing."""
 
     def __init__(self, number: int) -> None:
         self.django_celery_results_name = f"idle{number}"
@@ -63,7 +63,7 @@ class Idle:
 
 
 class Direct:
-    """In the place of the backend's hooks: the two built-in functions that answer, and no more."""
+    """Replaces the backend's hooks: calls only the two built-in functions that answer."""
 
     def __init__(self, hooks: Any) -> None:
         self._hooks = hooks
@@ -82,7 +82,7 @@ class Direct:
 
 
 def backend_with(idle: int) -> Any:
-    """Return a backend over the empty storage, with ``idle`` plugins that do nothing."""
+    """Return a backend on the storage that keeps nothing, with ``idle`` plugins that do nothing."""
     plugins = [Nothing, *(Idle(number) for number in range(idle))]
     settings.DJANGO_CELERY_RESULTS = {"PLUGINS": plugins}
     forget_plugins()
@@ -92,7 +92,7 @@ def backend_with(idle: int) -> Any:
 
 
 def seconds(backend: Any, request: Any) -> float:
-    """Return the time of one store."""
+    """Return the seconds that one store takes."""
     started = time.perf_counter()
     for _ in range(REPEATS):
         backend.store_result("id", sample.RESULT, "SUCCESS", request=request)
@@ -117,7 +117,7 @@ def added(idle: int) -> float:
 
 
 def main() -> None:
-    """Print what the hooks add."""
+    """Print the time that the hooks add."""
     django.setup()
     print(json.dumps({f"idle_{idle}": added(idle) for idle in (0, 10)}))
 

@@ -1,4 +1,4 @@
-"""All figures of one database: contenders started, compared, probed, ended."""
+"""Measures all figures of one database: starts, compares, probes and ends the contenders."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ KINDS = ("ours", RELEASE, "floor", "redis", "db+")
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is to be measured: which work, how much of it, by whom."""
+    """What to measure: which work, how much of it, and by which contenders."""
 
     database: str
     works: Sequence[str]
-    #: 1 is the whole of it, 0.1 a tenth of tasks and rounds.
+    #: 1 is all of the work, 0.1 a tenth of the tasks and rounds.
     scale: float
     pythons: Mapping[str, Path]
 
     def plan(self, work: str) -> Rounds:
-        """Return the rounds of a piece of work, to scale."""
+        """Return the rounds of a piece of work, scaled."""
         plan = PLAN[work].scaled(self.scale)
-        # A group and a chord are of a size, whatever the scale.
+        # A group and a chord keep their size at every scale.
         smaller = work == "expire"
         return Rounds(round(plan.count * min(1.0, self.scale)), plan.rounds) if smaller else plan
 
     def run(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the figures of the database, and the versions of what was measured."""
+        """Return the figures of the database, and the versions of the measured packages."""
         with workplace(self.pythons["ours"], self.database) as directory:
             found = {kind: self.pythons[interpreter(kind)] for kind in KINDS}
             with running(found, self.database, directory) as contenders:
@@ -55,12 +55,12 @@ class Measurement:
         times = compare(work, plan, contenders.values())
         figures = figures_of(times) | probe(work, plan.count, contenders)
         if work == "store_new":
-            # What the hooks are a share of; not for the reader, who has another machine.
+            # The base of the hooks' share; readers have other machines, so it is not published.
             figures["seconds"] = statistics.median(times["ours"])
         return figures
 
     def _hooks_share(self, directory: Path, store: float) -> dict[str, float]:
-        """Return what the hooks add, in per cent of the seconds that a store takes."""
+        """Return the time that the hooks add, as a percentage of the time that a store takes."""
         done = subprocess.run(
             [self.pythons["ours"], "-m", "benchmarks.hooks"],
             check=True,
@@ -74,12 +74,12 @@ class Measurement:
 
 
 def interpreter(kind: str) -> str:
-    """Return which environment a contender runs in."""
+    """Return the kind of environment that a contender runs in."""
     return "ours" if kind in {"ours", "floor"} else RELEASE
 
 
 def profile(database: str, work: str, python: Path) -> None:
-    """Print where the time goes while this checkout does one piece of work."""
+    """Print where this checkout spends its time during one piece of work."""
     with (
         workplace(python, database) as directory,
         running({"ours": python}, database, directory) as contenders,

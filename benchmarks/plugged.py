@@ -1,6 +1,6 @@
-"""The first-party plugins that each contender has active, and the site's settings for them.
+"""The first-party plugins that each contender uses, and the site's settings for them.
 
-All are installed wherever these contenders run; those that are not active are disabled.
+These contenders run where all of them are installed; the unused ones are disabled.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 __all__ = ["ALL", "BOTH", "CORE", "KINDS", "OPTIONS", "WEIGHED"]
 
 DAY = 24 * 3600.0
-#: Each plugin's own settings, such as a site would have. What is not here has its default.
+#: Each plugin's own settings, as a site may set them. Other settings have their defaults.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "archive": {"STORAGE": "archive"},
-    # A key like any other.
+    # Any valid key serves.
     "fernet": {"KEYS": [base64.urlsafe_b64encode(bytes(32)).decode()]},
     "labels": {},
     "msgspec": {},
@@ -43,7 +43,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     ALL: tuple(OPTIONS),
     BOTH: ("zstd", "offload"),
 }
-#: Those whose results are weighed.
+#: The contenders whose results are weighed.
 WEIGHED = (CORE, "zstd", "offload", BOTH)
 
 
@@ -53,7 +53,7 @@ def apps(kind: str) -> list[str]:
 
 
 def options(kind: str) -> dict[str, Any]:
-    """Return the setting ``DJANGO_CELERY_RESULTS``; nothing for other contenders."""
+    """Return the setting ``DJANGO_CELERY_RESULTS``, empty for contenders without plugins."""
     active = KINDS.get(kind)
     if active is None:
         return {}
@@ -65,14 +65,14 @@ def options(kind: str) -> dict[str, Any]:
 
 
 def celery_settings(kind: str) -> dict[str, Any]:
-    """Return Celery's settings, by which a serializer is chosen."""
+    """Return the settings of Celery that choose a serializer."""
     if "msgspec" not in KINDS[kind]:
         return {}
     return {"result_serializer": "msgspec-json", "result_accept_content": ["msgspec-json", "json"]}
 
 
 def storages(contender: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return the setting ``STORAGES``: folders of the contender's own."""
+    """Return the setting ``STORAGES``: folders that belong to the contender."""
     return {
         name: {
             "BACKEND": "django.core.files.storage.FileSystemStorage",

@@ -1,4 +1,4 @@
-"""What the first-party plugins cost, as ratios to the core alone: see README.md."""
+"""Measures the first-party plugins, as ratios to the core alone: see README.md."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .work import SIZED
 
 __all__ = ["main", "measure"]
 
-#: What is done with each plugin, and with all of them.
+#: The pieces of work for each plugin, and for all of them together.
 PLAN = {"store_new": Rounds(50, 30), "read_one": Rounds(50, 30)}
-#: How much of each size is stored and read.
+#: How many results of each size are stored and read.
 SIZED_PLAN = {"1 kB": Rounds(30, 16), "100 kB": Rounds(8, 10), "5 MB": Rounds(1, 6)}
-#: How many rows of each size are weighed: some megabytes of each, of which a page is little.
+#: How many rows of each size are weighed: some megabytes, so that one page hardly counts.
 ROWS = {"1 kB": 4000, "100 kB": 80, "5 MB": 4}
 
 Contenders = Mapping[str, Process]
 
 
 def measure(database: str, scale: float, python: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the figures of one database, and the versions of what was measured."""
+    """Return the figures of one database, and the versions of the measured packages."""
     with (
         workplace(python, database) as directory,
         running(dict.fromkeys(KINDS, python), database, directory) as contenders,
@@ -47,17 +47,17 @@ def measure(database: str, scale: float, python: Path) -> tuple[dict[str, Any], 
 
 
 def costs(work: str, plan: Rounds, contenders: Contenders) -> dict[str, Any]:
-    """Return the time of a piece of work by that of the core alone, and the statements."""
+    """Return the time of a piece of work divided by the core's, and the statements."""
     times = compare(work, plan, contenders.values())
     exact = probe(work, plan.count, contenders, list(contenders))
     return {"to_core": ratios(times, CORE), **exact}
 
 
 def effects(size: str, scale: float, contenders: Contenders) -> dict[str, Any]:
-    """Return the times and the bytes of results of one size by those of the core alone."""
+    """Return the times and bytes of results of one size divided by the core's."""
     plan, works = SIZED_PLAN[size].scaled(scale), SIZED[size]
     store, read = (ratios(compare(work, plan, contenders.values()), CORE) for work in works)
-    # Whatever the scale: of few rows a database shows little but the steps in which it grows.
+    # At every scale: with few rows, a database's size mostly shows the steps in which it grows.
     bytes_of = {kind: one.ask("weigh", works[0], ROWS[size]) for kind, one in contenders.items()}
     whole = bytes_of[CORE]["table"]
     return {
@@ -71,9 +71,9 @@ def effects(size: str, scale: float, contenders: Contenders) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and print what the command line asks for."""
+    """Measure and print the figures that the command line asks for."""
     parser = parser_of("benchmarks.plugins", __doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="0.1: a tenth of the work")
+    parser.add_argument("--scale", type=float, default=1.0, help="0.1 measures a tenth of the work")
     options = parser.parse_args()
     databases = databases_of(options)
     python = pythons(databases, options.install, [PLUGGED])[PLUGGED]

@@ -1,4 +1,4 @@
-"""A contender at work in a process of its own, as the parent sees it."""
+"""A contender at work in its own process, as the parent process sees it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Process", "running"]
 
 
 class Process:
-    """A contender's process: started, met, asked, ended."""
+    """A contender's process: start it, meet it, ask it, end it."""
 
     def __init__(self, kind: str, python: Path, database: str, directory: Path) -> None:
         self.kind = kind
@@ -27,13 +27,13 @@ class Process:
             cwd=directory,
             env=environment_of(kind, database, directory),
         )
-        #: The pieces of work that it can do.
+        #: The pieces of work that the contender can do.
         self.works: list[str] = []
         self.versions: dict[str, str] = {}
         self.server = ""
 
     def meet(self) -> Process:
-        """Wait until it is ready, and learn what it is."""
+        """Wait until the process is ready, and read its description."""
         introduction = self._answer()
         self.works = introduction["works"]
         self.versions = introduction["versions"]
@@ -64,11 +64,11 @@ class Process:
 def running(
     pythons: Mapping[str, Path], database: str, directory: Path
 ) -> Iterator[dict[str, Process]]:
-    """Start a contender of each kind with its Python; at the end they drop their databases."""
+    """Start a contender of each kind with its Python; at the end, let each drop its database."""
     with ExitStack() as stack:
         contenders = {}
         for kind, python in pythons.items():
             contenders[kind] = Process(kind, python, database, directory)
             stack.callback(contenders[kind].close)
-        # They make their databases at the same time, and are measured when all have them.
+        # They create their databases at the same time; measuring starts when all have done so.
         yield {kind: one.meet() for kind, one in contenders.items()}

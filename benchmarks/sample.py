@@ -10,15 +10,15 @@ from typing import Any
 NAME, WORKER = "benchmarks.tasks.add", "worker1@example"
 ARGS, KWARGS = "(1, 2, 'three')", "{'key': 'value'}"
 RESULT = {"value": 42, "text": "x" * 100, "list": list(range(10))}
-#: What it was sent with; the plugin ``labels`` stores two rows of it.
+#: The headers that the task was sent with; the plugin ``labels`` stores two rows of them.
 HEADERS = {"labels": {"tenant": 3, "request_id": "7d5e9c4a"}}
 
-#: Characters of the result of a row that is to expire.
+#: Characters in the result of a row that will expire.
 PAYLOAD = 1024
 
-#: Characters that a report has as JSON, at least.
+#: The least number of characters in the JSON of a report.
 SIZES = {"1 kB": 1024, "100 kB": 100 * 1024, "5 MB": 5 * 1024**2}
-#: What its notes are written with.
+#: The words in a report's notes.
 WORDS = [
     "address", "again", "arrived", "asked", "before", "broken", "by", "called", "carrier", "change",
     "customer", "damaged", "delayed", "delivery", "for", "from", "has", "in", "invoice", "is",
@@ -32,8 +32,8 @@ WORDS = [
 def report(size: int) -> list[dict[str, Any]]:
     """Return the rows of a report of orders, the same ones each time.
 
-    They repeat themselves as such rows do, in their keys and words, and do not in ids,
-    amounts and references: it is neither one letter many times nor noise.
+    Like real rows, they repeat keys and words, but not ids, amounts and references. So they
+    compress neither like one repeated letter nor like noise.
     """
     random, rows, length = Random(size), list[dict[str, Any]](), 2
     while length < size:

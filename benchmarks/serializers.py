@@ -1,7 +1,7 @@
-"""Compare the serializers of the plugin ``msgspec`` with Celery's JSON: ratios of medians.
+"""Compares the serializers of the plugin ``msgspec`` with Celery's JSON: ratios of medians.
 
-``python -m benchmarks.serializers`` needs the plugin installed, and no server. Below 1 is faster
-than Celery's JSON, which does the same in the same round.
+``python -m benchmarks.serializers`` needs the plugin installed, and no server. A ratio below 1
+is faster than Celery's JSON, which does the same in the same round.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ OURS: Mapping[str, Codec] = {
 
 
 def seconds(function: Callable[[Any], Any], argument: Any, calls: int) -> float:
-    """Return how long so many calls take."""
+    """Return the seconds that so many calls take."""
     started = time.perf_counter()
     for _ in range(calls):
         function(argument)
@@ -60,7 +60,7 @@ def seconds(function: Callable[[Any], Any], argument: Any, calls: int) -> float:
 def ratio(
     functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any], rounds: int
 ) -> list[float]:
-    """Return the first function's time by the second's: see :func:`spread`."""
+    """Return the first function's time divided by the second's: see :func:`spread`."""
     calls = max(1, int(0.01 / max(seconds(functions[1], arguments[1], 3) / 3, 1e-7)))
     ratios = []
     for _ in range(rounds):
@@ -73,7 +73,7 @@ def ratio(
 
 
 def measured(value: Any, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Return the ratios of each serializer, to write and to read a value."""
+    """Return the ratios of each serializer for writing and for reading a value."""
     written = CELERY[0](value)
     return {
         name: {
@@ -87,7 +87,7 @@ def measured(value: Any, rounds: int) -> dict[str, dict[str, list[float]]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serializers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="of a hundredth of a second each")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of a hundredth of a second")
     parser.add_argument("--json", type=Path, help="merge the figures into this file")
     options = parser.parse_args(arguments)
     found = {name: measured(value, options.rounds) for name, value in PAYLOADS.items()}

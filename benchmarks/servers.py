@@ -1,4 +1,4 @@
-"""The servers of the benchmark: how each contender finds them; databases made and dropped."""
+"""The servers of the benchmark: settings for each contender; databases created and dropped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 MARIADB_COMMITS = "innodb_flush_log_at_trx_commit"
-#: The environment variable with which every process is told; see ``--durable``.
+#: The environment variable that tells every process: see ``--durable``.
 DURABLE = "BENCHMARK_DURABLE"
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 
@@ -33,7 +33,7 @@ def settings_for(engine: str, name: str, directory: Path) -> dict[str, Any]:
     """Return the entry of DATABASES for the database ``name`` on ``engine``."""
     if engine == "sqlite":
         path = str(directory / f"{name}.sqlite3")
-        # Two processes of a worker write to it by turns.
+        # Two processes of a worker take turns to write to it.
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": path,
@@ -51,7 +51,7 @@ def settings_for(engine: str, name: str, directory: Path) -> dict[str, Any]:
         "PORT": int(os.environ.get(f"{prefix}_PORT", port)),
         "USER": os.environ.get(f"{prefix}_USER", user),
         "PASSWORD": os.environ.get(f"{prefix}_PASSWORD", ""),
-        # A worker keeps its connection; so does each contender.
+        # Each contender keeps its connection open, as a worker does.
         "CONN_MAX_AGE": None,
     }
 
@@ -73,12 +73,12 @@ def version(engine: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute(question)
         answer = str(cursor.fetchone()[0])
-    # PostgreSQL goes on with how it was compiled.
+    # The rest of PostgreSQL's text says how it was compiled.
     return answer.removeprefix("PostgreSQL ").split(" ")[0]
 
 
 def largest_statement(engine: str) -> float:
-    """Return the bytes that the server takes in one statement: MariaDB's setting."""
+    """Return the bytes that the server accepts in one statement: a setting of MariaDB."""
     from django.db import connection
 
     if engine != "mariadb":
@@ -89,15 +89,15 @@ def largest_statement(engine: str) -> float:
 
 
 def durable() -> bool:
-    """Return whether commits wait for the disk, as they do where nobody says otherwise."""
+    """Return whether commits wait for the disk, which is the servers' default."""
     return DURABLE in os.environ
 
 
 def recreate(database: dict[str, Any]) -> None:
-    """Make the database anew, empty, with commits that do not wait for the disk.
+    """Create the database again, empty, with commits that do not wait for the disk.
 
-    What a disk takes to sync differs between machines and hides the time of everything
-    else; unless :func:`durable` says that it is to be measured too.
+    The time to sync a disk differs between machines and hides all other times. Commits wait
+    only if :func:`durable` says that this is to be measured too.
     """
     drop(database)
     if "sqlite" not in database["ENGINE"]:
@@ -107,11 +107,11 @@ def recreate(database: dict[str, Any]) -> None:
 
 
 def drop(database: dict[str, Any]) -> None:
-    """Drop the database if it is there."""
+    """Drop the database if it exists."""
     if "sqlite" in database["ENGINE"]:
         Path(database["NAME"]).unlink(missing_ok=True)
     elif "postgresql" in database["ENGINE"]:
-        # A contender that was killed may have left its connection.
+        # A contender that was killed may have left a connection.
         _execute(database, f"DROP DATABASE IF EXISTS {database['NAME']} WITH (FORCE)")
     else:
         _execute(database, f"DROP DATABASE IF EXISTS {database['NAME']}")
@@ -119,9 +119,9 @@ def drop(database: dict[str, Any]) -> None:
 
 @contextmanager
 def relaxed(database: dict[str, Any]) -> Iterator[None]:
-    """Let MariaDB's commits not wait for the disk as long as this lasts: see :func:`recreate`.
+    """Keep MariaDB's commits from waiting for the disk during the block: see :func:`recreate`.
 
-    It is a setting of the whole server; the other databases have it for one database alone.
+    It is a setting of the whole server; on the other databases it is set for one database.
     """
     if "mysql" not in database["ENGINE"]:
         yield

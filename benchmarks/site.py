@@ -1,4 +1,4 @@
-"""The Django site of a contender: settings made of what the environment says."""
+"""The settings of a contender's Django site, made from environment variables."""
 
 from __future__ import annotations
 

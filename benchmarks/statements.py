@@ -1,4 +1,4 @@
-"""An account of the statements that Django executes."""
+"""Counts the statements that Django executes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class Statements:
     """Counts statements, without BEGIN and COMMIT: for ``connection.execute_wrapper``."""
 
     count: int = 0
-    #: Seconds that the longest one took.
+    #: Seconds that the longest statement took.
     longest: float = 0.0
 
     def __call__(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
-        """Execute and take note."""
+        """Execute a statement and count it."""
         started = time.perf_counter()
         try:
             return execute(sql, params, many, context)
         finally:
-            # Only SQLite's BEGIN comes this way.
+            # SQLite's BEGIN is the only BEGIN or COMMIT that arrives here.
             self.count += sql != "BEGIN"
             self.longest = max(self.longest, time.perf_counter() - started)

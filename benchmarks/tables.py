@@ -1,4 +1,4 @@
-"""The figures as tables: rows of text, for the terminal and for the documentation."""
+"""The figures as tables of text, for the terminal and for the documentation."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ Rows = list[tuple[str, ...]]
 
 
 def time_rows(database: str, figures: dict[str, Any]) -> Rows:
-    """Return what :data:`TIMES` heads: medians of ratios, ours with the quartiles."""
+    """Return the rows below :data:`TIMES`: medians of ratios, ours with the quartiles."""
     targets = targets_for(database)
     rows: Rows = []
     for work, found in figures["work"].items():
@@ -76,7 +76,7 @@ def time_rows(database: str, figures: dict[str, Any]) -> Rows:
 
 
 def fact_rows(database: str, figures: dict[str, Any]) -> Rows:
-    """Return what :data:`FACTS` heads: statements, memory, and the share of the hooks."""
+    """Return the rows below :data:`FACTS`: statements, memory, and the share of the hooks."""
     targets = targets_for(database)
     rows: Rows = []
     for work, found in figures["work"].items():
@@ -98,7 +98,7 @@ def fact_rows(database: str, figures: dict[str, Any]) -> Rows:
 
 
 def worker_rows(figures: dict[str, Any]) -> Rows:
-    """Return what :data:`WORKERS` heads: tasks per second of a real worker, as ratios."""
+    """Return the rows below :data:`WORKERS`: tasks per second of a real worker, as ratios."""
     return [
         (kind, _with_quartiles(found["to_ceiling"]), _with_quartiles(found["to_release"]))
         for kind, found in figures.items()
@@ -106,7 +106,7 @@ def worker_rows(figures: dict[str, Any]) -> Rows:
 
 
 def plugin_rows(figures: dict[str, Any]) -> Rows:
-    """Return what :data:`PLUGINS` heads: what each plugin adds to a small result."""
+    """Return the rows below :data:`PLUGINS`: what each plugin adds to a small result."""
     store, read = (figures["work"][work] for work in ("store_new", "read_one"))
     return [
         (
@@ -125,7 +125,7 @@ def plugin_rows(figures: dict[str, Any]) -> Rows:
 
 
 def size_rows(figures: dict[str, Any]) -> Rows:
-    """Return what :data:`SIZES` heads: bytes and times of large results."""
+    """Return the rows below :data:`SIZES`: bytes and times of large results."""
     rows: Rows = [
         (
             size,
@@ -142,7 +142,7 @@ def size_rows(figures: dict[str, Any]) -> Rows:
 
 
 def serializer_rows(figures: dict[str, Any]) -> Rows:
-    """Return what :data:`SERIALIZERS` heads: their times by those of Celery's JSON."""
+    """Return the rows below :data:`SERIALIZERS`: times divided by those of Celery's JSON."""
     return [
         (value, *(_median(quartiles) for times in found.values() for quartiles in times.values()))
         for value, found in figures.items()
@@ -150,7 +150,7 @@ def serializer_rows(figures: dict[str, Any]) -> Rows:
 
 
 def condition_rows(figures: dict[str, Any]) -> Rows:
-    """Return what :data:`CONDITIONS` heads: the versions, and what of the machine matters."""
+    """Return the rows below :data:`CONDITIONS`: versions, and the machine's relevant facts."""
     rows: Rows = [(name, str(value)) for name, value in figures["machine"].items()]
     for database, found in figures["databases"].items():
         rows.append((database, found["server"]))

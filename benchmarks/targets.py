@@ -1,4 +1,4 @@
-"""What this checkout is to reach, and whether figures reach it."""
+"""The figures that this checkout has to reach, and whether it reaches them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Target:
     limit: float
 
     def value(self, figures: dict[str, Any]) -> float | None:
-        """Return the figure out of those of the database, or ``None`` if it was not measured."""
+        """Return the figure from those of the database, or ``None`` if it was not measured."""
         value: float | None
         if self.figure == "share":
             value = figures.get("hooks_share", {}).get(self.work)
@@ -70,7 +70,7 @@ TARGETS = [
     *_each("expire", "to_floor", None, 2.0, None),
     *_each("expire", "faster", None, 5.0, None),
     *_each("expire", "longest_ms", None, 250.0, None),
-    # "Flat": what the allocator keeps differs by a little from run to run.
+    # Memory should not grow, but the allocator's share differs a little between runs.
     *_each("expire", "growth_mb", None, 2.0, None),
     *_each("idle_0", "share", None, 3.0, None),
     *_each("idle_10", "share", None, 8.0, None),

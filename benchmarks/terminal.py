@@ -1,4 +1,4 @@
-"""The terminal: what the command line asks for, and tables."""
+"""The terminal: parsing the command line, and printing tables."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["databases_of", "parser_of", "print_table"]
 
 
 def parser_of(command: str, description: str | None) -> argparse.ArgumentParser:
-    """Return a parser of the arguments that all commands have."""
+    """Return a parser with the arguments that all commands have."""
     parser = argparse.ArgumentParser(prog=f"python -m {command}", description=description)
     parser.add_argument("--database", choices=[*DATABASES, "all"], default="sqlite")
     parser.add_argument("--json", type=Path, help="merge the figures into this file")
     parser.add_argument(
-        "--no-install", dest="install", action="store_false", help="use environments as they are"
+        "--no-install", dest="install", action="store_false", help="use the existing environments"
     )
     return parser
 
 
 def databases_of(options: argparse.Namespace) -> list[str]:
-    """Return the databases that are asked for."""
+    """Return the requested databases."""
     return list(DATABASES) if options.database == "all" else [options.database]
 
 

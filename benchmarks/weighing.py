@@ -1,4 +1,4 @@
-"""The bytes that results take: in the table, and in the files beside it."""
+"""The bytes that results take: in the table, and in files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from . import plugged
 __all__ = ["analyze", "empty_tables", "weights"]
 
 TABLE = "django_celery_results_taskresult"
-#: The bytes of the table with its indexes and what is kept outside of its rows. SQLite has one
-#: file for all tables, of which none but this one grows meanwhile.
+#: The bytes of the table, its indexes and the values stored outside its rows. SQLite has one
+#: file for all tables; meanwhile, only this table grows.
 QUESTIONS = {
     "sqlite": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
     "postgresql": f"SELECT pg_total_relation_size('{TABLE}')",
@@ -27,7 +27,7 @@ def empty_tables() -> None:
 
 
 def analyze() -> None:
-    """Let the database look at the table anew: for its plans, and for its size on MariaDB."""
+    """Refresh the database's statistics, for its plans, and on MariaDB for the table's size."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -36,7 +36,7 @@ def analyze() -> None:
 
 
 def weights(contender: Mapping[str, str]) -> dict[str, int]:
-    """Return the bytes of the table and of the contender's blobs, as they are now."""
+    """Return the current bytes of the table and of the contender's blobs."""
     from django.db import connection
 
     analyze()

@@ -17,13 +17,13 @@ __all__ = ["SIZED", "WORKS", "Contender", "Work"]
 
 
 class Contender(Protocol):
-    """What is compared."""
+    """The interface of all contenders."""
 
     #: The pieces of work that it can do besides storing and reading.
     works: frozenset[str]
 
     def start(self, task_ids: list[str]) -> None:
-        """Write rows that say STARTED."""
+        """Write rows with the state STARTED."""
 
     def store(self, task_id: str, result: object = sample.RESULT) -> None:
         """Write one SUCCESS."""
@@ -35,7 +35,7 @@ class Contender(Protocol):
         """Read the results of a finished group."""
 
     def open_chord(self, task_ids: list[str]) -> list[Any]:
-        """Begin a chord with these tasks as its header; return what each part returns with."""
+        """Start a chord with these tasks as its header; return each one's input for return_part."""
 
     def return_part(self, part: Any) -> None:
         """Store a part of a chord and count it; the last one sends the body."""
@@ -44,22 +44,22 @@ class Contender(Protocol):
         """Empty the tables and write ``count`` rows that have expired."""
 
     def expire(self) -> None:
-        """Delete what has expired."""
+        """Delete the expired rows."""
 
     def watched(self) -> AbstractContextManager[Statements | None]:
-        """Give an account of the statements within, where it can be had."""
+        """Count the statements in the block, if possible."""
 
     def close(self) -> None:
-        """Take away what was stored outside of the database."""
+        """Delete what was stored outside the database."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One piece of work: made ready without being measured, then done."""
+    """One piece of work: prepared without being measured, then done."""
 
     prepare: Callable[[Contender, int], Any]
     act: Callable[[Contender, Any], None]
-    #: Whether what was made ready once serves every round.
+    #: Whether one preparation serves every round.
     once: bool = False
 
 
@@ -90,7 +90,7 @@ def _read_all(contender: Contender, task_ids: list[str]) -> None:
 
 
 def _with_reports(size: int) -> tuple[Work, Work]:
-    """Return two pieces of work, to store and to read results of so many bytes."""
+    """Return two pieces of work: storing and reading results of so many bytes."""
 
     def store(contender: Contender, task_ids: list[str]) -> None:
         _store_all(contender, task_ids, sample.report(size))
@@ -124,7 +124,7 @@ def _expire(contender: Contender, _prepared: None) -> None:
     contender.expire()
 
 
-#: By the name of each size, to store and to read such results.
+#: The names of storing and reading, by the name of each size.
 SIZED = {name: (f"store {name}", f"read {name}") for name in sample.SIZES}
 
 WORKS = {
@@ -138,6 +138,6 @@ WORKS = {
         for name, size in sample.SIZES.items()
         for work, made in zip(SIZED[name], _with_reports(size), strict=True)
     },
-    # The last one: it empties the tables.
+    # The last one, because it empties the tables.
     "expire": Work(_fill, _expire),
 }

@@ -1,6 +1,6 @@
 """The Celery app of a worker that is measured end to end: one short task, one backend.
 
-``python -m benchmarks.worker_app`` prepares its database and then is the worker.
+``python -m benchmarks.worker_app`` prepares its database and then runs the worker.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ app.conf.update(
     broker_transport_options=prefix,
     result_backend_transport_options=prefix,
     result_expires=600,
-    # A message that is not acknowledged yet has no result yet: so it is seen when all are done.
+    # A message is acknowledged only after its result is stored: so the driver sees the end.
     task_acks_late=True,
     task_ignore_result=CONTENDER["kind"] == "ceiling",
     worker_hijack_root_logger=False,
 )
 if CONTENDER["kind"] != "ours, connecting anew":
-    # Celery 5.7 closes Django's connections after each task, whatever CONN_MAX_AGE says,
-    # unless it is told how many tasks may use one.
+    # Celery 5.7 closes Django's connections after each task, regardless of CONN_MAX_AGE,
+    # unless a setting says how many tasks may use one.
     app.conf["CELERY_DB_REUSE_MAX"] = 1_000_000
 
 
 @app.task(name="benchmarks.worker_app.add")
 def add(x: int, y: int) -> int:
-    """Do next to nothing."""
+    """Do almost nothing."""
     return x + y
 
 
 def main() -> None:
-    """Make the database, be the worker until it is told to end, drop the database."""
+    """Create the database, run the worker until it is terminated, drop the database."""
     database = settings.DATABASES["default"]
     servers.recreate(database)
     try:
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def work() -> None:
-    """Be the worker."""
+    """Run the worker."""
     django.setup()
     if str(app.conf.result_backend) == "django-db":
         call_command("migrate", verbosity=0)

@@ -1,7 +1,7 @@
 """Tasks per second of a real worker, end to end, with each result backend: see README.md.
 
-Every worker is Celery's prefork pool of two processes with the Redis broker, and all do the
-same short tasks, by turns.
+Every worker is a Celery prefork pool of two processes with the Redis broker. All run the same
+short tasks, in turn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .comparing import Rounds, Times, spread
 from .environments import RELEASE, environment_of, pythons, workplace
 from .terminal import databases_of, parser_of, print_table
 
-#: Which environment each worker runs in; ``ceiling`` keeps no results.
+#: The environment that each worker runs in; ``ceiling`` keeps no results.
 KINDS = {
     "ours": "ours",
     "ours, connecting anew": "ours",
@@ -32,20 +32,20 @@ KINDS = {
     "ceiling": RELEASE,
 }
 PLAN = Rounds(2000, 3)
-#: Tasks that a worker does before it is measured: its processes import, connect and prepare.
+#: Tasks before the measurement, in which the worker's processes import, connect and prepare.
 WARMING = 50
 
 
 @contextmanager
 def running(found: Mapping[str, Path], database: str, directory: Path) -> Iterator[dict[str, str]]:
-    """Start the workers and give, of each, the name of what is its own; then end them."""
+    """Start the workers and yield the name of each, for its database and keys; then end them."""
     names, workers = {}, []
     try:
         for kind, python in KINDS.items():
             environment = environment_of(kind, database, directory)
             names[kind] = json.loads(environment["BENCHMARK"])["name"]
             command = [str(found[python]), "-m", "benchmarks.worker_app"]
-            # Celery greets on standard output, and says on standard error what goes wrong.
+            # Celery prints a banner to standard output, and errors to standard error.
             quiet = subprocess.DEVNULL
             workers.append(subprocess.Popen(command, cwd=directory, env=environment, stdout=quiet))
         yield names
@@ -58,7 +58,7 @@ def running(found: Mapping[str, Path], database: str, directory: Path) -> Iterat
 
 @contextmanager
 def driving(python: Path, database: str, directory: Path) -> Iterator[Any]:
-    """Give what lets the worker of a name do tasks, and returns the seconds that it took."""
+    """Yield a function that lets a worker run tasks and returns the seconds that they took."""
     with subprocess.Popen(
         [python, "-m", "benchmarks.driver"],
         stdin=subprocess.PIPE,
@@ -96,7 +96,7 @@ def measure(run: Any, names: Mapping[str, str], plan: Rounds) -> Times:
 
 
 def figures_of(rates: Times) -> dict[str, Any]:
-    """Return the rates as shares of the rate without results, and of that of the release."""
+    """Return the rates divided by the rate without results, and by that of the release."""
     return {
         kind: {
             "to_ceiling": _spread(rounds, rates["ceiling"]),
@@ -119,16 +119,16 @@ def compare(database: str, plan: Rounds, found: Mapping[str, Path]) -> dict[str,
 
 
 def parse() -> argparse.Namespace:
-    """Return what the command line asks for."""
+    """Parse the command line."""
     parser = parser_of("benchmarks.workers", __doc__)
-    parser.add_argument("--tasks", type=int, default=PLAN.count, help="tasks in a round")
+    parser.add_argument("--tasks", type=int, default=PLAN.count, help="number of tasks in a round")
     parser.add_argument("--rounds", type=int, default=PLAN.rounds)
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure and print what the command line asks for."""
-    # A termination is an exit like any other: the workers are ended.
+    """Measure and print the figures that the command line asks for."""
+    # Exit normally when terminated, so that the workers are ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     options = parse()
     databases = databases_of(options)

@@ -1,7 +1,7 @@
 """Celery results in Django's ORM or cache, extended by plugins.
 
-Importing the package imports neither Django's models nor Celery, so that plugin
-distributions may name :data:`hookimpl` anywhere.
+Importing the package imports neither Django's models nor Celery, so plugins can use
+:data:`hookimpl` anywhere.
 """
 
 from __future__ import annotations

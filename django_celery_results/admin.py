@@ -1,7 +1,7 @@
-"""The pages of task and group results in Django's admin.
+"""The Django admin pages for task and group results.
 
-Both are read-only unless ``DJANGO_CELERY_RESULTS["ALLOW_EDITS"]`` is true. A site
-may register subclasses of them for its own proxy models.
+Both are read-only unless ``DJANGO_CELERY_RESULTS["ALLOW_EDITS"]`` is true. A site may
+subclass these admin classes and register them for its own proxy models.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     TaskModelAdmin = admin.ModelAdmin[TaskResult]
     GroupModelAdmin = admin.ModelAdmin[GroupResult]
 else:
-    # Django's own class takes no parameters.
+    # Django's class takes no type parameters at run time.
     TaskModelAdmin = GroupModelAdmin = admin.ModelAdmin
 
 __all__ = ["GroupResultAdmin", "TaskResultAdmin"]
 
-#: Seconds for which an action tries to reach the broker.
+#: Timeout in seconds for an action's connection to the broker.
 BROKER_TIMEOUT = 5
 
 
 def shown_only(opts: Options[Any], when_editable: Sequence[str]) -> list[str]:
-    """Return the fields that a page only shows; the setting is read anew each time."""
+    """Return a page's read-only fields. The setting is read again on each call."""
     if results_settings.allow_edits:
         return list(when_editable)
-    # Not local_fields: a proxy model has none.
+    # Not local_fields, which is empty for a proxy model.
     names = [field.name for field in opts.concrete_fields]
     return [*names, *(name for name in when_editable if name not in names)]
 
@@ -105,17 +105,20 @@ class TaskResultAdmin(TaskModelAdmin):
         request: HttpRequest,  # noqa: ARG002  Django passes it
         obj: TaskResult | None = None,  # noqa: ARG002  Django passes it
     ) -> list[str]:
-        """Return every field, or with ``ALLOW_EDITS`` the dates, the result and the meta."""
+        """Return every field, or with ``ALLOW_EDITS`` only the dates, the result and the meta."""
         return shown_only(self.opts, self.readonly_fields)
 
     @admin.display(description=_("Completed DateTime"), ordering="date_done")
     def completed(self, task: TaskResult) -> datetime | None:
-        """Return when the task ended; the column moves with every state that is stored."""
+        """Return when the task ended, or ``None`` if it has not.
+
+        ``date_done`` itself changes with every state that is stored.
+        """
         return task.date_done if task.status in states.READY_STATES else None
 
     @admin.action(permissions=["change"], description=_("Terminate selected tasks"))
     def terminate_tasks(self, request: HttpRequest, queryset: QuerySet[TaskResult]) -> None:
-        """Ask the workers to end those of the selected tasks that have not ended."""
+        """Ask the workers to end the selected tasks that are still unfinished."""
         unfinished = queryset.exclude(status__in=states.READY_STATES)
         task_ids = list(unfinished.values_list("task_id", flat=True))
         if not task_ids:
@@ -152,18 +155,18 @@ class GroupResultAdmin(GroupModelAdmin):
         request: HttpRequest,  # noqa: ARG002  Django passes it
         obj: GroupResult | None = None,  # noqa: ARG002  Django passes it
     ) -> list[str]:
-        """Return every field, or with ``ALLOW_EDITS`` the dates and the result."""
+        """Return every field, or with ``ALLOW_EDITS`` only the dates and the result."""
         return shown_only(self.opts, self.readonly_fields)
 
 
 def terminate(task_ids: Sequence[str]) -> None:
-    """Ask every worker to end the tasks: to kill one that runs, to skip one that waits.
+    """Ask all workers to end the tasks: to kill running ones and skip waiting ones.
 
-    Raises :exc:`kombu.exceptions.OperationalError` when the broker does not answer.
+    Raises :exc:`kombu.exceptions.OperationalError` if the broker does not answer.
     """
     with current_app.connection_for_write() as connection:
-        # The broadcast would also connect, but after many tries of its own.
+        # The broadcast would connect by itself, but retry many times before failing.
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT)
-        # Its type stubs know only of one id; Celery's documentation has the list.
+        # The type stubs allow only one id; Celery's documentation also allows a list.
         control: Any = current_app.control
         control.terminate(list(task_ids), connection=connection)

@@ -1,4 +1,4 @@
-"""The app as Django knows it."""
+"""The Django app configuration."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["CeleryResultConfig"]
 
 
 class CeleryResultConfig(AppConfig):
-    """Registers the app under the label that it has always had."""
+    """Registers the app, under the same label as in earlier releases."""
 
     name = "django_celery_results"
     label = "django_celery_results"
     verbose_name = _("Celery Results")
-    # Every model declares its own key; this stays for models that a site
-    # derives from ours in this app's name.
+    # Our models declare their own primary keys. This applies only to models that a site
+    # derives from them under this app's label.
     default_auto_field = "django.db.models.AutoField"
 
     def ready(self) -> None:

@@ -1,27 +1,29 @@
-"""System checks: a wrong setting or plugin is reported before it loses a result.
+"""System checks: they report a wrong setting or plugin before it loses a result.
 
 Each check's id is stable; the settings reference lists them. ``E050``, about the
-migrations of 2.6, stands in :mod:`django_celery_results.migrations._history`.
+migrations of 2.6, is in :mod:`django_celery_results.migrations._history`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 
 from .backends.url import BackendURL
 from .conf import CHECK_PREFIX, results_settings
-from .exceptions import PluginError, ResultsError
+from .exceptions import BackendMisconfigured, PluginError, ResultsError
 from .options import OPTIONS
-from .records import StorageLocation
 from .registry.calling import Hooks
 from .registry.catalogue import require_serializer
 from .registry.discovery import describe
 from .registry.loading import load_plugins
+
+if TYPE_CHECKING:
+    from .records import StorageLocation
 
 __all__ = [
     "check_backend",
@@ -52,14 +54,14 @@ def check_options(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_plugins(**kwargs: Any) -> list[CheckMessage]:
-    """Report every plugin that failed to load, and codings that none contributes."""
+    """Report every plugin that failed to load, and codings that no plugin contributes."""
     plugins = load_plugins()
     kind = Error if results_settings.strict_plugins else checks.Warning
     level = "E" if results_settings.strict_plugins else "W"
     failures: list[CheckMessage] = [
         kind(
             f"Plugin {info} failed to load: {info.reason}.",
-            hint=f"Mend or uninstall it, or name it in {OPTIONS}['DISABLED_PLUGINS'].",
+            hint=f"Fix or uninstall it, or name it in {OPTIONS}['DISABLED_PLUGINS'].",
             id=f"{CHECK_PREFIX}.{level}010",
         )
         for info in plugins.failures
@@ -68,15 +70,19 @@ def check_plugins(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_plugin_settings(**kwargs: Any) -> list[CheckMessage]:
-    """Report what the plugins themselves say is wrong with their settings."""
+    """Report the errors that the plugins find in their own settings."""
     found: list[CheckMessage] = []
+    try:
+        location = _site_location()
+    except ResultsError:
+        location = None  # check_backend reports it.
     for name, caller in load_plugins().callers("check_settings"):
         try:
-            messages = [message for answer in caller() for message in answer]
+            messages = [message for answer in caller(location=location) for message in answer]
             if strange := [one for one in messages if not isinstance(one, CheckMessage)]:
-                raise PluginError(f"it gave {strange[0]!r}, which is no CheckMessage")  # noqa: TRY301 - reported like what the plugin raises
+                raise PluginError(f"it returned {strange[0]!r}, not a CheckMessage")  # noqa: TRY301 - reported like an error that the plugin raises
             found += messages
-        except Exception as error:  # noqa: BLE001 - whatever it is becomes part of the report
+        except Exception as error:  # noqa: BLE001 - every error becomes part of the report
             message = f"The plugin {name!r} failed to check its settings: {describe(error)}."
             found.append(_error(message, "E017", hint="Report it to the plugin's author."))
     return found
@@ -84,19 +90,18 @@ def check_plugin_settings(**kwargs: Any) -> list[CheckMessage]:
 
 def check_backend(**kwargs: Any) -> list[CheckMessage]:
     """Report a ``CELERY_RESULT_BACKEND`` of ours, or its cache, that cannot be opened."""
-    url = results_settings.raw("CELERY_RESULT_BACKEND")
-    if not isinstance(url, str) or (load_plugins().failures and results_settings.strict_plugins):
-        # Nothing of ours, or nothing can be opened before what check_plugins reports is mended.
+    if load_plugins().failures and results_settings.strict_plugins:
+        # A backend cannot be opened until the failures that check_plugins reports are mended.
         return []
-    generic, _, rest = url.partition("+")
     try:
-        address = BackendURL.parse(rest if generic == GENERIC_SCHEME else url)
-        if address.scheme in BUILT_IN_STORAGES:
-            return [*_suitable_cache(_open(address))]
-        if generic == GENERIC_SCHEME:
-            # That there is one. To open it may mean to connect to something.
-            Hooks(address.scheme)
+        location = _site_location()
+        if location is not None:
+            hooks = Hooks(location.name)
+            # Opening a third party's storage may connect to a server.
+            if location.name in BUILT_IN_STORAGES:
+                hooks.ask("open_storage", location=location)
     except ResultsError as error:
+        url = results_settings.raw("CELERY_RESULT_BACKEND")
         return [_error(f"CELERY_RESULT_BACKEND = {url!r} cannot be used: {error}", "E013")]
     return []
 
@@ -106,50 +111,22 @@ GENERIC_SCHEME = "django-results"
 BUILT_IN_STORAGES = frozenset({"django-db", "django-cache"})
 
 
-def _open(address: BackendURL) -> Any:
-    options = dict(address.options)
-    if serializer := options.pop("serializer", None):
-        require_serializer(serializer)
-    cache = results_settings.raw("CELERY_CACHE_BACKEND")
-    is_cache = address.scheme == "django-cache"
-    location = StorageLocation(
-        name=address.scheme,
-        alias=address.alias,
-        path=address.path,
-        options=options,
-        parameters={"default_alias": cache} if is_cache and cache else {},
-    )
-    return Hooks(address.scheme).ask("open_storage", location=location)
+def _site_location() -> StorageLocation | None:
+    """Return where ``CELERY_RESULT_BACKEND`` points; ``None`` where it names no storage of ours.
 
-
-def _suitable_cache(storage: Any) -> Iterator[CheckMessage]:
-    """Yield a warning for a cache that loses results by its nature or by its default."""
-    # Imported here: it brings all of Celery's backend, which no django.setup() should wait for.
-    from .storages.cache.plugin import CacheStorage
-
-    if not isinstance(storage, CacheStorage):
-        return
-    alias = storage.alias
-    options = results_settings.raw("CACHES")[alias]
-    kind = options["BACKEND"].rpartition(".")[2]
-    if kind in {"LocMemCache", "DummyCache"}:
-        yield checks.Warning(
-            f"The result backend keeps results in the cache {alias!r}, a {kind}: what a worker "
-            "stores there, no other process sees.",
-            hint="Use a cache that processes share, such as Redis or Memcached.",
-            id=f"{CHECK_PREFIX}.W003",
-        )
-    elif kind in {"DatabaseCache", "FileBasedCache"} and not _says_max_entries(options):
-        yield checks.Warning(
-            f"The result backend keeps results in the cache {alias!r}, a {kind}, which deletes "
-            "entries that have not expired when it has more than 300 of them.",
-            hint="Set MAX_ENTRIES in the cache's OPTIONS to more results than are ever kept.",
-            id=f"{CHECK_PREFIX}.W004",
-        )
-
-
-def _says_max_entries(options: Mapping[str, Any]) -> bool:
-    return "MAX_ENTRIES" in {**options, **options.get("OPTIONS", {})}
+    Raises :class:`BackendMisconfigured` for a URL that cannot be parsed, or names a serializer
+    that does not exist.
+    """
+    url = results_settings.raw("CELERY_RESULT_BACKEND")
+    if not isinstance(url, str):
+        return None
+    generic, _, rest = url.partition("+")
+    address = BackendURL.parse(rest if generic == GENERIC_SCHEME else url)
+    if generic != GENERIC_SCHEME and address.scheme not in BUILT_IN_STORAGES:
+        return None
+    if address.serializer:
+        require_serializer(address.serializer)
+    return address.location(address.scheme)
 
 
 # -- The keys of DJANGO_CELERY_RESULTS -----------------------------------------------
@@ -180,13 +157,10 @@ def _codings() -> Iterator[CheckMessage]:
     plugins = load_plugins()
     names = results_settings.codings
     for name in names:
-        if plugins.coding(name) is None:
-            yield _error(
-                f"{OPTIONS}['CODINGS'] names {name!r}, which "
-                f"{plugins.contributions.missing(name)}.",
-                "E012",
-                hint=f"Installed: {', '.join(sorted(plugins.contributions.codings))}.",
-            )
+        try:
+            plugins.require_coding(name)
+        except BackendMisconfigured as error:
+            yield _error(str(error), "E012")
     if len(_recorded(names)) > ENCODING_LENGTH:
         yield _error(
             f"{OPTIONS}['CODINGS'] is too long a chain: {_recorded(names)!r} has to fit into "

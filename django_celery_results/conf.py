@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from django.conf import settings
+from django.core.cache import DEFAULT_CACHE_ALIAS
 
 from .options import (
     OPTIONS,
@@ -34,7 +35,7 @@ __all__ = ["CHECK_PREFIX", "ResultsSettings", "Setting", "results_settings"]
 
 T = TypeVar("T")
 
-#: The ids of the core's system checks begin with it.
+#: The beginning of the ids of the core's system checks.
 CHECK_PREFIX = "django_celery_results"
 
 
@@ -43,8 +44,8 @@ class Setting(Option[T]):
 
     Only the system checks report a wrong value, so that reading a setting never stops a
     store. ``default`` is written as a site would write it: ``read`` reads it, and the
-    reference shows it. ``salvage`` returns what is usable of a wrong value, in place of
-    the default. A ``top_level`` setting stands outside the dict ``DJANGO_CELERY_RESULTS``.
+    reference shows it. ``salvage`` returns the usable part of a wrong value, in place of
+    the default. A ``top_level`` setting is outside the dict ``DJANGO_CELERY_RESULTS``.
     """
 
     def __init__(
@@ -83,11 +84,11 @@ class Setting(Option[T]):
             return self.salvage(written_at(self.path)) if self.salvage else self.default
 
 
-# -- What values have to be ----------------------------------------------------------
+# -- Readers of values ---------------------------------------------------------------
 
 
 def plugin_sources(value: object) -> Sequence[object]:
-    """Read a list or tuple, whatever is in it: loading the plugins reports what is wrong there."""
+    """Read a list or tuple of anything: loading the plugins reports wrong entries."""
     if isinstance(value, (list, tuple)):
         return value
     raise ValueError("a list of dotted paths, modules, classes or instances")
@@ -99,7 +100,7 @@ def set_of_names(value: object) -> frozenset[str]:
 
 
 def names_among(value: object) -> tuple[str, ...]:
-    """Return the strings of a list or tuple, without anything else that is in it."""
+    """Return the strings of a list or tuple, without its other entries."""
     found = value if isinstance(value, (list, tuple)) else ()
     return tuple(one for one in found if isinstance(one, str))
 
@@ -108,7 +109,7 @@ def names_among(value: object) -> tuple[str, ...]:
 
 
 class ResultsSettings:
-    """Typed access to every setting of this package, and to Django's that it needs."""
+    """Typed access to every setting of this package, and to Django settings that it needs."""
 
     # Keys of DJANGO_CELERY_RESULTS.
 
@@ -127,7 +128,7 @@ class ResultsSettings:
         check="E004",
         # One wrong entry must not switch on the plugins that the other entries disable.
         salvage=lambda value: frozenset(names_among(value)),
-        doc="names of plugins that are off; what they wrote stays readable",
+        doc="names of plugins to switch off; the results that they wrote stay readable",
     )
     strict_plugins: Setting[bool] = Setting(
         boolean, default=True, check="E005", doc="a plugin that fails to load is an error"
@@ -150,7 +151,7 @@ class ResultsSettings:
         seconds_above_zero,
         default=timedelta(days=30),
         check="E009",
-        doc="age at which an unfinished task or chord is taken to be lost and expires",
+        doc="age at which an unfinished task or chord counts as lost and expires",
     )
     expire_batch_size: Setting[int] = Setting(
         whole_number(1),
@@ -171,11 +172,11 @@ class ResultsSettings:
         whole_number(1),
         default=255,
         check="E007",
-        doc="characters in id columns; set it before the first `migrate`",
+        doc="length of the id columns, in characters; set it before the first `migrate`",
         top_level=True,
     )
     id_first_urls: Setting[bool] = Setting(
-        boolean, default=True, check="E008", doc="serve the older URLs too", top_level=True
+        boolean, default=True, check="E008", doc="serve the older URLs as well", top_level=True
     )
 
     def declared(self, *, top_level: bool) -> Mapping[str, Setting[Any]]:
@@ -193,13 +194,18 @@ class ResultsSettings:
         """``DJANGO_CELERY_RESULTS`` as written, or an empty mapping."""
         return options_dict()
 
+    @property
+    def cache_backend(self) -> str:
+        """``CELERY_CACHE_BACKEND``: the alias of the cache that ``django-cache://`` means."""
+        return self.raw("CELERY_CACHE_BACKEND") or DEFAULT_CACHE_ALIAS
+
     def plugin_options(self, name: str) -> Mapping[str, Any]:
         """Return the options of plugin ``name``: its mapping in ``DJANGO_CELERY_RESULTS``."""
         value = self.options.get(name)
         return value if isinstance(value, Mapping) else {}
 
     def raw(self, name: str) -> Any:
-        """Return the Django setting ``name`` as written, ``None`` when it is not set."""
+        """Return the Django setting ``name`` as written, ``None`` if it is not set."""
         return written_at((name,))
 
     @property

@@ -1,7 +1,7 @@
-"""What plugins contribute: serializers, codings and commands, each with its name.
+"""The objects that plugins contribute, each with a name: serializers, codings and commands.
 
-Plugin authors import them from :mod:`django_celery_results.records`, with all else that
-crosses a hook. Nothing here imports Django.
+Plugin authors import them from :mod:`django_celery_results.records`, together with the
+other types that hooks use. This module does not import Django at run time.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ SERIALIZER_ENCODINGS = ("utf-8", "us-ascii", "binary")
 class Serializer:
     """A serializer that a plugin contributes: values to text or bytes, and back.
 
-    It is selected by ``name`` in ``result_serializer`` (or in the result backend URL)
-    and has to be allowed by ``result_accept_content`` like every other.
+    A site selects it by ``name`` in ``result_serializer`` (or in the result backend URL)
+    and, as for any serializer, must allow it in ``result_accept_content``.
     """
 
     name: str
     encode: Callable[[Any], str | bytes]
     decode: Callable[[Any], Any]
-    #: A MIME type that no other serializer uses; stored with each result.
+    #: A MIME type that no other serializer uses. It is stored with each result.
     content_type: str
-    #: ``"utf-8"`` where ``encode`` gives text, ``"binary"`` where it gives bytes.
+    #: ``"utf-8"`` if ``encode`` returns text, ``"binary"`` if it returns bytes.
     content_encoding: str = "utf-8"
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Serializer:
         if self.content_encoding not in SERIALIZER_ENCODINGS:
             raise ValueError(
                 f"serializer {self.name!r}: content_encoding {self.content_encoding!r} "
-                f"is none of {', '.join(SERIALIZER_ENCODINGS)}"
+                f"is not one of {', '.join(SERIALIZER_ENCODINGS)}"
             )
 
 
@@ -56,51 +56,53 @@ class Serializer:
 class Coding:
     """A content coding that a plugin contributes: bytes to bytes, and back.
 
-    It is switched on by ``name`` in ``CODINGS``; the name is stored with each result
-    that it was applied to, like the tokens of HTTP's Content-Encoding.
+    A site switches it on by ``name`` in ``CODINGS``. The name is stored with each result
+    that it was applied to, like a token in HTTP's Content-Encoding.
     """
 
     name: str
     encode: Callable[[bytes], bytes]
     decode: Callable[[bytes], bytes]
-    #: Asked once a record with the bytes of all its contents; false leaves the coding out.
+    #: Called once per record with the total size of its contents in bytes. If it returns
+    #: false, the coding is not applied to the record.
     wanted: Callable[[int], bool] | None = None
-    #: Leave the coding out of a record whose contents, all together, would take as much
-    #: room with it as without: for compression.
+    #: For compression: do not apply the coding to a record whose contents, taken together,
+    #: would not become smaller.
     only_if_smaller: bool = False
-    #: For a coding that keeps contents elsewhere, called instead of ``encode`` when stored
-    #: contents are put into another form: with the new bytes, and with what ``encode``
-    #: had given for the old ones. What it kept for these has to stay until nothing can
-    #: point to it any more.
+    #: For a coding that keeps contents elsewhere: called instead of ``encode`` when stored
+    #: contents are converted to another form. It receives the new bytes, and the bytes that
+    #: ``encode`` returned for the old contents. The data that the coding keeps for those must
+    #: stay until nothing can refer to it any more.
     renew: Callable[[bytes, bytes], bytes] | None = None
 
     def __post_init__(self) -> None:
         _require_name("coding", self.name)
         _require_callables("coding", self.name, self.encode, self.decode)
         if self.name in SERIALIZER_ENCODINGS:
-            raise ValueError(f"coding {self.name!r}: the name is taken by serializers")
+            raise ValueError(f"coding {self.name!r}: the name is reserved for serializers")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
     """An action that a plugin adds to ``manage.py celery_results``."""
 
-    #: The word after ``manage.py celery_results``: small letters, digits and hyphens.
+    #: The word after ``manage.py celery_results``: lowercase letters, digits and hyphens.
     name: str
     #: One line for the list of actions.
     help: str
-    #: Called with Django's command and the parsed options by name: it prints to
-    #: ``command.stdout`` and raises ``CommandError`` for what is wrong.
+    #: Called with Django's command object and a mapping of the parsed options. It prints to
+    #: ``command.stdout`` and raises ``CommandError`` for problems.
     run: Callable[[BaseCommand, Mapping[str, Any]], None]
     #: Called with the action's own argparse parser, to declare its arguments.
     add_arguments: Callable[[CommandParser], None] | None = None
-    #: What ``--help`` prints above the arguments; ``help`` where it is empty.
+    #: Text that ``--help`` prints above the arguments. If empty, ``--help`` prints ``help``.
     description: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", self.name):
             raise ValueError(
-                f"command name {self.name!r} is not a word of small letters, digits and hyphens"
+                f"command name {self.name!r} is invalid: use up to 40 lowercase letters, digits "
+                "and hyphens, starting with a letter"
             )
         declared = () if self.add_arguments is None else (self.add_arguments,)
         _require_callables("command", self.name, self.run, *declared)
@@ -109,10 +111,10 @@ class Command:
 def _require_name(kind: str, name: object) -> None:
     if not isinstance(name, str) or not CONTRIBUTION_NAME.fullmatch(name):
         raise ValueError(
-            f"{kind} name {name!r} is not a word of 1 to 40 letters, digits and !#$%&'*+.^_`|~/-"
+            f"{kind} name {name!r} is invalid: use 1 to 40 letters, digits or !#$%&'*+.^_`|~/-"
         )
 
 
 def _require_callables(kind: str, name: str, *functions: object) -> None:
     if not all(callable(function) for function in functions):
-        raise ValueError(f"{kind} {name!r}: its functions must be callables")
+        raise ValueError(f"{kind} {name!r}: its functions must be callable")

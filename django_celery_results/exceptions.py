@@ -1,4 +1,4 @@
-"""The errors of this package. All share :class:`ResultsError`."""
+"""The errors of this package. :class:`ResultsError` is their base class."""
 
 from __future__ import annotations
 
@@ -19,42 +19,43 @@ __all__ = [
 
 
 class ResultsError(Exception):
-    """Base class of every error that this package raises itself."""
+    """Base class of all errors that this package itself raises."""
 
 
 class PluginError(ResultsError):
-    """Plugins that failed to load, all of them in one message."""
+    """One or more plugins failed to load; the message lists all of them."""
 
 
 class BackendMisconfigured(ResultsError, CeleryImproperlyConfigured, ImproperlyConfigured):
-    """The result backend URL or a setting cannot be used; the message lists what can.
+    """The result backend URL or a setting is invalid; the message lists the valid choices.
 
-    It is both Celery's and Django's ``ImproperlyConfigured``, as both meet it.
+    It inherits from both Celery's and Django's ``ImproperlyConfigured``, because code of
+    either may catch it.
     """
 
 
 class HookError(ResultsError):
-    """A hook was answered in a way that its specification does not allow."""
+    """A plugin answered a hook in a way that the hook's specification does not allow."""
 
 
 class StorageError(ResultsError):
-    """A storage could not keep or find what it was asked to."""
+    """A storage could not store or find what it was asked for."""
 
 
 class IdTooLong(ResultsError, ValueError):
-    """A task or group id is longer than the column that holds it."""
+    """A task or group id is too long for its column."""
 
 
 class ResultUnreadable(ResultsError, DecodeError):
     """A stored result cannot be decoded; the message names it and what is missing.
 
-    It is a :class:`kombu.exceptions.DecodeError` too, which is what Celery's own
-    backends raise for content that they cannot read.
+    It is also a :class:`kombu.exceptions.DecodeError`, which Celery's own backends raise
+    for content that they cannot read.
     """
 
 
 class ResultUnavailable(ResultUnreadable):
-    """A stored result cannot be read now, and may be later: what keeps a part of it is away.
+    """A stored result cannot be read now but may be later: a part of it is out of reach.
 
-    Nothing is wrong with the result, so whoever would act on one that is lost has to wait.
+    The result itself is intact, so code that gives up on a lost result must wait instead.
     """

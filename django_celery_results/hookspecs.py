@@ -1,17 +1,19 @@
-"""The contract between the core and its plugins, in the order in which a result meets it.
+"""The contract between the core and its plugins: every hook, in the order a result meets it.
 
-A plugin is any object (a module, or an instance of a class) with functions marked by
-:data:`django_celery_results.hookimpl` under the names below. An implementation takes
-any of its hook's arguments, by name, and may leave out those that it does not need.
+A plugin is any object (a module, or an instance of a class) whose functions are marked
+with :data:`django_celery_results.hookimpl` and named as below. An implementation takes
+its hook's arguments by name and may leave out the ones it does not need.
 
-Where several plugins implement a hook, those from the ``PLUGINS`` setting are called
-first, in the order listed; then those from entry points, by distribution and name;
-the built-in ones last. ``tryfirst``, ``trylast`` and ``wrapper=True`` are pluggy's.
+If several plugins implement a hook, plugins from the ``PLUGINS`` setting are called
+first, in the order listed; then plugins from entry points, sorted by distribution and
+name; the built-in plugins last. ``tryfirst``, ``trylast`` and ``wrapper=True`` work as
+in pluggy.
 
-The hooks of one storage (those that take ``storage``) are called on the storage plugin
-that the result backend URL names, and on no other storage. A plugin that only wants
-to tweak storing implements them as wrappers (``wrapper=True``), which every storage's
-calls go through; a plugin that implements one without ``wrapper`` is a storage.
+The hooks of a storage (``open_storage`` and each hook that takes ``storage``) are called
+only on the storage plugin that the result backend URL names. A plugin that implements one of
+them is a storage, unless the implementation is a wrapper (``wrapper=True``). Wrappers are
+called whichever storage is used, so they suit a plugin that only adjusts how results are
+stored.
 """
 
 from __future__ import annotations
@@ -48,8 +50,8 @@ if TYPE_CHECKING:
 
 __all__ = ["API_VERSION", "OBSERVER_HOOKS", "STORAGE_HOOKS", "hookimpl", "hookspec"]
 
-#: Version of this contract. A plugin may say which one it was written for with an
-#: attribute ``django_celery_results_api``; another number keeps it from loading.
+#: Version of this contract. A plugin may state the version that it was written for in an
+#: attribute ``django_celery_results_api``; with any other number it does not load.
 API_VERSION = 1
 
 #: Marks the functions of this module as specifications.
@@ -63,13 +65,13 @@ hookspec = pluggy.HookspecMarker("django_celery_results")
 
 @hookspec
 def contribute_serializers() -> Iterable[Serializer]:  # type: ignore[empty-body]  # a specification
-    """Offer serializers, which ``result_serializer`` may then select by name.
+    """Contribute serializers, which ``result_serializer`` can then select by name.
 
     Called once, when the plugins are loaded; the answers of all plugins are collected.
 
-    :return: The serializers. A name or a content type that is taken already is an error.
+    :return: The serializers. A name or content type that is already taken is an error.
 
-    Raising keeps the plugin from loading.
+    An error raised here keeps the plugin from loading.
 
     .. code-block:: python
 
@@ -84,13 +86,13 @@ def contribute_serializers() -> Iterable[Serializer]:  # type: ignore[empty-body
 
 @hookspec
 def contribute_codings() -> Iterable[Coding]:  # type: ignore[empty-body]  # a specification
-    """Offer content codings, which the setting ``CODINGS`` may then switch on by name.
+    """Contribute content codings, which the setting ``CODINGS`` can then switch on by name.
 
     Called once, when the plugins are loaded; the answers of all plugins are collected.
 
-    :return: The codings. A name that is taken already is an error.
+    :return: The codings. A name that is already taken is an error.
 
-    Raising keeps the plugin from loading.
+    An error raised here keeps the plugin from loading.
 
     .. code-block:: python
 
@@ -108,20 +110,20 @@ def encode(
     serializer: str,
     codings: Sequence[Coding],
 ) -> Contents | None:
-    """Encode the values of one record (a task, a saved group or a chord's part).
+    """Encode the values of one record (a task, a saved group, or a chord's part or body).
 
     Called for each record that is stored, once its values are final.
-    Stops at the first non-None result. The built-in codec answers last, and always.
+    Stops at the first non-None result. The built-in codec is asked last and always answers.
 
-    :param values: What to encode, by field name. All are serialized but ``traceback``,
-        which is text already; ``None`` under ``traceback``, ``args`` and ``kwargs``
-        means that there is nothing.
+    :param values: The values to encode, by field name. All are serialized except
+        ``traceback``, which is already text. In ``traceback``, ``args`` and ``kwargs``,
+        ``None`` means that the value is absent.
     :param serializer: Name of the selected serializer.
     :param codings: The codings that are switched on, in the order to apply them.
-    :return: The contents, with the same field names; ``None`` to leave it to others.
+    :return: The contents, with the same field names; ``None`` to let another plugin encode.
 
-    What is raised reaches Celery, which stores the task as a FAILURE with the reason
-    when it is a :class:`kombu.exceptions.EncodeError`.
+    An error raised here reaches Celery. If it is a :class:`kombu.exceptions.EncodeError`,
+    Celery stores the task as a FAILURE with that reason.
 
     .. code-block:: python
 
@@ -142,24 +144,25 @@ def decode(
     accept: frozenset[str] | None,
     codings: Mapping[str, Coding],
 ) -> Mapping[str, Any] | None:
-    """Decode the contents of one record by what they say of themselves.
+    """Decode the contents of one record according to their content type and encoding.
 
     Called for each record that is read.
-    Stops at the first non-None result. The built-in codec answers last, and always.
+    Stops at the first non-None result. The built-in codec is asked last and always answers.
 
-    :param contents: As stored, perhaps by an older version or other settings.
-    :param accept: Content types that may be deserialized; ``None`` means all that
+    :param contents: The contents as stored, perhaps by an older version or under other
+        settings.
+    :param accept: Content types that may be deserialized; ``None`` allows every type that
         Kombu has not disabled.
-    :param codings: Every installed coding by name, switched on or not; and those of a
-        disabled plugin, where these contents need one.
+    :param codings: Every installed coding by name, whether or not it is switched on. The
+        codings of a disabled plugin are included if these contents need one of them.
     :return: The values by field name (a stored ``None`` is a value like any other);
-        ``None`` to leave it to others.
+        ``None`` to let another plugin decode.
 
-    What is raised becomes :class:`~django_celery_results.exceptions.ResultUnreadable`,
-    which names the record, and is raised for that record alone. Raise its subclass
-    ``ResultUnavailable`` when nothing is wrong with the contents and what is needed to
-    read them is away: an archive then waits instead of keeping what it has, and so does a
-    chord instead of failing. ``BackendMisconfigured`` becomes that, too.
+    An error raised here becomes :class:`~django_celery_results.exceptions.ResultUnreadable`,
+    which names the record and affects no other record. Raise its subclass
+    ``ResultUnavailable`` if the contents are intact but something needed to read them is
+    temporarily missing: an archive then waits instead of keeping the result undecoded, and
+    a chord waits instead of failing. ``BackendMisconfigured`` becomes ``ResultUnavailable`` too.
 
     .. code-block:: python
 
@@ -181,11 +184,12 @@ def decode(
 def before_store(task: TaskRecord) -> None:
     """Amend the values of a task before they are encoded and stored.
 
-    Called for every state that is stored, on every plugin; what one sets, the next sees.
+    Called on every plugin, for every state that is stored. Each plugin sees the changes
+    that earlier plugins made.
 
-    :param task: The record. Set its attributes; ``task_id`` must stay as it is.
+    :param task: The record. Set its attributes, but leave ``task_id`` unchanged.
 
-    What is raised reaches Celery, and the result is not stored.
+    An error raised here reaches Celery, and the result is not stored.
 
     .. code-block:: python
 
@@ -202,15 +206,14 @@ def before_store(task: TaskRecord) -> None:
 def after_store(task: TaskRecord, stored: StoredTask, written: bool) -> None:
     """Observe a task that has been stored.
 
-    Called on every plugin, each by itself (a wrapper has no other to go around), after
-    the storage has answered. The caller's own database transaction, if there is one, may
-    still be open.
+    Called on every plugin separately (so a wrapper has nothing to wrap), after the storage
+    has answered. The caller's own database transaction, if there is one, may still be open.
 
     :param task: The values, as the last ``before_store`` left them.
-    :param stored: The same task as it was given to the storage.
-    :param written: False when the storage kept what it had: SUCCESS is final.
+    :param stored: The same task, as the storage received it.
+    :param written: False if the storage kept the state it already had: SUCCESS is final.
 
-    What an observer raises is logged with its plugin's name; nothing else is harmed.
+    An error raised here is logged with the plugin's name; nothing else is affected.
 
     .. code-block:: python
 
@@ -230,16 +233,16 @@ def after_store(task: TaskRecord, stored: StoredTask, written: bool) -> None:
 
 @hookspec(firstresult=True)
 def open_storage(location: StorageLocation) -> Any:
-    """Open the place where results are kept, as the result backend URL says.
+    """Open the place where results are kept, which the result backend URL names.
 
-    Called on the storage plugin when a backend is made: once for each Celery app,
+    Called on the storage plugin when a backend is created: once for each Celery app,
     thread and worker process that uses results. Stops at the first non-None result.
 
-    :param location: The parsed URL. Check its alias and options here: raise
-        ``BackendMisconfigured`` with the valid ones.
-    :return: Whatever the plugin wants as the ``storage`` argument of the hooks below.
+    :param location: The parsed URL. Check its alias and options here. If one is invalid,
+        raise ``BackendMisconfigured`` and list the valid ones.
+    :return: Any object; the hooks below receive it as ``storage``.
 
-    What is raised reaches whoever asked for the backend: a worker does not start.
+    An error raised here reaches the code that asked for the backend; a worker does not start.
 
     .. code-block:: python
 
@@ -257,23 +260,24 @@ def store_task(
     task: StoredTask,
     present: Callable[[Sequence[str] | None], StoredTask | None],
 ) -> bool | None:
-    """Store the state and result of one task, durably when it returns.
+    """Store the state and result of one task; they must be durable when this returns.
 
     Called on the storage for every state that is stored.
     Stops at the first non-None result.
 
-    :param storage: What ``open_storage`` returned.
-    :param task: The encoded task. Its name, worker and periodic task, and its contents
-        ``args`` and ``kwargs``, stay as an earlier state said them where they are ``None``.
-        A wrapper may set ``contents`` to others.
-    :param present: For wrappers that have to know what is replaced: gives what is stored
-        for the task at that moment, ``None`` if nothing is. It takes the names of the
-        contents that are wanted, ``None`` for all, and reads like ``load_tasks`` with
-        ``primary``; what that raises is raised.
-    :return: True when the task is now stored as given; False when what was there stays:
-        SUCCESS is final and PENDING overwrites nothing, whoever writes at the same time.
+    :param storage: The object that ``open_storage`` returned.
+    :param task: The encoded task. Where its name, worker or periodic task name, or its
+        contents ``args`` or ``kwargs``, are ``None``, the values from an earlier state are
+        kept. A wrapper may replace ``contents``.
+    :param present: For wrappers that need to know what is being replaced: returns the state
+        now stored for the task, or ``None`` if there is none. It takes the names of the
+        contents to load (``None`` for all), reads like ``load_tasks`` with ``primary``, and
+        raises what ``load_tasks`` raises.
+    :return: True if the task is now stored as given. False if the existing state was kept:
+        SUCCESS is final and PENDING overwrites nothing, even when several writers compete.
 
-    What is raised is retried when ``can_retry`` says so, and reaches Celery otherwise.
+    An error raised here leads to a retry if ``can_retry`` says so, and otherwise reaches
+    Celery.
 
     .. code-block:: python
 
@@ -292,20 +296,21 @@ def load_tasks(
     primary: bool,
     contents: Sequence[str] | None,
 ) -> Sequence[StoredTask] | None:
-    """Load tasks by their ids, many at once.
+    """Load several tasks by their ids in one call.
 
     Called on the storage when results are read or waited for.
     Stops at the first non-None result.
 
-    :param storage: What ``open_storage`` returned.
+    :param storage: The object that ``open_storage`` returned.
     :param task_ids: At most a few thousand distinct ids.
-    :param primary: True when a write of this process or of a finished task must be
-        seen, so that no replica that lags behind may answer.
-    :param contents: The names of the contents that are wanted, ``None`` for all: those of
-        a chord's header are joined from their results alone. To give more is no error.
-    :return: Those that exist, in any order; an unknown id is left out.
+    :param primary: True if the answer must include this process's own writes and those of
+        finished tasks. Do not read from a replica that may lag behind then.
+    :param contents: The names of the contents to load, ``None`` for all. Joining a chord's
+        header, for example, needs only ``result``. Returning more is allowed.
+    :return: The tasks that exist, in any order. Unknown ids are left out.
 
-    What is raised is retried when ``can_retry`` says so, and reaches the caller otherwise.
+    An error raised here leads to a retry if ``can_retry`` says so, and otherwise reaches
+    the caller.
 
     .. code-block:: python
 
@@ -323,17 +328,17 @@ def forget_task(
     task_id: str,
     present: Callable[[Sequence[str] | None], StoredTask | None],
 ) -> bool | None:
-    """Delete what is stored for a task.
+    """Delete everything that is stored for a task.
 
     Called on the storage by ``AsyncResult.forget``.
     Stops at the first non-None result.
 
-    :param storage: What ``open_storage`` returned.
-    :param task_id: The id; an unknown one is no error.
-    :param present: For wrappers that have to know what goes: as that of ``store_task``.
-    :return: Whether there was anything.
+    :param storage: The object that ``open_storage`` returned.
+    :param task_id: The task's id. An unknown id is not an error.
+    :param present: For wrappers that need to know what is being deleted; see ``store_task``.
+    :return: Whether there was anything to delete.
 
-    What is raised reaches the caller of ``AsyncResult.forget``.
+    An error raised here reaches the caller of ``AsyncResult.forget``.
 
     .. code-block:: python
 
@@ -352,11 +357,11 @@ def save_group(storage: Any, group: StoredGroup) -> bool | None:
     Called on the storage by ``GroupResult.save``.
     Stops at the first non-None result. Saving a group again replaces it.
 
-    :param storage: What ``open_storage`` returned.
+    :param storage: The object that ``open_storage`` returned.
     :param group: The encoded group.
     :return: True.
 
-    What is raised reaches the caller of ``GroupResult.save``.
+    An error raised here reaches the caller of ``GroupResult.save``.
 
     .. code-block:: python
 
@@ -376,11 +381,11 @@ def load_group(storage: Any, group_id: str) -> StoredGroup | None:
     Called on the storage by ``GroupResult.restore``.
     Stops at the first non-None result.
 
-    :param storage: What ``open_storage`` returned.
-    :param group_id: The id.
-    :return: The group; ``None`` when it was never saved or has expired.
+    :param storage: The object that ``open_storage`` returned.
+    :param group_id: The group's id.
+    :return: The group; ``None`` if it was never saved or has expired.
 
-    What is raised reaches the caller of ``GroupResult.restore``.
+    An error raised here reaches the caller of ``GroupResult.restore``.
 
     .. code-block:: python
 
@@ -394,16 +399,16 @@ def load_group(storage: Any, group_id: str) -> StoredGroup | None:
 
 @hookspec(firstresult=True)
 def forget_group(storage: Any, group_id: str) -> bool | None:
-    """Delete a saved group; the results in it stay.
+    """Delete a saved group, but keep the results of its tasks.
 
     Called on the storage by ``GroupResult.delete``.
     Stops at the first non-None result.
 
-    :param storage: What ``open_storage`` returned.
-    :param group_id: The id; an unknown one is no error.
-    :return: Whether there was anything.
+    :param storage: The object that ``open_storage`` returned.
+    :param group_id: The group's id. An unknown id is not an error.
+    :return: Whether there was anything to delete.
 
-    What is raised reaches the caller of ``GroupResult.delete``.
+    An error raised here reaches the caller of ``GroupResult.delete``.
 
     .. code-block:: python
 
@@ -417,16 +422,16 @@ def forget_group(storage: Any, group_id: str) -> bool | None:
 
 @hookspec(firstresult=True)
 def start_chord(storage: Any, chord: ChordRecord) -> bool | None:
-    """Note down a chord before its header is sent.
+    """Record a chord before its header is sent.
 
-    Called on the storage by whoever applies the chord.
-    Stops at the first non-None result. A chord that is known already stays as it is.
+    Called on the storage by the process that applies the chord.
+    Stops at the first non-None result. A chord that is already recorded stays unchanged.
 
-    :param storage: What ``open_storage`` returned.
-    :param chord: Its group id, its size, the header's results and the encoded body.
-    :return: True when it was new.
+    :param storage: The object that ``open_storage`` returned.
+    :param chord: The chord's group id, its size, the header's results and the encoded body.
+    :return: True if the chord was new.
 
-    What is raised reaches the caller of ``chord.apply_async``.
+    An error raised here reaches the caller of ``chord.apply_async``.
 
     .. code-block:: python
 
@@ -450,14 +455,14 @@ def resize_chord(
     Called on the storage once the header has been sent, and by ``Task.add_to_chord``.
     Stops at the first non-None result.
 
-    :param storage: What ``open_storage`` returned.
-    :param group_id: The chord's group; an unknown one is no error.
-    :param size: The number of distinct header tasks; ``None`` when only adding.
-    :param added: Results, as tuples, to be appended to the header's, each making the
-        chord one longer.
+    :param storage: The object that ``open_storage`` returned.
+    :param group_id: The chord's group id. An unknown id is not an error.
+    :param size: The number of distinct header tasks; ``None`` if the call only adds results.
+    :param added: Results, as tuples, to append to the header's results. Each one increases
+        the size of the chord by one.
     :return: Whether anything changed.
 
-    What is raised reaches the sender of the header, or the task that adds.
+    An error raised here reaches the sender of the header, or the task that adds to the chord.
 
     .. code-block:: python
 
@@ -471,21 +476,22 @@ def resize_chord(
 
 @hookspec(firstresult=True)
 def chord_part_returned(storage: Any, part: ChordPart) -> ChordProgress | None:
-    """Count one finished header task, and say who has to send the body.
+    """Count one finished header task, and decide which caller must send the body.
 
-    Called on the storage by the worker that ran the header task, after storing it.
-    Stops at the first non-None result. A part is counted once however often it
-    returns; when the last distinct one is in, exactly one caller gets ``claimed``. A
-    claim that is not followed by ``finish_chord`` (its worker died) lapses after
-    ``CHORD_CLAIM_TIMEOUT``, and a part that returns later is given it as ``reclaimed``.
-    When the call is repeated, by the same ``claimant``, after an error of the
-    connection, it is given the claim that its first try took.
+    Called on the storage by the worker that ran the header task, after storing its result.
+    Stops at the first non-None result. A part is counted once, however often it returns.
+    When the last distinct part returns, exactly one caller gets ``claimed``. If
+    ``finish_chord`` does not follow (because that worker died), the claim lapses after
+    ``CHORD_CLAIM_TIMEOUT``, and a part that returns later gets it, marked ``reclaimed``.
+    If the same ``claimant`` repeats the call after a connection error, it gets the claim
+    that its first try took.
 
-    :param storage: What ``open_storage`` returned.
+    :param storage: The object that ``open_storage`` returned.
     :param part: The part.
-    :return: The progress; ``None`` when no such chord is known, or not any more.
+    :return: The progress; ``None`` if the chord is unknown or already finished.
 
-    What is raised is retried when ``can_retry`` says so, and reaches Celery otherwise.
+    An error raised here leads to a retry if ``can_retry`` says so, and otherwise reaches
+    Celery.
 
     .. code-block:: python
 
@@ -501,24 +507,24 @@ def chord_part_returned(storage: Any, part: ChordPart) -> ChordProgress | None:
 
 @hookspec(firstresult=True)
 def store_part(storage: Any, task: StoredTask, part: ChordPart) -> StoredPart | None:
-    """Store the state of a header task, and count it in its chord, in one step.
+    """Store the state of a header task and count it in its chord, in one step.
 
-    For storages that do both at once in less time than one after the other; the rest do
-    not implement it. Called on the storage by the worker when a header task has succeeded,
-    unless a plugin wraps ``store_task`` or ``chord_part_returned``, and not this hook: these
-    two are called then. Stops at the first non-None result. The state is written as
-    ``store_task`` writes it. The part is counted only if it is new and others are still to
-    come: for one that is not, ``chord_part_returned`` is called, which gives the claim.
-    Either both are done or none.
+    For storages that do both in one step faster than in two; other storages do not
+    implement it. Called on the storage by the worker when a header task has succeeded. If a
+    plugin wraps ``store_task`` or ``chord_part_returned`` but not this hook, the worker calls
+    those two instead. Stops at the first non-None result. The state is written as
+    ``store_task`` writes it. The part is counted only if it is new and other parts are still
+    missing; otherwise ``chord_part_returned`` is called for it, to give the claim.
+    An error must undo both the write and the count.
 
-    :param storage: What ``open_storage`` returned.
+    :param storage: The object that ``open_storage`` returned.
     :param task: The state to store.
     :param part: The part to count.
-    :return: Whether the state was written, and whether the part was counted; ``None`` when
-        it cannot be done in one step, and nothing was.
+    :return: Whether the state was written and whether the part was counted; ``None`` if the
+        storage cannot do both in one step and has done neither.
 
-    What is raised is logged, and ``store_task`` and ``chord_part_returned`` are called,
-    which are retried.
+    An error raised here is logged, and ``store_task`` and ``chord_part_returned`` are called
+    instead, with their retries.
 
     .. code-block:: python
 
@@ -534,16 +540,16 @@ def store_part(storage: Any, task: StoredTask, part: ChordPart) -> StoredPart | 
 
 @hookspec(firstresult=True)
 def finish_chord(storage: Any, group_id: str) -> bool | None:
-    """Forget a chord whose body has been sent, or failed for good.
+    """Delete a chord whose body has been sent or has failed for good.
 
-    Called on the storage by the worker that had the claim.
+    Called on the storage by the worker that held the claim.
     Stops at the first non-None result.
 
-    :param storage: What ``open_storage`` returned.
-    :param group_id: The chord's group; an unknown one is no error.
-    :return: Whether there was anything.
+    :param storage: The object that ``open_storage`` returned.
+    :param group_id: The chord's group id. An unknown id is not an error.
+    :return: Whether there was anything to delete.
 
-    What is raised is logged: the body has been sent.
+    An error raised here is only logged, because the body has already been sent.
 
     .. code-block:: python
 
@@ -557,18 +563,19 @@ def finish_chord(storage: Any, group_id: str) -> bool | None:
 
 @hookspec(firstresult=True)
 def unfinished_chords(storage: Any) -> Iterable[UnfinishedChord] | None:
-    """List the chords whose body is still owed.
+    """List the chords whose body has not been sent yet.
 
     Called on the storage by Celery's cleanup and ``manage.py celery_results chords``,
-    which finish those whose last worker died.
+    which finish the chords whose last worker died.
     Stops at the first non-None result. A storage that cannot list its chords leaves
-    this hook out: their own parts alone can finish them.
+    this hook out; only their own parts can then finish them.
 
-    :param storage: What ``open_storage`` returned.
-    :return: The chords, those under way included. Best read as they are asked for; a
-        chord may be finished, or change, while the caller works on those before it.
+    :param storage: The object that ``open_storage`` returned.
+    :return: The chords, including those whose header is still running. Prefer a generator
+        that reads as it goes: a chord may change or finish while the caller works on
+        earlier ones.
 
-    What is raised reaches the caller of the cleanup or of the command.
+    An error raised here reaches the caller of the cleanup or of the command.
 
     .. code-block:: python
 
@@ -585,19 +592,19 @@ def unfinished_chords(storage: Any) -> Iterable[UnfinishedChord] | None:
 
 @hookspec(firstresult=True)
 def can_retry(storage: Any, error: Exception) -> bool | None:
-    """Say whether an error of the storage may pass if the same call is made again.
+    """Say whether a storage call that failed may succeed if it is repeated.
 
-    Called after each of the storage's hooks that raised, unless the site has set
-    ``result_backend_always_retry`` to ``False``: if the answer is yes, the hook is called
+    Called each time one of the storage's hooks raises, unless the site has set
+    ``result_backend_always_retry`` to ``False``. If the answer is yes, the hook is called
     again after Celery's back-off. A storage that has to replace a broken connection does
-    so here. Notes that it puts on the error (``__notes__``) are logged with it.
+    so here. Notes that it adds to the error (``__notes__``) are logged with it.
     Stops at the first non-None result.
 
-    :param storage: What ``open_storage`` returned.
-    :param error: What one of the other hooks raised.
-    :return: True when it may be retried.
+    :param storage: The object that ``open_storage`` returned.
+    :param error: The error that the other hook raised.
+    :return: True if the call may be repeated.
 
-    What is raised takes the place of the error.
+    An error raised here replaces the original error.
 
     .. code-block:: python
 
@@ -616,17 +623,17 @@ def can_retry(storage: Any, error: Exception) -> bool | None:
 
 @hookspec(firstresult=True)
 def result_retention(task: TaskRecord) -> Retention | None:
-    """Say how long one result is kept, from the moment when it is stored.
+    """Say how long one result is kept, from the moment it is stored.
 
-    Stops at the first non-None result. Called for each result in a final state.
+    Called for each result in a final state. Stops at the first non-None result.
 
-    A chord has the results of its header however short they are kept.
+    A chord gets its header's results even if their retention ends before the chord does.
 
     :param task: The values, as the last ``before_store`` left them.
-    :return: The retention; ``None`` leaves it to ``result_failure_expires`` (Celery
-        5.7 and later) and ``result_expires``.
+    :return: The retention; ``None`` leaves the decision to ``result_failure_expires``
+        (Celery 5.7 and later) and ``result_expires``.
 
-    What is raised reaches Celery, and the result is not stored.
+    An error raised here reaches Celery, and the result is not stored.
 
     .. code-block:: python
 
@@ -644,14 +651,14 @@ def expire_results(storage: Any, expiry: Expiry) -> int | None:
     """Delete the results that have expired, in short batches (Celery's cleanup).
 
     Called on the storage plugin. Stops at the first non-None result. A storage whose
-    results expire by themselves answers 0.
+    results expire by themselves returns 0.
 
-    :param storage: What ``open_storage`` returned.
-    :param expiry: The age, the size of a batch, whom to tell about each batch, and what
-        to call one through so that it alone is made again if it fails for a while.
-    :return: How many results were deleted.
+    :param storage: The object that ``open_storage`` returned.
+    :param expiry: The maximum age, the batch size, the callbacks before and after each batch,
+        and ``repeat``, which retries a single batch after a temporary failure.
+    :return: The number of results deleted.
 
-    What is raised reaches Celery's ``celery.backend_cleanup`` task.
+    An error raised here reaches Celery's ``celery.backend_cleanup`` task.
 
     .. code-block:: python
 
@@ -671,15 +678,15 @@ def expire_results(storage: Any, expiry: Expiry) -> int | None:
 
 @hookspec
 def before_expire(batch: ExpiryBatch) -> None:
-    """Act on results that are about to be deleted for their age.
+    """Act on results that are about to be deleted because of their age.
 
-    Called on every plugin, for each batch. It may see a result twice: the deletion may
-    fail and be tried again, and a worker may die before it is durable.
+    Called on every plugin, for each batch. A plugin may see a result twice: the deletion
+    may fail and be retried, or a worker may die before the deletion is durable.
 
     :param batch: The results.
 
-    Raising keeps the batch, which is logged with the plugin's name and tried again at
-    the next cleanup.
+    An error raised here keeps the batch. The error is logged with the plugin's name, and
+    the next cleanup tries the batch again.
 
     .. code-block:: python
 
@@ -694,15 +701,15 @@ def before_expire(batch: ExpiryBatch) -> None:
 
 @hookspec
 def after_expire(batch: ExpiryBatch) -> None:
-    """Observe results that have been deleted for their age.
+    """Observe results that have been deleted because of their age.
 
-    Called on every plugin, each by itself (a wrapper has no other to go around), for
-    each batch, after the deletion is durable; or after it was made within a transaction
-    that whoever expires results has open: see ``batch.using``.
+    Called on every plugin separately (so a wrapper has nothing to wrap), for each batch,
+    once the deletion is durable. If the code that expires results has a transaction open,
+    the hook is called inside that transaction, after the deletion: see ``batch.using``.
 
     :param batch: The results that were deleted.
 
-    What an observer raises is logged with its plugin's name; nothing else is harmed.
+    An error raised here is logged with the plugin's name; nothing else is affected.
 
     .. code-block:: python
 
@@ -721,17 +728,17 @@ def after_expire(batch: ExpiryBatch) -> None:
 
 @hookspec
 def storage_retried(storage_name: str, hook: str, error: Exception, wait: float) -> None:
-    """Observe that a storage failed, and is about to be tried again.
+    """Observe that a storage failed and is about to be retried.
 
-    Called on every plugin, each by itself (a wrapper has no other to go around), before
-    each retry: not when the tries are used up, nor for an error that cannot pass.
+    Called on every plugin separately (so a wrapper has nothing to wrap), before each retry.
+    Not called once all tries are used up, nor for an error that a retry cannot fix.
 
     :param storage_name: The name of the storage plugin.
     :param hook: The name of the storage's hook that raised.
-    :param error: What it raised.
+    :param error: The error that it raised.
     :param wait: Seconds until the next try.
 
-    What an observer raises is logged with its plugin's name; nothing else is harmed.
+    An error raised here is logged with the plugin's name; nothing else is affected.
 
     .. code-block:: python
 
@@ -745,16 +752,17 @@ def storage_retried(storage_name: str, hook: str, error: Exception, wait: float)
 
 @hookspec
 def observer_failed(plugin: str, hook: str, error: Exception) -> None:
-    """Observe that a plugin failed to observe.
+    """Observe that another observer raised an error.
 
-    Called on every plugin, each by itself (a wrapper has no other to go around), after
-    an observer raised and that was logged. What this hook itself raises is logged alone.
+    Called on every plugin separately (so a wrapper has nothing to wrap), after an observer
+    raised an error and the error was logged.
 
     :param plugin: The name of the plugin that failed.
-    :param hook: The name of the hook in which it did: one whose errors are logged.
-    :param error: What it raised.
+    :param hook: The name of the hook that raised: one whose errors are only logged.
+    :param error: The error that it raised.
 
-    What an observer raises is logged with its plugin's name; nothing else is harmed.
+    An error raised here is logged with the plugin's name, without another call of this hook;
+    nothing else is affected.
 
     .. code-block:: python
 
@@ -772,16 +780,20 @@ def observer_failed(plugin: str, hook: str, error: Exception) -> None:
 
 
 @hookspec
-def check_settings() -> Iterable[CheckMessage]:  # type: ignore[empty-body]  # a specification
+def check_settings(  # type: ignore[empty-body]  # a specification
+    location: StorageLocation | None,
+) -> Iterable[CheckMessage]:
     """Report what is wrong with the plugin's own settings.
 
     Called by Django's system checks (``manage.py check``, and most other commands) on
-    every plugin, each by itself; the answers are collected.
+    every plugin separately; the answers are collected.
 
-    :return: Messages of :mod:`django.core.checks`, whose ids begin with the plugin's own
-        name. ``PluginOptions.check`` of :mod:`django_celery_results.options` gives them.
+    :param location: Where ``CELERY_RESULT_BACKEND`` points; ``None`` when it does not name a
+        storage of this package or of its plugins, or cannot be parsed.
+    :return: Messages of :mod:`django.core.checks`, with ids that begin with the plugin's
+        name. ``PluginOptions.check`` in :mod:`django_celery_results.options` returns them.
 
-    Raising is reported as ``django_celery_results.E017``, with the plugin's name.
+    An error raised here is reported as ``django_celery_results.E017``, with the plugin's name.
 
     .. code-block:: python
 
@@ -799,9 +811,9 @@ def contribute_commands() -> Iterable[Command]:  # type: ignore[empty-body]  # a
 
     Called once, when the plugins are loaded; the answers of all plugins are collected.
 
-    :return: The actions. A name that is taken already is an error.
+    :return: The actions. A name that is already taken is an error.
 
-    Raising keeps the plugin from loading.
+    An error raised here keeps the plugin from loading.
 
     .. code-block:: python
 
@@ -814,7 +826,7 @@ def contribute_commands() -> Iterable[Command]:  # type: ignore[empty-body]  # a
     """
 
 
-#: The hooks of one storage: called on the selected storage plugin alone.
+#: The hooks of a storage, called only on the selected storage plugin.
 STORAGE_HOOKS = (
     "open_storage",
     "store_task",
@@ -836,5 +848,5 @@ STORAGE_HOOKS = (
 #: Hooks that only observe: each plugin is called separately, and what one raises is logged.
 OBSERVER_HOOKS = ("after_store", "after_expire", "storage_retried", "observer_failed")
 
-#: Those that a storage cannot do without; the rest have a sensible absence.
+#: The hooks that every storage must implement. The core works without the others.
 REQUIRED_STORAGE_HOOKS = ("open_storage", "store_task", "load_tasks", "forget_task")

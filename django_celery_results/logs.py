@@ -1,4 +1,4 @@
-"""Errors for people: their notes, their text in one line, and tracebacks without secrets."""
+"""Prepares errors for log messages: notes, one-line texts, and tracebacks without secrets."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def apart(error: _E, handled: BaseException | None) -> _E:
     """Return ``error`` with ``handled`` removed from its chain of causes and contexts.
 
     While a task's failure is stored, Python is still handling the exception of the task. It
-    adds that exception, with everything its message says, to the traceback of any error that
-    is raised and logged meanwhile, and at that point nothing has been masked or encrypted.
+    adds that exception, with its whole message, to the traceback of any error that is raised
+    and logged meanwhile, and at that point nothing in the message has been masked or encrypted.
     ``handled`` is the value of ``sys.exc_info()[1]`` before the ``try``::
 
         handled = sys.exc_info()[1]
@@ -43,7 +43,7 @@ def apart(error: _E, handled: BaseException | None) -> _E:
 def annotate(error: BaseException, note: str) -> bool:
     """Make ``note`` the last note of the error; return whether it was absent before.
 
-    For Python 3.10 as well: ``BaseException.add_note`` came with Python 3.11.
+    This works on Python 3.10 too; ``BaseException.add_note`` came with Python 3.11.
     """
     notes = list(getattr(error, "__notes__", ()))
     others = [one for one in notes if one != note]
@@ -52,7 +52,7 @@ def annotate(error: BaseException, note: str) -> bool:
 
 
 def described(error: Exception) -> str:
-    """Return the error and its notes in one line: which hook, which database."""
+    """Return the error and its notes, such as the hook or the database, in one line."""
     notes = getattr(error, "__notes__", ())
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" + (f" ({'; '.join(notes)})" if notes else "")

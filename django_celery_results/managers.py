@@ -40,17 +40,17 @@ _M = TypeVar("_M", bound=models.Model)
 W_ISOLATION_REP = (
     "A result is being polled inside a transaction at isolation level REPEATABLE READ: "
     "a row that another process commits meanwhile stays invisible until this "
-    "transaction ends. Poll outside a transaction, or commit before each look."
+    "transaction ends. Poll outside a transaction, or commit before each read."
 )
 
-#: Columns that a later write without them leaves as they are: the rule of
-#: :meth:`.records.StoredTask.with_known`, and the date of the start.
+#: Columns that keep their value when a later write does not set them. This is the rule of
+#: ``StoredTask.with_known``, plus the date of the start.
 KEPT_WHEN_ABSENT = frozenset({"date_started", "periodic_task_name", "task_name", "worker"})
-#: Columns that it leaves only if it has the same content type and encoding: under another one
-#: the existing values could not be decoded.
+#: Columns that keep their value only if the later write has the same content type and encoding.
+#: Under another encoding the existing values could not be decoded.
 KEPT_IN_FORM = frozenset({"task_args", "task_kwargs"})
 FORM = ("content_type", "content_encoding")
-#: How a task's row is written over: SUCCESS is final, as in Celery's own key-value backends.
+#: How a task's row is overwritten: SUCCESS is final, as in Celery's own key-value backends.
 WRITE = WriteRule(
     key="task_id",
     kept=KEPT_WHEN_ABSENT,
@@ -58,26 +58,26 @@ WRITE = WriteRule(
     form=FORM,
     final=("status", states.SUCCESS),
 )
-#: How PENDING is written, which says nothing: it overwrites nothing.
+#: How PENDING is written: it tells nothing new, so it never overwrites a row.
 FIRST_WRITE = WriteRule(key="task_id", insert_only=True)
-#: How a group's row is written over: the last save counts.
+#: How a group's row is overwritten: the last save wins.
 WRITE_GROUP = WriteRule(key="group_id")
 
-#: States that say nothing is under way for the task: these rows may expire.
+#: States in which the task is not under way, so that its row may expire by age alone.
 EXPIRABLE_STATES = frozenset(states.READY_STATES | {states.PENDING})
 
 
 class TxIsolationWarning(UserWarning):
-    """Polling at an isolation level that hides other processes' commits."""
+    """Warns of polling at an isolation level that hides other processes' commits."""
 
 
 def transaction_retry(max_retries: int = 1) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Decorate a function so that it is called again when it raises.
 
-    The function is tried ``max_retries`` more times; a call may say otherwise with the
-    keyword ``exception_retry_count``. The last error is raised. Kept for code that
-    imported it from 2.6; the managers here need no retry, because their statements
-    hold under races.
+    The function is tried ``max_retries`` more times; a call may pass another number with
+    the keyword ``exception_retry_count``. The last error is raised. It is kept for code
+    that imported it from 2.6; the managers here do not retry, because their statements
+    are safe under races.
     """
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -99,17 +99,17 @@ def transaction_retry(max_retries: int = 1) -> Callable[[Callable[_P, _R]], Call
 
 
 class ResultManager(models.Manager[_M]):
-    """What the managers of task and group results share: routing, writing and expiry."""
+    """Base class of the managers of task and group results: routing, writing and expiry."""
 
     def write_alias(self, using: str | None = None) -> str:
-        """Return the database alias of writes: ``using``, or what the routers say."""
+        """Return the alias to write to: ``using``, the manager's own, or the routers' choice."""
         return using or self._db or router.db_for_write(self.model)
 
     def due(self, expires: float | timedelta | None) -> Iterator[Due]:
-        """Yield each way in which a row expires.
+        """Yield each condition under which a row expires; no row meets two of them.
 
-        ``expires`` is the age in seconds (or a timedelta) that results may reach;
-        ``None`` means that age alone expires nothing. No row meets two of them.
+        ``expires`` is the maximum age of results, in seconds or as a timedelta; with
+        ``None``, no row expires by its age alone.
         """
         if expires is not None:
             condition = Q(date_done__lt=moment_ago(expires))
@@ -122,7 +122,7 @@ class ResultManager(models.Manager[_M]):
     def delete_expired(
         self, expires: float | timedelta | None, batch_size: int | None = None
     ) -> int:
-        """Delete what expired, in transactions of ``batch_size`` rows; return how many."""
+        """Delete the expired rows, ``batch_size`` per transaction; return their number."""
         deletion: BatchDeletion[_M] = BatchDeletion(
             size=batch_size or results_settings.expire_batch_size,
             pause=results_settings.expire_batch_pause,
@@ -131,7 +131,7 @@ class ResultManager(models.Manager[_M]):
         return sum(self.delete_due(deletion, *self.due(expires)))
 
     def delete_due(self, deletion: BatchDeletion[_M], *ways: Due) -> Iterator[int]:
-        """Let ``deletion`` delete the rows that are due; yield how many go with each batch."""
+        """Delete the rows that are due with ``deletion``; yield how many each batch deleted."""
         rows = self.using(self.write_alias())
         for due in ways:
             yield from deletion.run(rows, due)
@@ -149,34 +149,34 @@ class ResultManager(models.Manager[_M]):
         return str(self.connection_for_read().settings_dict["ENGINE"])
 
     def warn_if_repeatable_read(self) -> None:
-        """Warn (:class:`TxIsolationWarning`) where MySQL's isolation hides new rows."""
+        """Issue a :class:`TxIsolationWarning` if MySQL's isolation level hides new rows."""
         connection = self.connection_for_read()
         if connection.vendor != "mysql" or not connection.in_atomic_block:
-            # Outside a transaction each look takes a new snapshot and hides nothing.
+            # Outside a transaction each read takes a new snapshot, which hides nothing.
             return
         with connection.cursor() as cursor:
-            # MariaDB before 11.1 says tx_isolation, MySQL 8 transaction_isolation.
+            # MariaDB before 11.1 calls it tx_isolation, MySQL 8 transaction_isolation.
             cursor.execute("SHOW SESSION VARIABLES LIKE %s", ["%isolation"])
             levels = {level for _, level in cursor.fetchall()}
         if "REPEATABLE-READ" in levels:
             warnings.warn(TxIsolationWarning(W_ISOLATION_REP), stacklevel=3)
 
     def has_listeners(self) -> bool:
-        """Return whether anybody waits for the signals that saving a row sends."""
+        """Return whether the signals that saving a row sends have receivers."""
         return post_save.has_listeners(self.model) or pre_save.has_listeners(self.model)
 
     def find_upsert(self, alias: str, rule: WriteRule, row: Mapping[str, Any]) -> Upsert | None:
-        """Return the one statement that writes ``row``, ``None`` where it takes more.
+        """Return the single statement that writes ``row``, ``None`` if it takes several.
 
-        So it does where somebody listens: a single statement does not tell whether it
-        made the row, which the signals say.
+        It takes several if signals have receivers: a signal says whether the row was
+        created, and a single statement does not tell.
         """
         if self.has_listeners():
             return None
         return find_upsert(connections[alias], self.model, rule, row)
 
     def insert(self, using: str, **fields: Any) -> _M:
-        """Insert a row and return it; a savepoint guards the caller's open transaction."""
+        """Insert a row and return it; a savepoint protects a transaction of the caller's."""
         row = self.model(**fields)
         guard: AbstractContextManager[Any] = nullcontext()
         if connections[using].in_atomic_block:
@@ -192,7 +192,7 @@ class TaskResultManager(ResultManager[_M]):
     _last_id: str | None = None
 
     def get_task(self, task_id: str) -> _M:
-        """Return the row of ``task_id``, or one that is not saved where there is none."""
+        """Return the row of ``task_id``, or a new one, not saved, if it does not exist."""
         row = self.filter(task_id=task_id).first()
         if row is not None:
             return row
@@ -218,15 +218,15 @@ class TaskResultManager(ResultManager[_M]):
         using: str | None = None,
         **kwargs: Any,
     ) -> _M:
-        """Create or update the row of ``task_id`` and return it as it now stands.
+        """Create or update the row of ``task_id``, and return the row as it is now.
 
         ``result``, ``meta``, ``task_args`` and ``task_kwargs`` are encoded text, as
-        ``content_type`` and ``content_encoding`` say. ``using`` writes through another
-        connection, so that progress shows while the caller's own transaction is open.
-        ``date_started`` and ``date_expires`` may be given too. A row that says SUCCESS
-        is left as it is, and PENDING overwrites nothing.
+        ``content_type`` and ``content_encoding`` say. ``using`` is the alias of another
+        connection, so that progress is visible while the caller's transaction is open.
+        ``date_started`` and ``date_expires`` may be given too. A row in the state SUCCESS
+        is left unchanged, and PENDING never overwrites a row.
         """
-        # 2.6's callers may say how often to retry; these statements need none.
+        # Callers of 2.6 may pass a number of retries; these statements need none.
         kwargs.pop("exception_retry_count", None)
         fields = {
             "content_type": content_type,
@@ -247,10 +247,10 @@ class TaskResultManager(ResultManager[_M]):
         return self.using(alias).get(task_id=task_id)
 
     def write(self, task_id: str, fields: Mapping[str, Any], using: str | None = None) -> bool:
-        """Write ``fields`` to the row of ``task_id``; return whether it took them.
+        """Write ``fields`` to the row of ``task_id``; return whether they were written.
 
-        SUCCESS is final and PENDING overwrites nothing; the rule stands in the statement
-        itself, so that two workers who write at once cannot break it.
+        SUCCESS is final and PENDING never overwrites a row. The statement itself contains
+        the rule, so that two workers that write at once cannot break it.
         """
         alias = self.write_alias(using)
         row = {"task_id": task_id, **fields}
@@ -260,19 +260,19 @@ class TaskResultManager(ResultManager[_M]):
         return upsert.execute(connections[alias], row)
 
     def upsert_of(self, row: Mapping[str, Any], alias: str) -> Upsert | None:
-        """Return the one statement that does for ``row`` what :meth:`write` does, if there is."""
+        """Return the single statement for :meth:`write`, ``None`` if it takes several."""
         rule = FIRST_WRITE if row["status"] == states.PENDING else WRITE
         return self.find_upsert(alias, rule, row)
 
     def _write_in_steps(self, task_id: str, fields: Mapping[str, Any], alias: str) -> bool:
-        """Write as :meth:`write` does, by what every database can do, and with signals."""
+        """Do what :meth:`write` does with statements of any database, and send signals."""
         may_update = fields["status"] != states.PENDING
         if may_update and self._update(task_id, fields, alias):
             return True
         try:
             self.insert(alias, task_id=task_id, **fields)
         except IntegrityError:
-            # Somebody inserted it since the UPDATE, or it says SUCCESS.
+            # Another process inserted the row since the UPDATE, or its state is SUCCESS.
             if may_update and self._update(task_id, fields, alias):
                 return True
             if not self._is_there(task_id, alias):
@@ -283,7 +283,7 @@ class TaskResultManager(ResultManager[_M]):
     def _is_there(self, task_id: str, alias: str) -> bool:
         rows = self.using(alias).filter(task_id=task_id)
         if connections[alias].in_atomic_block:
-            # The caller's snapshot may be older than the row; a locking read is not.
+            # The caller's snapshot may be older than the row, but a locking read sees the row.
             rows = rows.select_for_update()
         return bool(rows.exists())
 
@@ -315,11 +315,11 @@ class TaskResultManager(ResultManager[_M]):
             post_save.send(sender=self.model, created=False, **details)
 
     def due(self, expires: float | timedelta | None) -> Iterator[Due]:
-        """Yield each way in which a row expires; one index has both dates.
+        """Yield each condition under which a row expires; one index has both dates.
 
-        A row whose retention was stored with it expires then; any other at the age
-        ``expires`` (seconds or timedelta). A task that is under way expires only at
-        ``EXPIRE_UNFINISHED_AFTER``.
+        A row that was stored with its own retention expires when that has passed. Any
+        other row expires at the age ``expires`` (seconds or timedelta), but not before
+        ``EXPIRE_UNFINISHED_AFTER`` if its task is under way.
         """
         own_date = Q(date_expires__lte=now())
         yield Due(condition=own_date, order=("date_expires", "date_done", "pk"))
@@ -340,7 +340,7 @@ class GroupResultManager(ResultManager[_M]):
     _last_id: str | None = None
 
     def get_group(self, group_id: str) -> _M:
-        """Return the row of ``group_id``, or one that is not saved where there is none."""
+        """Return the row of ``group_id``, or a new one, not saved, if it does not exist."""
         row = self.filter(group_id=group_id).first()
         if row is not None:
             return row
@@ -357,7 +357,7 @@ class GroupResultManager(ResultManager[_M]):
         result: str | None,
         using: str | None = None,
     ) -> _M:
-        """Create or update the row of ``group_id`` and return it as it now stands.
+        """Create or update the row of ``group_id``, and return the row as it is now.
 
         ``result`` is encoded text, as ``content_type`` and ``content_encoding`` say;
         ``using`` is the database alias to write to instead of the routers' choice.
@@ -372,7 +372,7 @@ class GroupResultManager(ResultManager[_M]):
         return self.using(alias).get(group_id=group_id)
 
     def write(self, group_id: str, fields: Mapping[str, Any], using: str | None = None) -> None:
-        """Write ``fields`` to the row of ``group_id``, whether it is there or not."""
+        """Create or update the row of ``group_id`` with ``fields``."""
         alias = self.write_alias(using)
         upsert = self.find_upsert(alias, WRITE_GROUP, row := {"group_id": group_id, **fields})
         if upsert is None:

@@ -1,4 +1,4 @@
-"""The tables in which results, groups and unfinished chords are kept."""
+"""The tables for results, groups and unfinished chords."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TaskResult(models.Model):
-    """What is known of one task: its state, its result and, where asked for, its call."""
+    """The record of one task: its state, its result and, if the site stores it, its call."""
 
     id = models.BigAutoField(primary_key=True, verbose_name="ID")
     task_id = models.CharField(
@@ -138,11 +138,11 @@ class TaskResult(models.Model):
         ]
 
     def __str__(self) -> str:
-        """Return the id and the state, for people."""
+        """Return a readable form: the id and the state."""
         return f"<Task: {self.task_id} ({self.status})>"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the columns from which Celery's result meta is made, still serialized."""
+        """Return the columns that make up Celery's result meta, still serialized."""
         return {
             "task_id": self.task_id,
             "task_name": self.task_name,
@@ -158,7 +158,7 @@ class TaskResult(models.Model):
 
 
 class GroupResult(models.Model):
-    """The tasks of a group that was saved, so that it can be restored by its id."""
+    """The tasks of a saved group, so that the group can be restored by its id."""
 
     id = models.BigAutoField(primary_key=True, verbose_name="ID")
     group_id = models.CharField(
@@ -209,7 +209,7 @@ class GroupResult(models.Model):
         ]
 
     def __str__(self) -> str:
-        """Return the id, for people."""
+        """Return a readable form: the id."""
         return f"<Group: {self.group_id}>"
 
     def as_dict(self) -> dict[str, Any]:
@@ -220,8 +220,8 @@ class GroupResult(models.Model):
 class ChordCounter(models.Model):
     """A chord whose body has not been sent yet.
 
-    The row goes when the body was handed to the broker, not before: whatever
-    is still here is still owed a body.
+    The row is deleted only after the body has been handed to the broker, so the body of
+    every chord in this table has yet to be sent.
     """
 
     id = models.BigAutoField(primary_key=True, verbose_name="ID")
@@ -246,8 +246,8 @@ class ChordCounter(models.Model):
     )
     date_created = models.DateTimeField(
         auto_now_add=True,
-        # Also for the counters of workers of 2.6, who know of no such column: without a
-        # date they would never expire.
+        # The database sets it too, because workers of 2.6 insert counters without this
+        # column, and a counter without a date would never expire.
         db_default=Now(),
         null=True,
         verbose_name=_("Created DateTime"),
@@ -287,13 +287,13 @@ class ChordCounter(models.Model):
         verbose_name_plural = _("chord counters")
 
     def __str__(self) -> str:
-        """Return the id and what is still to come, for people."""
+        """Return a readable form: the id and the number of remaining tasks."""
         return f"<Chord: {self.group_id} ({self.count})>"
 
     def group_result(self, app: Celery | None = None) -> CeleryGroupResult:
         """Return the header as Celery's ``GroupResult``, bound to ``app`` or to the current app.
 
-        Raises ``ValueError`` when the stored list is not JSON.
+        Raises ``ValueError`` if the stored list is not JSON.
         """
         from celery.result import GroupResult as CeleryGroupResult
         from celery.result import result_from_tuple
@@ -303,15 +303,15 @@ class ChordCounter(models.Model):
 
 
 class ChordPart(models.Model):
-    """One task of a chord's header that has ended: what makes counting it twice impossible."""
+    """One finished task of a chord's header. Its row keeps it from being counted twice."""
 
     id = models.BigAutoField(primary_key=True, verbose_name="ID")
     counter = models.ForeignKey(
         ChordCounter,
         on_delete=models.CASCADE,
         related_name="parts",
-        # Workers of 2.6 that are still running during an upgrade delete a counter without
-        # knowing of its parts; a constraint would stop them.
+        # Workers of 2.6 that still run during an upgrade delete counters without deleting
+        # their parts; a foreign key constraint would make that fail.
         db_constraint=False,
         # The unique constraint below begins with this column and serves as its index.
         db_index=False,
@@ -366,5 +366,5 @@ class ChordPart(models.Model):
         ]
 
     def __str__(self) -> str:
-        """Return the id of the task and its state, for people."""
+        """Return a readable form: the task's id and its state."""
         return f"<Chord part: {self.task_id} ({self.status})>"

@@ -1,6 +1,6 @@
 """Settings that are declared once, then read with their type and checked at start.
 
-A plugin's settings stand under its name in ``DJANGO_CELERY_RESULTS``. The plugin declares
+A plugin's settings are under its name in ``DJANGO_CELERY_RESULTS``. The plugin declares
 them in a class and makes one instance of it::
 
     class GreetingOptions(PluginOptions):
@@ -11,7 +11,8 @@ them in a class and makes one instance of it::
 
     options = GreetingOptions()  # reads DJANGO_CELERY_RESULTS["greeting"]["WORDS"]
 
-``options.words`` is then the setting's value, and ``options.check()`` yields what is wrong.
+``options.words`` is then the setting's value, and ``options.check()`` yields an error for each
+wrong value.
 The core declares its own settings in the same way, in ``django_celery_results.conf``.
 """
 
@@ -49,11 +50,11 @@ _REQUIRED: Any = object()
 class Option(Generic[T]):
     """One setting, whose key is the attribute's name in capitals.
 
-    ``read`` takes the value as written and returns what the plugin works with. It raises
-    ``ValueError`` with what the value has to be, such as ``"a whole number"``. An option
-    without a ``default`` has to be set. ``check`` is the end of the id of the system check
-    that reports a wrong value: ``"E002"`` and so on. No message ever shows the value of an
-    option that is ``secret``. ``doc`` says in a few words what the setting does.
+    ``read`` takes the value as written and returns the value that the plugin works with. For a
+    wrong value it raises ``ValueError`` with a description of a right one, such as
+    ``"a whole number"``. An option without a ``default`` has to be set. ``check`` is the end of
+    the id of the system check that reports a wrong value: ``"E002"`` and so on. No message ever
+    shows the value of a ``secret`` option. ``doc`` says in a few words what the setting does.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Option(Generic[T]):
         try:
             return self.value_at(path)
         except ValueError as error:
-            # Imported here: it brings Celery, which reading the core's settings must not.
+            # Imported here because it imports Celery, and reading the core's settings must not.
             from .exceptions import BackendMisconfigured
 
             raise BackendMisconfigured(self.refusal(path, error)) from error
@@ -117,7 +118,7 @@ class Option(Generic[T]):
 
     @property
     def wanted(self) -> str:
-        """Words that say what a value has to be, taken from the reader's error."""
+        """The description of a right value, taken from the reader's error."""
         try:
             self.read(object())
         except ValueError as error:
@@ -126,17 +127,17 @@ class Option(Generic[T]):
 
 
 class PluginOptions:
-    """The settings of one plugin; a subclass has an :class:`Option` for each."""
+    """The settings of one plugin; a subclass declares an :class:`Option` for each."""
 
     #: The plugin's name: the key in ``DJANGO_CELERY_RESULTS``.
     plugin: ClassVar[str]
-    #: What the ids of its system checks begin with, such as the name of its package.
+    #: The beginning of the ids of its system checks, such as the name of its package.
     check_prefix: ClassVar[str]
 
     def check(self) -> Iterator[CheckMessage]:
-        """Yield what is wrong with the settings; a plugin returns it from ``check_settings``.
+        """Yield an error for each wrong setting; a plugin returns them from ``check_settings``.
 
-        ``E001`` reports settings that are not a dict, and ``W001`` an unknown key.
+        ``E001`` reports settings that are not a dict, and the warning ``W001`` an unknown key.
         """
         written = options_dict().get(self.plugin, {})
         if not isinstance(written, Mapping):
@@ -176,7 +177,7 @@ def declared_in(group: type[object]) -> Iterator[Option[Any]]:
 def wrong_values(
     options: Iterable[tuple[tuple[str, ...], Option[Any]]], check_prefix: str
 ) -> Iterator[Error]:
-    """Yield an error for each option whose value is wrong; each comes with its path."""
+    """Yield an error for each wrong value; ``options`` are pairs of a path and its option."""
     for path, option in options:
         try:
             option.value_at(path)
@@ -204,7 +205,7 @@ def named(path: tuple[object, ...]) -> str:
     return f"{setting}{''.join(f'[{key!r}]' for key in keys)}"
 
 
-# -- What values have to be ----------------------------------------------------------
+# -- Readers of values ---------------------------------------------------------------
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[object], int]:

@@ -1,8 +1,8 @@
-"""What crosses a hook: the records, and (from :mod:`.contributed`) what plugins contribute.
+"""The objects that hooks take and return: records, and contributions from :mod:`.contributions`.
 
-A :class:`TaskRecord` holds values, as the task gave them. Encoded, it becomes a
-:class:`StoredTask`, which holds :class:`Contents` and is all that a storage ever sees.
-Nothing here imports Django, so that a plugin can be tested without a site.
+A :class:`TaskRecord` holds the values that the task produced. Encoding turns it into a
+:class:`StoredTask`, which holds :class:`Contents`; storages only ever see this form.
+This module does not import Django, so a plugin can be tested without a site.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ __all__ = [
 PYTHON_OBJECTS = "python"
 PYTHON_CONTENT_TYPE = "application/x-python-objects"
 
-#: A result as Celery writes it in messages: ``[[id, parent], children]``,
-#: where children is ``None`` but for a group.
+#: A result as Celery writes it in messages: ``[[id, parent], children]``, where children is
+#: ``None`` except for a group.
 ResultTuple = Sequence[Any]
 
 
@@ -54,12 +54,12 @@ ResultTuple = Sequence[Any]
 
 @dataclass(kw_only=True, slots=True)
 class TaskFacts:
-    """What is plain about a task: never encoded, the same before and after encoding."""
+    """The facts about a task that are never encoded: the same before and after encoding."""
 
     task_id: str
     status: str
-    #: Name of the task. Plugins always see it, as they do all that follow down to
-    #: ``stamps``; with ``result_extended`` alone are they stored.
+    #: Name of the task. Plugins always see this field and those below it, down to
+    #: ``stamps``. They are stored only with ``result_extended``.
     name: str | None = None
     worker: str | None = None
     periodic_task_name: str | None = None
@@ -68,41 +68,41 @@ class TaskFacts:
     stamps: Mapping[str, Any] | None = None
     group_id: str | None = None
     parent_id: str | None = None
-    #: This date and the next are those of results that expire; ``load_tasks`` of the built-in
-    #: storages leaves them out.
+    #: ``date_created`` and ``date_started`` are set on results that expire. The ``load_tasks``
+    #: of the built-in storages leaves them out.
     date_created: datetime | None = None
     date_started: datetime | None = None
-    #: When the task finished; ``None`` while it has not.
+    #: When the task finished; ``None`` until then.
     date_done: datetime | None = None
-    #: Name of another connection to write through, where the storage has several; once
-    #: stored in the database, the alias that was written to.
+    #: Name of another connection to write through, if the storage has several. Once the
+    #: task is stored in the database, the alias that was written to.
     using: str | None = None
 
     @property
     def is_ready(self) -> bool:
-        """Whether the state is one of Celery's final ones (SUCCESS, FAILURE, REVOKED)."""
+        """Whether the state is one of Celery's final states (SUCCESS, FAILURE, REVOKED)."""
         return self.status in states.READY_STATES
 
 
 @dataclass(kw_only=True, slots=True)
 class TaskRecord(TaskFacts):
-    """One task as values: what ``before_store`` may amend and observers see.
+    """One task as values: ``before_store`` may amend them, and observers see them.
 
-    Every attribute but ``task_id`` may be set to another value. The values themselves
+    Every attribute except ``task_id`` may be set to another value. The values themselves
     belong to the running task: replace them, do not change them in place.
     """
 
-    #: The return value; for a failure what Celery's ``prepare_exception`` makes of it.
+    #: The return value. For a failure, what Celery's ``prepare_exception`` returns for the
+    #: exception.
     result: Any = None
     traceback: str | None = None
-    #: Children, and what the task put into ``request.meta``.
+    #: The task's children, and whatever it put into ``request.meta``.
     meta: Mapping[str, Any] | None = None
-    #: As the message carries them, for the most part reprs; stored with
-    #: ``result_extended`` alone.
+    #: As the message carries them, usually as reprs. Stored only with ``result_extended``.
     args: Any = None
     kwargs: Any = None
-    #: The headers that whoever sent the task gave it (``apply_async(headers=...)``), and
-    #: none of Celery's own. Plugins see them; they are not stored.
+    #: The headers that the sender gave the task (``apply_async(headers=...)``), without
+    #: Celery's own. Plugins see them; they are not stored.
     headers: Mapping[str, Any] | None = None
 
 
@@ -111,8 +111,8 @@ class Contents:
     """The values of a record as they are stored, and how to read them back."""
 
     #: Text by field name (``result``, ``meta``, ``traceback``, ``args``, ``kwargs``);
-    #: ``None`` where there is nothing. In a storage that keeps Python objects, and
-    #: under the content type that says so, the objects themselves.
+    #: ``None`` if the value is absent. A storage that keeps Python objects holds the objects
+    #: themselves here, under a content type that says so.
     fields: Mapping[str, Any]
     content_type: str
     #: The serializer's own encoding and then the codings, in the order in which they
@@ -121,7 +121,7 @@ class Contents:
 
     def __post_init__(self) -> None:
         if not (self.content_type and self.content_encoding):
-            raise ValueError("contents need a content_type and a content_encoding")
+            raise ValueError("Contents: content_type and content_encoding must not be empty")
 
 
 @lru_cache
@@ -133,7 +133,7 @@ def split_encoding(content_encoding: str) -> tuple[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retention:
-    """How long a result is kept from now on: ``seconds``, or ``None`` for ever.
+    """How long a result is kept from now on: ``seconds``, or ``None`` to keep it forever.
 
     Zero lets the result expire at once.
     """
@@ -142,24 +142,24 @@ class Retention:
 
     def __post_init__(self) -> None:
         if self.seconds is not None and self.seconds < 0:
-            raise ValueError(f"a retention cannot be negative: {self.seconds}")
+            raise ValueError(f"Retention.seconds cannot be negative: {self.seconds}")
 
 
 @dataclass(kw_only=True, slots=True)
 class StoredTask(TaskFacts):
-    """One task as a storage keeps it: encoded contents, and nothing that was not encoded."""
+    """One task as a storage keeps it: plain facts and encoded contents, no raw values."""
 
     contents: Contents
-    #: What a plugin, or ``result_failure_expires``, says of this result alone;
+    #: How long to keep this result, as decided by a plugin or ``result_failure_expires``;
     #: ``None`` leaves it to ``result_expires``.
     retention: Retention | None = None
 
     def with_known(self, earlier: StoredTask | None) -> StoredTask:
-        """Return this state with what an earlier one said and this one does not.
+        """Return this state, with gaps filled from an earlier state of the same task.
 
-        The name, the worker and the periodic task; the arguments too, unless the contents
-        were encoded otherwise: they could not be read then. For storages that put states
-        together themselves.
+        Fills in the name, the worker and the periodic task name. Fills in the arguments
+        too, unless the two states were encoded differently: they would then be unreadable.
+        For storages that merge states themselves.
         """
         if earlier is None:
             return self
@@ -179,7 +179,7 @@ class StoredTask(TaskFacts):
 
 @dataclass(kw_only=True, slots=True)
 class GroupRecord:
-    """A saved group as values: the tuple of its Celery ``GroupResult``."""
+    """A saved group as values: the tuple form of its Celery ``GroupResult``."""
 
     group_id: str
     result: ResultTuple
@@ -202,10 +202,10 @@ class ChordRecord:
     group_id: str
     #: How many distinct header tasks must finish before the body is sent.
     size: int
-    #: The header's results, in order, nested as the header is.
+    #: The header's results, in order, nested like the header.
     results: Sequence[ResultTuple]
-    #: The encoded signature of the body, under ``body``, for a storage that can list its
-    #: chords; ``None`` when it could not be serialized.
+    #: The encoded signature of the body, under ``body``, for storages that can list their
+    #: chords; ``None`` if it could not be serialized.
     body: Contents | None = None
 
 
@@ -217,60 +217,62 @@ class ChordPart:
     task_id: str
     status: str
     group_index: int | None = None
-    #: The encoded result, under ``result``, when the task keeps no result of its own.
+    #: The encoded result, under ``result``, if the task's own result is not stored or may
+    #: expire before the chord ends.
     contents: Contents | None = None
-    #: Names the one who returns the part, and stays the same when the call is repeated: a
-    #: claim whose answer was lost on the way is given to it again.
+    #: Identifies the caller that returns the part. It stays the same when the call is
+    #: repeated, so a claim whose answer was lost on the way is given to that caller again.
     claimant: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChordProgress:
-    """How far a chord is after one of its parts returned."""
+    """The progress of a chord after one of its parts returned."""
 
     group_id: str
-    #: Distinct header tasks still to come; ``None``: some, and counting them costs too much.
+    #: Number of distinct header tasks that have not returned; ``None`` if there are some but
+    #: counting them is too expensive.
     waiting: int | None
-    #: Whether the caller, and nobody else, now has to send the body.
+    #: Whether this caller, and no other, must now send the body.
     claimed: bool = False
-    #: Whether there was a claim before this one, whose holder may have sent the body.
+    #: Whether an earlier claim existed, whose holder may have sent the body already.
     reclaimed: bool = False
-    #: The header's results, as given at the start; empty unless ``claimed``.
+    #: The header's results, as given to ``start_chord``; empty unless ``claimed``.
     results: Sequence[ResultTuple] = ()
-    #: The parts that brought their own contents; empty unless ``claimed``.
+    #: The parts that came with their own contents; empty unless ``claimed``.
     parts: Sequence[ChordPart] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredPart:
-    """What became of a header task whose state was to be stored and counted in one step."""
+    """The outcome of storing and counting a header task in one step (``store_part``)."""
 
-    #: Whether its state was stored, or what is there stays as it is.
+    #: True if the task's state was stored, False if the existing state was kept.
     written: bool
-    #: Whether it was counted; if not, ``chord_part_returned`` is called for it.
+    #: Whether the task was counted. If not, ``chord_part_returned`` is called for it.
     counted: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnfinishedChord:
-    """A chord whose body is still owed, as a storage lists it."""
+    """A chord whose body has not been sent yet, as a storage lists it."""
 
     group_id: str
-    #: The header's results, as given at the start.
+    #: The header's results, as given to ``start_chord``.
     results: Sequence[ResultTuple]
     #: The ids of the header tasks that were counted.
     counted: Sequence[str]
-    #: Distinct header tasks still to come.
+    #: Number of distinct header tasks that have not returned.
     waiting: int
-    #: The body, as given at the start; ``None`` when it is not known.
+    #: The body, as given to ``start_chord``; ``None`` if it is not known.
     body: Contents | None = None
     date_created: datetime | None = None
-    #: When somebody last undertook to send the body; ``None``: nobody has.
+    #: When a worker last claimed the sending of the body; ``None`` if none has.
     date_claimed: datetime | None = None
 
 
 def leaf_ids(results: Iterable[ResultTuple]) -> list[str]:
-    """Return the ids of all single results in ``results``, groups opened, in order."""
+    """Return the ids of all task results in ``results``, in order, including nested groups."""
     ids: list[str] = []
     for (result_id, _parent), children in results:
         ids.extend([result_id] if children is None else leaf_ids(children))
@@ -281,7 +283,7 @@ def leaf_ids(results: Iterable[ResultTuple]) -> list[str]:
 
 
 class ReadStored(Protocol):
-    """Makes a record of values of a stored one."""
+    """A function that decodes a stored record into a record of values."""
 
     @overload
     def __call__(self, stored: StoredTask, /) -> TaskRecord: ...
@@ -292,46 +294,48 @@ class ReadStored(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpiryBatch:
-    """Results that are about to be deleted, or just were."""
+    """Results that are about to be deleted, or have just been deleted."""
 
     storage: str
     kind: Literal["task", "group"]
     ids: Sequence[str]
-    #: The results themselves; empty when no plugin listens to expiry.
+    #: The results themselves; empty if no plugin implements an expiry hook.
     records: Sequence[StoredTask] | Sequence[StoredGroup] = ()
-    #: Decodes one of ``records``: raises ``ResultUnreadable`` when it cannot, and of that
-    #: ``ResultUnavailable`` when it may be possible later.
+    #: Decodes one of ``records``. Raises ``ResultUnreadable`` if it cannot, or the subclass
+    #: ``ResultUnavailable`` if it may be able to later.
     read: ReadStored | None = field(default=None, repr=False)
-    #: The alias of the database that the results are deleted from; ``None``: from none of
-    #: Django's. Whoever expires results within a transaction may still undo it: what
-    #: cannot be undone with it belongs into ``transaction.on_commit(…, using=batch.using)``.
+    #: The alias of the Django database that the results are deleted from; ``None`` if they
+    #: are not in a Django database. The deletion may run in the caller's transaction and
+    #: still be rolled back, so defer anything that a rollback cannot undo with
+    #: ``transaction.on_commit(…, using=batch.using)``.
     using: str | None = None
 
 
 def once(function: Callable[[], Any]) -> Any:
-    """Return what ``function`` gives, and repeat nothing."""
+    """Return the result of ``function``, called once without retries."""
     return function()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expiry:
-    """What a storage is asked to expire, and whom it has to tell.
+    """A request to expire results: which ones, and the functions to call for each batch.
 
-    For each batch the storage calls ``before``, deletes the batch only if that gave
-    true, and calls ``after`` once the deletion is durable. Called through ``repeat``, a
-    batch is made again when it raised what ``can_retry`` says may pass; without that,
-    ``expire_results`` as a whole is called again.
+    For each batch the storage calls ``before``, deletes the batch only if that returned
+    true, and calls ``after`` once the deletion is durable. If the storage runs each batch
+    through ``repeat``, a batch whose error ``can_retry`` accepts is tried again by itself;
+    otherwise the whole ``expire_results`` is called again.
     """
 
-    #: Age in seconds that a result may reach; ``None`` when age alone expires nothing.
+    #: Age in seconds at which results expire; ``None`` if none expire by age alone.
     expires: float | None
     batch_size: int
     #: Seconds to wait between two batches.
     batch_pause: float = 0
-    #: Both ``None`` when no plugin listens; batches then need no records either.
+    #: ``before`` and ``after`` are both ``None`` if no plugin implements an expiry hook;
+    #: batches can then leave out their records.
     before: Callable[[ExpiryBatch], bool] | None = None
     after: Callable[[ExpiryBatch], None] | None = None
-    #: Calls the function that it is given, again and again if need be; returns its answer.
+    #: Calls the given function, repeats it if necessary, and returns its result.
     repeat: Callable[[Callable[[], Any]], Any] = field(default=once, repr=False)
 
 
@@ -340,15 +344,15 @@ class Expiry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StorageLocation:
-    """Where the result backend URL says that results are: ``name://alias/path?options``."""
+    """The parsed result backend URL: ``name://alias/path?options``."""
 
-    #: The storage plugin's name, which is the URL's scheme.
+    #: The name of the storage plugin: the URL's scheme.
     name: str
     alias: str = ""
     path: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    #: Seconds until a result expires by Celery's settings; ``None``: never.
+    #: Seconds until a result expires according to Celery's settings; ``None`` for never.
     expires: float | None = None
     app: Celery | None = None
-    #: What the backend class adds, such as the models of a ``DatabaseBackend``.
+    #: Extra values from the backend class, such as the models of a ``DatabaseBackend``.
     parameters: Mapping[str, Any] = field(default_factory=dict)

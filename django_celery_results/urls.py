@@ -1,7 +1,6 @@
-"""The JSON endpoints; include this module where a site wants them.
+"""The URLs of the JSON endpoints, for a site to include.
 
-None of them asks who is calling: a site that includes them decides who may reach
-them.
+The endpoints do not authenticate callers: a site that includes them must restrict access.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ class TaskPatternConverter:
     regex = r"[\w\d\-\.]+"
 
     def to_python(self, value: str) -> str:
-        """Return the id as it stands in the path."""
+        """Return the id unchanged from the path."""
         return value
 
     def to_url(self, value: object) -> str:
-        """Return the id as it stands in the path."""
+        """Return the id unchanged for the path."""
         return str(value)
 
 
@@ -54,7 +53,7 @@ def noun_first_patterns() -> list[URLPattern]:
 
 
 def id_first_patterns() -> list[URLPattern]:
-    """Return the older URLs, which begin with the id; warn (``DeprecationWarning``) of them."""
+    """Return the older URLs, which begin with the id, and issue a ``DeprecationWarning``."""
     warnings.warn(
         "The URLs of django-celery-results that begin with the id are deprecated: use those "
         "that begin with task/ or group/, and set DJANGO_CELERY_RESULTS_ID_FIRST_URLS = False.",
@@ -82,9 +81,9 @@ def id_first_patterns() -> list[URLPattern]:
 
 
 def chosen_patterns() -> list[URLPattern]:
-    """Return the URLs that the settings ask for.
+    """Return the URLs that the settings select.
 
-    The older ones come last: as in 2.6, it is them that ``reverse`` gives while they last.
+    The older ones come last, so ``reverse`` returns them as in 2.6, as long as they exist.
     """
     older = id_first_patterns() if results_settings.id_first_urls else []
     return noun_first_patterns() + older

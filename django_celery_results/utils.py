@@ -1,7 +1,7 @@
-"""Small helpers that need neither models, nor Celery, nor translations.
+"""A helper that needs neither models, nor Celery, nor translations.
 
-Celery's Django loader may import this module while the apps are still being
-set up, which is why it stays that small.
+Celery's Django loader may import this module while Django is still loading the apps, so it
+must not import more.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def now() -> datetime:
-    """Return the present moment as the site's settings see it.
+    """Return the current time, as the site's time zone settings require.
 
-    With ``USE_TZ`` the result is aware and in the current time zone of the
-    thread (``timezone.activate`` is honoured); without, it is naive and in the
-    zone of the process.
+    With ``USE_TZ`` the result is aware, in the thread's current time zone
+    (``timezone.activate`` is respected). Without it, the result is naive, in the process's
+    time zone.
     """
     moment = timezone.now()
     return timezone.localtime(moment) if results_settings.use_tz else moment

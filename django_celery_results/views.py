@@ -1,11 +1,10 @@
-"""What the JSON endpoints answer.
+"""The views of the JSON endpoints.
 
-They read through the current Celery app, so they serve every result backend. A
-result that cannot be read (a corrupt row, a coding that is not installed) is logged
-with its cause and answered with ``"error"`` beside the usual keys: with status 500
-where a single task or the group itself was asked for, within the list where one
-task of a group is meant. Callers are told that much and no more, because
-nobody has asked who they are.
+They read through the current Celery app, so they work with any result backend. If a
+result cannot be read (a corrupt row, a coding that is not installed), the cause is
+logged and the answer has an ``"error"`` in addition to the usual keys. For a single task,
+or the group itself, the status is then 500; for one task of a group, the error is in that
+task's entry of the list. The answer gives no cause, because callers are not authenticated.
 """
 
 from __future__ import annotations
@@ -37,24 +36,24 @@ logger = logging.getLogger(__name__)
 
 
 def is_task_successful(request: HttpRequest, task_id: str) -> JsonResponse:  # noqa: ARG001  Django passes it
-    """Answer whether the task ended well: ``{"task": {"id", "executed"}}``."""
+    """Answer whether the task succeeded: ``{"task": {"id", "executed"}}``."""
     return _answer("task", task_id, _task_done, NOT_DONE)
 
 
 def task_status(request: HttpRequest, task_id: str) -> JsonResponse:  # noqa: ARG001  Django passes it
     """Answer the task's state and result: ``{"task": {"id", "status", "result"}}``.
 
-    For a failure ``result`` is its repr, ``exc`` the full name of its class and
-    ``traceback`` the text that was stored. A result that JSON cannot carry is
-    answered as its repr. A task of which nothing is known is pending.
+    For a failure, ``result`` is the exception's repr, ``exc`` the full name of its class and
+    ``traceback`` the stored text. A result that JSON cannot represent is answered as its
+    repr. An unknown task is PENDING.
     """
     return _answer("task", task_id, _task_status, NO_STATUS)
 
 
 def is_group_successful(request: HttpRequest, group_id: str) -> JsonResponse:  # noqa: ARG001  Django passes it
-    """Answer which tasks ended well: ``{"group": {"id", "results": [{"id", "executed"}]}}``.
+    """Answer which tasks succeeded: ``{"group": {"id", "results": [{"id", "executed"}]}}``.
 
-    The list is empty where there is no such group.
+    The list is empty if the group does not exist.
     """
     return _answer("group", group_id, _group_done, NO_RESULTS)
 
@@ -62,8 +61,8 @@ def is_group_successful(request: HttpRequest, group_id: str) -> JsonResponse:  #
 def group_status(request: HttpRequest, group_id: str) -> JsonResponse:  # noqa: ARG001  Django passes it
     """Answer each task's state: ``{"group": {"id", "results": [{"result", "status"}]}}``.
 
-    The result of a group within the group is the list of its own results. Where there
-    is no such group, the answer is an empty list and ``"error"``, with status 404.
+    The result of a nested group is the list of its own results. If the group does not
+    exist, the answer is an empty list and ``"error"``, with status 404.
     """
     return _answer("group", group_id, _group_status, NO_RESULTS)
 
@@ -101,7 +100,7 @@ def _task_status(task_id: str) -> dict[str, Any]:
     from celery.result import AsyncResult
     from celery.utils import get_full_cls_name
 
-    # One read: asked for one by one, the state and the result may be of two moments.
+    # A single read, so that the state and the result belong to the same moment.
     meta = AsyncResult(task_id).backend.get_task_meta(task_id)
     state, value = meta["status"], meta["result"]
     details = {"status": state, "result": presentable(value)}
@@ -137,7 +136,7 @@ def _restore(group_id: str) -> Any:
 
 
 def _metas(backend: Any, members: Sequence[ResultTuple]) -> _Metas:
-    """Return the meta of every task by its id; this package's backends read many at once."""
+    """Return each task's meta by id, in one call if the backend is this package's."""
     from .backends import ResultBackend
 
     task_ids = leaf_ids(members)
@@ -147,7 +146,7 @@ def _metas(backend: Any, members: Sequence[ResultTuple]) -> _Metas:
 
 
 def _meta(backend: Any, task_id: str) -> Mapping[str, Any]:
-    """Return a task's meta from a backend of others, in the way of this package's."""
+    """Return a task's meta from another package's backend, in the form that ours return."""
     try:
         meta: Mapping[str, Any] = backend.get_task_meta(task_id)
     except KombuError as error:
@@ -187,9 +186,9 @@ def _common_state(members: list[str | None]) -> str:
 
 
 def presentable(value: Any) -> Any:
-    """Return ``value`` if JSON can carry it as it is, else its repr.
+    """Return ``value`` if JSON can represent it, else its repr.
 
-    NaN and the infinities are no JSON, although Python writes them.
+    NaN and the infinities are not valid JSON, although Python writes them by default.
     """
     try:
         json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False)

@@ -1,6 +1,6 @@
-"""What the tests of all plugins share: the kit, and the site and services of the core's tests.
+"""Shared by the tests of all plugins: the testing kit, and the core tests' site and services.
 
-A test of ``plugins/<name>`` runs with the plugin ``<name>`` alone active, though all are installed.
+In the tests of ``plugins/<name>`` only the plugin ``<name>`` is active, though all are installed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-# As in tests/conftest.py: the checkout must not hide what is installed.
+# As in tests/conftest.py: the checkout must not hide the installed package.
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.plugins_settings")
@@ -21,7 +21,7 @@ import django  # noqa: E402  the path and the settings above come first
 
 django.setup()
 
-# pytest finds the fixtures and hooks of a conftest by their names in it.
+# pytest finds a conftest's fixtures and hooks by their names in the module.
 from tests.backends.conftest import (  # noqa: E402  as above
     results_cache,
     shared_cache,
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).resolve().parent
-# What the tests of a plugin share is imported by its name, which begins with the plugin's.
+# A plugin's tests import their shared modules by name; each name begins with the plugin's.
 sys.path.extend(str(path) for path in FOLDER.glob("*/tests"))
 NAMES = sorted(path.parent.name for path in FOLDER.glob("*/pyproject.toml"))
 
@@ -52,9 +52,9 @@ NAMES = sorted(path.parent.name for path in FOLDER.glob("*/pyproject.toml"))
 def configure(
     request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Configure:
-    """Sets the keys of ``DJANGO_CELERY_RESULTS``; every test begins with none set.
+    """Returns a function that sets ``DJANGO_CELERY_RESULTS``; every test begins with it empty.
 
-    The processes that a test starts have the same plugins active, and no key.
+    Processes that a test starts have the same plugins active, but none of the other keys.
     """
     own = request.path.relative_to(FOLDER).parts[0]
 

@@ -1,4 +1,4 @@
-"""What is exact in the measurement of the plugins: its own processes, on the tests' server."""
+"""The exact parts of the plugins' benchmark, with its own processes on the tests' server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATABASE = os.environ.get("RESULTS_DATABASE", "sqlite")
 PYTHON = Path(sys.executable)
 ROWS = 40
 
-# Five processes make a database each.
+# Each of the five processes creates a database.
 pytestmark = pytest.mark.timeout(300)
 
 Contenders = Mapping[str, Process]
@@ -26,10 +26,10 @@ Contenders = Mapping[str, Process]
 
 @pytest.fixture(scope="module")
 def contenders() -> Iterator[Contenders]:
-    """Processes of which each has other plugins active."""
+    """Processes that each have different plugins active."""
     kinds = dict.fromkeys([CORE, "labels", "offload", "zstd", ALL], PYTHON)
     with pytest.MonkeyPatch.context() as patch:
-        # The server's settings stay as they are: others use it.
+        # The server's settings stay unchanged, because other tests use it.
         patch.setenv(servers.DURABLE, "1")
         with (
             workplace(PYTHON, DATABASE) as directory,
@@ -39,14 +39,14 @@ def contenders() -> Iterator[Contenders]:
 
 
 def test_each_plugin_adds_its_statements(contenders: Contenders) -> None:
-    """Labels are stored by one, and before a store the row is read for the sake of its blobs."""
+    """Labels add one statement; offload first reads the row, whose blobs may be replaced."""
     seen = {kind: one.ask("probe", "store_new", 5) for kind, one in contenders.items()}
     expected = {CORE: 1, "labels": 2, "offload": 2, "zstd": 1, ALL: 3}
     assert expected == {kind: one["statements"] / one["tasks"] for kind, one in seen.items()}
 
 
 def test_bytes_are_where_they_belong(contenders: Contenders) -> None:
-    """In the table without a plugin and with ``zstd``, where they are fewer; else in blobs."""
+    """In the table without offload, and fewer with zstd; otherwise in blobs."""
     kinds = (CORE, "zstd", "offload")
     core, zstd, offload = (contenders[kind].ask("weigh", "store 100 kB", ROWS) for kind in kinds)
     assert 0 < zstd["table"] < core["table"]
@@ -56,6 +56,6 @@ def test_bytes_are_where_they_belong(contenders: Contenders) -> None:
 
 
 def test_all_plugins_store_and_read(contenders: Contenders) -> None:
-    """What the nine have coded comes back, or the read would raise."""
+    """Reading raises an error if one of the nine plugins cannot decode its contents."""
     taken = [contenders[ALL].ask("measure", work, 2) for work in ("store 1 kB", "read 1 kB")]
     assert [["seconds"], ["seconds"]] == [list(one) for one in taken]

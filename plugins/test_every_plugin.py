@@ -1,4 +1,4 @@
-"""What holds for each first-party plugin: how it is packaged, found, named and described."""
+"""Rules for each first-party plugin: its packaging, discovery, name and documentation."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ each_plugin = pytest.mark.parametrize("name", NAMES)
 
 @pytest.fixture(autouse=True)
 def _all_active(configure: object) -> None:
-    """Every plugin is on: these tests are not one plugin's."""
+    """Activates every plugin: these tests do not belong to one of them."""
     assert callable(configure)
     configure(*NAMES)
 
 
 def distribution(name: str) -> Any:
-    """What is installed of a plugin."""
+    """Return the plugin's installed distribution."""
     return importlib_metadata.Distribution.from_name(f"django-celery-results-{name}")
 
 
 @each_plugin
 def test_plugin_is_found_by_its_entry_point(name: str) -> None:
-    """Under its own name, from its own distribution, and it loads."""
+    """It loads under its own name, from its own distribution."""
     info = load_plugins().info(name)
     assert info is not None
     assert ("active", "", f"django-celery-results-{name}") == (
@@ -47,7 +47,7 @@ def test_plugin_is_found_by_its_entry_point(name: str) -> None:
 
 @each_plugin
 def test_installed_files_are_those_of_the_folder(name: str) -> None:
-    """All of the package is in the wheel, and neither tests nor anything else at the top."""
+    """The wheel has the whole package, but no tests or other top-level modules."""
     package = f"django_celery_results_{name}"
     sources = {
         str(path.relative_to(FOLDER / name))
@@ -62,8 +62,8 @@ def test_installed_files_are_those_of_the_folder(name: str) -> None:
 
 
 @each_plugin
-def test_metadata_say_what_an_index_shows(name: str) -> None:
-    """The licence, the Pythons, the core that it needs."""
+def test_metadata_has_the_licence_and_requirements(name: str) -> None:
+    """The package index shows them."""
     metadata = distribution(name).metadata
     requires = distribution(name).requires or []
     assert ["BSD-3-Clause", ">=3.10"] == [
@@ -74,8 +74,8 @@ def test_metadata_say_what_an_index_shows(name: str) -> None:
 
 
 @each_plugin
-def test_changelog_has_the_version(name: str) -> None:
-    """The newest stands first, and is the one that is installed."""
+def test_changelog_begins_with_the_installed_version(name: str) -> None:
+    """The newest version comes first."""
     text = (FOLDER / name / "CHANGELOG.md").read_text(encoding="utf-8")
     found = re.search(r"^## (\S+)", text, re.MULTILINE)
     assert found is not None
@@ -84,7 +84,7 @@ def test_changelog_has_the_version(name: str) -> None:
 
 @each_plugin
 def test_readme_says_how_to_switch_it_on_and_off(name: str) -> None:
-    """How to install it, and the setting that disables it."""
+    """It names the distribution to install and the setting that disables the plugin."""
     text = (FOLDER / name / "README.md").read_text(encoding="utf-8")
     wanted = [f"pip install django-celery-results-{name}", "DISABLED_PLUGINS"]
     assert [] == [words for words in wanted if words not in text]
@@ -92,7 +92,7 @@ def test_readme_says_how_to_switch_it_on_and_off(name: str) -> None:
 
 @each_plugin
 def test_projects_readme_names_it(name: str) -> None:
-    """With a link to its page."""
+    """The link leads to the plugin's page."""
     text = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
     assert f"[`{name}`](docs/plugins/{name}.md)" in text
 
@@ -113,8 +113,8 @@ def test_every_setting_is_described(name: str, page: str) -> None:
 
 
 @each_plugin
-def test_core_says_where_to_get_what_reads_its_rows(name: str) -> None:
-    """Once the plugin is not installed, the core alone can say it."""
+def test_core_knows_the_distribution_that_reads_its_rows(name: str) -> None:
+    """If it is not installed, only the core can name it."""
     contributions = load_plugins().contributions
     stored = {
         one: FIRST_PARTY.get(one)
@@ -123,12 +123,12 @@ def test_core_says_where_to_get_what_reads_its_rows(name: str) -> None:
     }
     for one, serializer in contributions.serializers.items():
         if contributions.owners[type(serializer), one] == name:
-            # The name, too: settings have it.
+            # Also by the serializer's name, which settings may contain.
             stored |= {key: FIRST_PARTY.get(key) for key in (one, serializer.content_type)}
     assert stored == dict.fromkeys(stored, f"django-celery-results-{name}")
 
 
-#: Those of which the block names nothing are off: some cannot do without settings.
+#: Plugins that the block does not name are off, because some need settings.
 OTHERS_OFF = """
 DJANGO_CELERY_RESULTS = globals().get("DJANGO_CELERY_RESULTS", {{}})
 DJANGO_CELERY_RESULTS.setdefault("DISABLED_PLUGINS", {others!r})
@@ -139,7 +139,7 @@ DJANGO_CELERY_RESULTS.setdefault("DISABLED_PLUGINS", {others!r})
     "block",
     settings_blocks(FOLDER.parent / f"docs/plugins/{page}.md" for page in (*NAMES, "combining")),
 )
-def test_settings_that_are_shown_work(block: str, tmp_path: Path) -> None:
+def test_documented_settings_work(block: str, tmp_path: Path) -> None:
     """A site with them passes its checks and opens its result backend."""
     others = [name for name in NAMES if f'"{name}' not in block]
     try_settings(block + OTHERS_OFF.format(others=others), tmp_path)

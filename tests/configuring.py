@@ -1,4 +1,4 @@
-"""What the tests of the first-party plugins set their settings with."""
+"""Sets the settings in tests of the first-party plugins."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ class Configure(Protocol):
     """Sets ``DJANGO_CELERY_RESULTS`` for the rest of the test."""
 
     def __call__(self, *active: str, **keys: Any) -> None:
-        """Set these keys; of the first-party plugins those ``active`` are on, or else one's own."""
+        """Set these keys, and enable only the plugins ``active``, by default the tested one."""

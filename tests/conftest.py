@@ -1,4 +1,4 @@
-"""What all tests share: the path they import from, Django, and the services that they need."""
+"""The shared setup of all tests: the import path, Django, and checks for required services."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-# `tests` must be importable, and the checkout must not hide the installed package: so its root
+# `tests` must be importable, and the checkout must not hide the installed package, so its root
 # goes last. pytest-django looks for the settings before it reads this file, hence the variable
 # is set here, not in pyproject.toml.
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +53,7 @@ ADDRESSES = {
 
 @cache
 def missing_service(name: str) -> str | None:
-    """Why the service cannot be used, or None when it answers within two seconds."""
+    """The reason why the service cannot be used, ``None`` if it answers within two seconds."""
     host, port = ADDRESSES[name]
     try:
         socket.create_connection((host, port), timeout=2).close()
@@ -63,19 +63,19 @@ def missing_service(name: str) -> str | None:
 
 
 def require_service(name: str) -> None:
-    """Skip the running test when the service is absent; with REQUIRE_SERVICES=1, fail it."""
+    """Skip the running test if the service is missing; with REQUIRE_SERVICES=1, fail it."""
     _require(missing_service(name))
 
 
 def program(name: str) -> str | None:
-    """Where the program is, or None; servers are not in everybody's PATH."""
+    """The path of the program, or ``None``; server programs are not in every user's PATH."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     places = [os.environ.get("PATH", ""), *map(str, versions), "/usr/sbin"]
     return shutil.which(name, path=os.pathsep.join(places))
 
 
 def require_program(*names: str) -> None:
-    """Do the same for programs that a test starts by itself."""
+    """Skip or fail the running test if programs that it starts by itself are missing."""
     missing = [name for name in names if program(name) is None]
     _require(f"not installed: {', '.join(missing)}" if missing else None)
 
@@ -89,7 +89,7 @@ def _require(reason: str | None) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `alike` what the kit's suites find of plugins that use no database."""
+    """Mark as `alike` the suites of the testing kit for plugins that use no database."""
     for item in items:
         if KIT in item.path.parents and item.get_closest_marker("django_db") is None:
             item.add_marker("alike")
@@ -97,7 +97,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Ask for the services before any fixture of the test is set up."""
+    """Check for the services before any fixture of the test is set up."""
     if settings.DATABASE in DATABASE_SERVICES:
         require_service(settings.DATABASE)
     for marker in item.iter_markers("service"):

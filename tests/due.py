@@ -1,4 +1,4 @@
-"""Rows of some age, for the tests of expiry."""
+"""Rows of a given age, for the tests of expiry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY = 24 * HOUR
 
 
 def ago(seconds: float) -> datetime:
-    """Return the moment so long ago."""
+    """Return the time so long ago."""
     return datetime.now(timezone.utc) - timedelta(seconds=seconds)
 
 

@@ -1,4 +1,4 @@
-"""Virtual environments that tests make: by uv where it is, which takes seconds, else by pip."""
+"""Virtual environments that tests create, with uv if installed (it takes seconds), else pip."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["build_wheels", "install", "new_environment"]
 
 
 def new_environment(directory: Path) -> str:
-    """Make a virtual environment of this Python in ``directory``; return its Python.
+    """Create a virtual environment of this Python in ``directory``; return its Python.
 
-    What is asked of it later goes through the functions below: it may have no pip.
+    Use the functions below to install packages there: the environment may lack pip.
     """
     uv = shutil.which("uv")
     if uv:
@@ -32,7 +32,7 @@ def new_environment(directory: Path) -> str:
 
 
 def install(python: str, *packages: str) -> None:
-    """Install ``packages``; where there is no index skip, or fail if everything must be there."""
+    """Install ``packages``; without a package index, skip the test, or fail if all must run."""
     uv = shutil.which("uv")
     pip = [uv, "pip"] if uv else [python, "-m", "pip"]
     chosen = ["--python", python] if uv else []
@@ -49,9 +49,9 @@ def _unavailable(reason: str) -> None:
 
 
 def build_wheels(python: str, wheels: Path, *sources: str) -> list[str]:
-    """Build a wheel of each directory of ``sources`` in ``wheels``; return the wheels' paths.
+    """Build a wheel of each directory in ``sources`` in ``wheels``; return the wheels' paths.
 
-    ``python`` is one of `new_environment`, which has setuptools from then on.
+    ``python`` is from `new_environment`; setuptools is installed there and stays.
     """
     install(python, "setuptools>=77", "build")
     wheels.mkdir()

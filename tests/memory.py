@@ -1,4 +1,4 @@
-"""A storage that keeps results in memory, and what uses every part of it once."""
+"""A storage that keeps results in memory, and a function that uses every part of it once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from django_celery_results.records import (
 
 
 class Memory:
-    """The storage ``memory``; it breaks down at the first reading, and at observing expiry."""
+    """The storage ``memory``; its first reading and its observer of expiry raise errors."""
 
     django_celery_results_name = "memory"
 
@@ -39,7 +39,7 @@ class Memory:
 
     @hookimpl
     def open_storage(self) -> Memory:
-        """Return the plugin, which is the storage too."""
+        """Return the plugin, which is also the storage."""
         return self
 
     @hookimpl
@@ -50,7 +50,7 @@ class Memory:
 
     @hookimpl
     def load_tasks(self, storage: Memory, task_ids: Sequence[str]) -> list[StoredTask]:
-        """Return the tasks; fail at the first call."""
+        """Return the tasks; raise at the first call."""
         if self.broken:
             self.broken = False
             raise ConnectionError("the storage is away for a moment")
@@ -58,7 +58,7 @@ class Memory:
 
     @hookimpl
     def forget_task(self, storage: Memory, task_id: str) -> bool:
-        """Drop the task."""
+        """Forget the task."""
         return storage.tasks.pop(task_id, None) is not None
 
     @hookimpl
@@ -74,7 +74,7 @@ class Memory:
 
     @hookimpl
     def forget_group(self, storage: Memory, group_id: str) -> bool:
-        """Drop the group."""
+        """Forget the group."""
         return storage.groups.pop(group_id, None) is not None
 
     @hookimpl
@@ -84,28 +84,28 @@ class Memory:
 
     @hookimpl
     def resize_chord(self) -> bool:
-        """Change nothing."""
+        """Do nothing."""
         return False
 
     @hookimpl
     def chord_part_returned(self, storage: Memory, part: ChordPart) -> ChordProgress:
-        """Let the first part be the last."""
+        """Count the first part as the last one."""
         results = storage.chords[part.group_id].results
         return ChordProgress(group_id=part.group_id, waiting=0, claimed=True, results=results)
 
     @hookimpl
     def store_part(self, storage: Memory, task: StoredTask) -> StoredPart:
-        """Keep the task; every part is the last."""
+        """Keep the task; count every part as the last one."""
         return StoredPart(written=self.store_task(storage, task), counted=False)
 
     @hookimpl
     def finish_chord(self, storage: Memory, group_id: str) -> bool:
-        """Drop the chord."""
+        """Forget the chord."""
         return storage.chords.pop(group_id, None) is not None
 
     @hookimpl
     def unfinished_chords(self, storage: Memory) -> list[UnfinishedChord]:
-        """List the chords, with nothing in."""
+        """List the chords, with no finished parts."""
         return [
             UnfinishedChord(
                 group_id=one.group_id, results=one.results, counted=(), waiting=one.size
@@ -115,12 +115,12 @@ class Memory:
 
     @hookimpl
     def can_retry(self, error: Exception) -> bool:
-        """Let what :meth:`load_tasks` raised be tried again."""
+        """Return true for the error that :meth:`load_tasks` raises."""
         return isinstance(error, ConnectionError)
 
     @hookimpl
     def expire_results(self, storage: Memory, expiry: Expiry) -> int:
-        """Drop every task, in one batch."""
+        """Delete every task in one batch."""
         tasks = list(storage.tasks.values())
         ids = [task.task_id for task in tasks]
         batch = ExpiryBatch(storage="memory", kind="task", ids=ids, records=tasks)
@@ -132,12 +132,12 @@ class Memory:
 
     @hookimpl
     def after_expire(self) -> None:
-        """Fail, as observers may."""
+        """Raise an error, as observers may."""
         raise RuntimeError("the observer looks away")
 
 
 def make_app(backend: str = "django-results+memory://") -> Celery:
-    """A Celery app whose results go to ``backend``; nobody else's current app."""
+    """A Celery app whose results go to ``backend``, and which is not the current app."""
     app = Celery("memory", broker="memory://", backend=backend, set_as_current=False)
     app.conf.update(
         result_backend_always_retry=True, result_backend_base_sleep_between_retries_ms=1
@@ -146,7 +146,7 @@ def make_app(backend: str = "django-results+memory://") -> Celery:
 
 
 def use_everything(app: Celery) -> None:
-    """Use every part of Celery's result backend API once, and what a site's owner calls."""
+    """Call every part of Celery's result backend API once, and the functions for site owners."""
     check_plugin_settings()
     backend: Any = app.backend
     result: AsyncResult[Any] = AsyncResult("a task", app=app)
@@ -166,6 +166,6 @@ def use_everything(app: Celery) -> None:
 
 
 def record(**facts: Any) -> TaskRecord:
-    """A task that has succeeded just now."""
+    """A task that has just succeeded."""
     done = datetime.now(timezone.utc)
     return TaskRecord(**{"task_id": "a task", "status": "SUCCESS", "date_done": done, **facts})

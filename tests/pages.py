@@ -31,7 +31,7 @@ _BLOCK = re.compile(
 
 
 def refreshed(page: Path) -> str:
-    """Return the text of a page in which each marked block is what its file says now."""
+    """Return the text of a page with every marked block as its file says now."""
     text = page.read_text(encoding="utf-8")
     blocks = list(_BLOCK.finditer(text))
     if len(blocks) != text.count(MARKER):
@@ -40,7 +40,7 @@ def refreshed(page: Path) -> str:
 
 
 def refresh() -> list[Path]:
-    """Refresh all pages; return those that were changed."""
+    """Refresh all pages; return the changed ones."""
     new = {page: refreshed(page) for page in PAGES}
     changed = [page for page, text in new.items() if text != page.read_text(encoding="utf-8")]
     for page in changed:
@@ -55,7 +55,7 @@ def files_shown(page: Path) -> set[Path]:
 
 
 def _code(page: Path, block: re.Match[str]) -> str:
-    """Return what a block has to show, without blank lines at either end."""
+    """Return the code for a block, without blank lines at either end."""
     lines = (page.parent / block["file"]).read_text(encoding="utf-8").splitlines()
     start = _index(lines, block["start"], 0) if block["start"] else 0
     end = _index(lines, block["end"], start + 1) if block["end"] else len(lines)

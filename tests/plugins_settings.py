@@ -1,4 +1,4 @@
-"""The site that the tests of the first-party plugins live in: the tests' own, with their apps."""
+"""The site for the tests of the first-party plugins: the tests' site with the plugins' apps."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ INSTALLED_APPS = [
     *sorted(path.parent.name for path in PLUGINS.glob("*/django_celery_results_*/apps.py")),
 ]
 
-# A test switches on what it is about, for the processes that it starts too: some plugins
-# cannot do without settings.
+# A test enables the plugins that it tests, also for the processes that it starts: some plugins
+# do not work without settings.
 ACTIVE = os.environ.get("RESULTS_PLUGINS", "").split()
 DJANGO_CELERY_RESULTS = {
     "DISABLED_PLUGINS": sorted(

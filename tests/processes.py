@@ -1,7 +1,7 @@
 """Functions that tests run in several processes at once.
 
-They stand in a module of their own because a spawned process imports it before Django is
-set up, which is the first thing that it does here.
+They have their own module because a spawned process imports it before Django is set up, and
+this module sets up Django first.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from django_celery_results.records import ExpiryBatch, StoredTask, TaskRecord
 
 STATES = (states.STARTED, "PROGRESS", states.RETRY, states.FAILURE, states.SUCCESS)
-#: Seconds to wait for the others: sixteen processes start slowly on a busy machine.
+#: Seconds to wait for the other processes: on a busy machine, sixteen start slowly.
 PATIENCE = 120
 
 
 def at_once(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """Call ``function(number, *arguments)`` in ``count`` new processes; return what each gave."""
+    """Call ``function(number, *arguments)`` in ``count`` new processes; return all results."""
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(count), context.SimpleQueue()
     processes = [
@@ -77,7 +77,7 @@ def _call(
 
 
 class Winners:
-    """Notes whose SUCCESS was stored: a plugin."""
+    """A plugin that records the results whose SUCCESS was stored."""
 
     django_celery_results_name = "winners"
 
@@ -86,7 +86,7 @@ class Winners:
 
     @hookimpl
     def after_store(self, task: TaskRecord, stored: StoredTask, written: bool) -> None:
-        """Note the value, once for each id."""
+        """Record the value, once for each id."""
         if written and stored.status == states.SUCCESS:
             assert task.task_id not in self.results, "written twice"
             self.results[task.task_id] = task.result
@@ -111,7 +111,7 @@ def store_results(number: int, url: str, rounds: int) -> dict[str, Any]:
 
 
 def return_parts(_number: int, url: str, group_id: str, task_ids: list[str]) -> int:
-    """Return every part of a chord, each twice; return how often the body was claimed."""
+    """Return every part of a chord twice; return how often the body was claimed."""
     backend = _backend(url)
     claims = 0
     for task_id in random.sample([*task_ids, *task_ids], 2 * len(task_ids)):
@@ -124,15 +124,15 @@ def return_parts(_number: int, url: str, group_id: str, task_ids: list[str]) -> 
 def return_deliveries(
     number: int, count: int, group_id: str, task_ids: list[str], isolation: str | None, stores: bool
 ) -> int:
-    """Return this process's share of a chord's parts, of which every one is delivered twice.
+    """Return this process's share of a chord's parts, each of which is delivered twice.
 
-    ``stores``: they are stored too, in the same step where that can be done. Return how
-    often the body was claimed. Nothing is retried: no error is one too many.
+    ``stores``: store the results too, in the same step if possible. Return how often the body
+    was claimed. Nothing is retried, because no error may happen.
     """
     if isolation:
         connections["default"].settings_dict["OPTIONS"]["isolation_level"] = isolation
     backend = _backend("django-db")
-    # The same order for all, so that the two deliveries of a part come near to each other.
+    # Every process uses one order, so that the two deliveries of a part are close in time.
     deliveries = [task_id for task_id in task_ids for _ in range(2)][number::count]
     claims = 0
     for task_id in deliveries:
@@ -141,7 +141,7 @@ def return_deliveries(
 
 
 def _returns(backend: Any, group_id: str, task_id: str, stores: bool) -> bool:
-    """Let a part return; return whether it was given the claim."""
+    """Return a part; return whether it got the claim."""
     part = ChordPart(group_id=group_id, task_id=task_id, status=states.SUCCESS)
     if stores:
         done = backend.hooks.call(
@@ -167,21 +167,21 @@ def return_side_by_side(number: int, chords: int, isolation: str | None, stores:
 
 
 def apply_chord(_number: int, url: str, group_id: str, task_ids: list[str]) -> None:
-    """Start one chord."""
+    """Start a chord."""
     backend = _backend(url)
     members = [backend.app.AsyncResult(task_id) for task_id in task_ids]
     backend.apply_chord((group_id, members), None)
 
 
 def add_parts(number: int, url: str, group_id: str, count: int) -> None:
-    """Make a chord longer by ``count`` parts of this process's own."""
+    """Add ``count`` parts that only this process has to a chord."""
     backend = _backend(url)
     for one in range(count):
         backend.add_to_chord(group_id, backend.app.AsyncResult(f"{number}-{one}"))
 
 
 class Heard:
-    """Notes what expires: a plugin."""
+    """A plugin that records what expires."""
 
     django_celery_results_name = "heard"
 
@@ -191,22 +191,22 @@ class Heard:
 
     @hookimpl
     def before_expire(self, batch: ExpiryBatch) -> None:
-        """Note what is about to go."""
+        """Record what is about to be deleted."""
         self.seen += batch.ids
 
     @hookimpl
     def after_expire(self, batch: ExpiryBatch) -> None:
-        """Note what is gone."""
+        """Record what was deleted."""
         self.gone += batch.ids
 
 
 def clean_or_write(
     number: int, expires: float, count: int, heard: bool, forbidden: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Clean up, in the first two processes, or write to some of the rows in the others.
+    """Clean up in the first two processes, or write to some of the rows in the others.
 
-    ``forbidden``: what PostgreSQL's planner must not use. Returns how many rows this process
-    deleted, what it told of them, and what it wrote.
+    ``forbidden``: options of PostgreSQL's planner to switch off. Returns how many rows this process
+    deleted, which rows its plugin saw expire, and which rows it wrote.
     """
     if forbidden:
         options = connections["default"].settings_dict["OPTIONS"]

@@ -1,4 +1,4 @@
-"""Writing and finding rows, for the tests of the managers."""
+"""Functions that write and find rows, for the tests of the managers."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def write(status: str, task_id: str = "t1", **fields: Any) -> bool:
 
 
 def store(status: str = states.SUCCESS, **fields: Any) -> Any:
-    """Store as 2.6's callers do."""
+    """Store a result as callers of 2.6 do."""
     return TaskResult.objects.store_result(
         **{**JSON, "task_id": "t1", "result": "1", "status": status, **fields}
     )
 
 
 def row(task_id: str = "t1") -> Any:
-    """Return the row as the database has it."""
+    """Return the row as it is in the database."""
     return TaskResult.objects.get(task_id=task_id)
 
 
 def elsewhere(function: Callable[[], Any]) -> None:
-    """Call ``function`` on connections of its own, and wait for it."""
+    """Call ``function`` in a thread with new connections, and wait for it."""
 
     def run() -> None:
         try:

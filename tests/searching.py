@@ -1,4 +1,4 @@
-"""Looking for words in all that a database keeps: as they are, and in base64."""
+"""Searches everything that a database keeps for words, plain or in base64."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["files", "is_in", "needles", "tables"]
 
 
 def needles(word: str) -> list[bytes]:
-    """The word, and what base64 makes of it wherever it begins in the text."""
+    """The word, and its base64 forms for every position in the text."""
     raw = word.encode()
     found = [raw]
     for before in range(3):
@@ -31,7 +31,7 @@ def tables() -> bytes:
 
 
 def files() -> bytes:
-    """The database file, with what is beside it; nothing where a server has the files."""
+    """The database file and the files next to it, empty if the files belong to a server."""
     path = Path(str(connection.settings_dict["NAME"]))
     if connection.vendor != "sqlite":
         return b""

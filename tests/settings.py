@@ -1,7 +1,7 @@
-"""The Django site that the tests live in; environment variables choose its database and services.
+"""The Django site of the tests; environment variables choose its database and services.
 
-A process that a test starts (a worker, say) reads the same variables, and so works on the same
-databases: a test database has the name that DATABASES says, not one that only the runner knows.
+A process that a test starts (such as a worker) reads the same variables, and so uses the same
+databases: a test database has the name in DATABASES, not one that only the test runner knows.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 RABBITMQ_URL = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
 MEMCACHED_LOCATION = os.environ.get("MEMCACHED_LOCATION", "127.0.0.1:11211")
 
-# Files and database names of this run; two runs at once need two values of RESULTS_SUFFIX.
+# Makes files and database names unique; two runs at once need two values of RESULTS_SUFFIX.
 RUN_NAME = f"results_{SUFFIX}".replace("-", "_").replace(".", "_")
 if len(RUN_NAME) > 45:
-    # Names of databases have at most 63 characters (PostgreSQL), this one's is followed by more.
+    # PostgreSQL's database names have at most 63 characters, and this one gets a suffix.
     RUN_NAME = f"{RUN_NAME[:36]}_{crc32(RUN_NAME.encode()):08x}"
 RUN_DIRECTORY = Path(tempfile.gettempdir()) / RUN_NAME
 
 
 def sqlite(alias: str) -> dict[str, Any]:
-    """The options of a SQLite file, which processes and threads share as they cannot `:memory:`."""
+    """The options of a SQLite file, which processes and threads can share, unlike `:memory:`."""
     RUN_DIRECTORY.mkdir(exist_ok=True)
     path = str(RUN_DIRECTORY / f"{alias}.sqlite3")
     return {
@@ -63,7 +63,7 @@ def postgresql(alias: str) -> dict[str, Any]:
 
 
 def mariadb(alias: str) -> dict[str, Any]:
-    """The options of a MariaDB database: strict, and with all of Unicode."""
+    """The options of a MariaDB database in strict mode, with all of Unicode."""
     name = f"{RUN_NAME}_{alias}"
     return {
         "ENGINE": "django.db.backends.mysql",
@@ -93,11 +93,11 @@ CACHES = {
         "LOCATION": MEMCACHED_LOCATION,
         "KEY_PREFIX": RUN_NAME,
     },
-    # Django makes this table by itself when it makes a test database.
+    # Django creates this table when it creates a test database.
     "database": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "cache_table",
-        # Django's own limit, 300, is soon reached: it would drop results to make room.
+        # Django's default limit of 300 is soon reached, and Django would then delete results.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
 }
@@ -141,5 +141,5 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 CELERY_RESULT_BACKEND = "django-db"
-# The older URLs warn when they load, and a warning is an error here; their tests turn them on.
+# Loading the older URLs causes a warning, which is an error here; their tests enable them.
 DJANGO_CELERY_RESULTS_ID_FIRST_URLS = False

@@ -1,4 +1,4 @@
-"""Trying what the documentation shows, in processes of their own."""
+"""Runs what the documentation shows, in separate processes."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ CACHES = {
     },
 }
 """
-# The marker of a block that shows a file is the line above it: see tests/pages.py.
+# The line above a block that shows a file is its marker: see tests/pages.py.
 _SETTINGS = r"(?<! -->\n)^```python\n(.*?)^```"
 
 
 def settings_blocks(pages: Iterable[Path]) -> list[Any]:
-    """Each Python block of the pages that shows no file: they are all settings."""
+    """The Python blocks of the pages that show no file; they all contain settings."""
     return [
         pytest.param(block, id=f"{page.stem}-{number}")
         for page in pages
@@ -57,16 +57,16 @@ def settings_blocks(pages: Iterable[Path]) -> list[Any]:
 
 
 def try_settings(block: str, directory: Path, *path: Path) -> None:
-    """Fail unless a site with those settings passes its checks and opens its result backend."""
+    """Fail unless a site with these settings passes its checks and opens its result backend."""
     (directory / "shown.py").write_text(BASE_SETTINGS + block, encoding="utf-8")
     run(TRY_SETTINGS, directory, "shown", *path)
 
 
 def run(code: str, directory: Path, settings: str, *path: Path) -> str:
-    """The output of ``code``, run in a process of its own in ``directory``."""
+    """The output of ``code``, run in a new process in ``directory``."""
     done = subprocess.run(
         [sys.executable, "-c", code],
-        check=False,  # what it printed says why it failed
+        check=False,  # the output says why it failed
         cwd=directory,
         env=environment(settings, *path),
         stdout=subprocess.PIPE,
@@ -79,7 +79,7 @@ def run(code: str, directory: Path, settings: str, *path: Path) -> str:
 
 
 def environment(settings: str, *path: Path) -> dict[str, str]:
-    """The variables of a process that has those settings and imports from ``path`` too."""
+    """The environment of a process with these settings, which also imports from ``path``."""
     own = {
         "DJANGO_SETTINGS_MODULE": settings,
         "PYTHONPATH": os.pathsep.join(str(one) for one in path),

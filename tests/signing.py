@@ -1,4 +1,4 @@
-"""A plugin that can be seen at work, and how to have it in the settings or installed."""
+"""A plugin whose calls can be seen, and functions that put it into the settings or install it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from django_celery_results.registry import loading as plugins
 from django_celery_results.registry.loading import get_plugin_manager, load_plugins
 from tests.memory import record
 
-#: Where the entry points of :func:`installed` find their plugins.
+#: The module that the entry points of :func:`installed` name.
 INSTALLED: dict[str, object] = {}
 
 
 class Signing:
-    """A plugin that puts its name on each task."""
+    """A plugin that adds its name to each task."""
 
     def __init__(self, name: str = "signing") -> None:
         self.django_celery_results_name = name
@@ -34,7 +34,7 @@ class Signing:
 
 
 class Distribution(importlib_metadata.Distribution):
-    """A distribution that was never installed; one without a name has no metadata."""
+    """A distribution that is not really installed; without a name, it lacks metadata."""
 
     def __init__(self, name: str | None) -> None:
         self._name = name
@@ -46,12 +46,12 @@ class Distribution(importlib_metadata.Distribution):
         return f"Metadata-Version: 2.1\nName: {self._name}\nVersion: 1.0\n"
 
     def locate_file(self, path: Any) -> Any:
-        """Return nothing of use."""
+        """Return a path that nothing uses."""
         return Path(path)
 
 
 class EntryPoint(importlib_metadata.EntryPoint):
-    """One whose plugin is in this process."""
+    """An entry point whose plugin is an object in this process."""
 
     def load(self) -> Any:
         """Return the plugin."""
@@ -60,7 +60,7 @@ class EntryPoint(importlib_metadata.EntryPoint):
 
 @contextmanager
 def installed(*wanted: tuple[str | None, str, object]) -> Iterator[None]:
-    """Install plugins by distribution and name, beside the built-in ones, in the wrong order."""
+    """Install plugins by distribution and name, next to the built-in ones, in the wrong order."""
     found = list(importlib_metadata.entry_points(group=discovery.ENTRY_POINT_GROUP))
     for distribution, name, plugin in wanted:
         INSTALLED[name] = plugin
@@ -82,14 +82,14 @@ def names() -> list[str]:
 
 
 def signatures() -> list[str]:
-    """Who signed a task, in this order."""
+    """The names of the plugins that signed a task, in this order."""
     task = record()
     get_plugin_manager().hook.before_store(task=task)
     return (task.worker or "").split()
 
 
 def failure(*configured: object) -> str:
-    """Why the only plugin that failed did."""
+    """The reason why the only failed plugin failed."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": list(configured)}):
         (failed,) = load_plugins().failures
     return failed.reason

@@ -1,4 +1,4 @@
-"""A throwaway Django site of its own, for what only a real process can show."""
+"""A temporary Django site, for behaviour that only a real process can show."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ USE_TZ = True
 """
 
 
-# The checkout goes last, so that the installed package is found and not the directory there.
+# The checkout comes last, so that the installed package is imported instead of the checkout.
 RUN_MODULE = f"""\
 import runpy, sys, django
 sys.path.append({str(ROOT)!r})
@@ -39,7 +39,7 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 
 
 class Site:
-    """A settings module in ``directory`` and the Python that reads it."""
+    """A directory with a settings module, and the Python that runs the site."""
 
     def __init__(
         self, directory: Path, database: dict[str, Any], python: str = sys.executable
@@ -50,12 +50,12 @@ class Site:
         self.configure("")
 
     def configure(self, lines: str) -> None:
-        """Write the settings anew, with ``lines`` at their end."""
+        """Write the settings again, with ``lines`` at the end."""
         text = SETTINGS.format(root=str(ROOT), database=self.database, lines=lines)
         (self.directory / "site_settings.py").write_text(text)
 
     def run(self, *arguments: str, python: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run Python with ``arguments`` in the site's directory; return what it said, as text."""
+        """Run Python with ``arguments`` in the site's directory; return its output as text."""
         environment = {
             "DJANGO_SETTINGS_MODULE": "site_settings",
             "PATH": "/usr/bin:/bin",
@@ -73,16 +73,16 @@ class Site:
         )
 
     def manage(self, *arguments: str, python: str | None = None) -> str:
-        """Return what the management command printed, or fail with its errors."""
+        """Return the output of the management command, or fail with its errors."""
         return self.checked("-m", "django", *arguments, python=python)
 
     def script(self, module: str, *arguments: str, python: str | None = None) -> Any:
-        """Run ``module`` as a script, with Django set up; return the JSON that it printed last."""
+        """Run ``module`` as a script, with Django set up; return the JSON in its last line."""
         output = self.checked("-c", RUN_MODULE, module, *arguments, python=python)
         return json.loads(output.splitlines()[-1])
 
     def checked(self, *arguments: str, python: str | None = None) -> str:
-        """Return what Python printed, or fail with its errors."""
+        """Return Python's output, or fail with its errors."""
         done = self.run(*arguments, python=python)
         assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -90,7 +90,7 @@ class Site:
 
 @contextmanager
 def empty_database(label: str, directory: Path) -> Iterator[dict[str, Any]]:
-    """Give the options of a new, empty database on the engine of this run; drop it afterwards."""
+    """Yield the options of a new, empty database on the engine of this run; drop it afterwards."""
     options = settings.ENGINES[settings.DATABASE](label)
     if settings.DATABASE == "sqlite":
         yield options | {"NAME": str(directory / f"{label}.sqlite3")}

@@ -1,4 +1,4 @@
-"""What processes do in a storm of deadlocks; see :mod:`tests.processes` for how they run."""
+"""The work of processes that cause many deadlocks; :mod:`tests.processes` runs them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from django_celery_results.models import TaskResult  # isort: skip
 
 __all__ = ["store_or_disturb"]
 
-#: Seconds for which the disturbers go on.
+#: Seconds for which the disturbing processes run.
 DURATION = 4
 
 
 def store_or_disturb(number: int, url: str, rounds: int) -> dict[str, Any]:
-    """Store results in a process of even number; in an odd one be in the way of the others."""
+    """In a process with an even number, store results; in the others, lock rows to disturb them."""
     options: Any = connections["default"].settings_dict["OPTIONS"]
     options["isolation_level"] = "repeatable read"
     if number % 2:
@@ -30,7 +30,7 @@ def store_or_disturb(number: int, url: str, rounds: int) -> dict[str, Any]:
 
 
 def _disturb(rounds: int) -> None:
-    """Lock rows in any order and hold them for a moment: whoever does the same may deadlock."""
+    """Lock rows in any order for a moment, so that two such processes may deadlock."""
     end = time.monotonic() + DURATION
     while time.monotonic() < end:
         try:
@@ -38,4 +38,4 @@ def _disturb(rounds: int) -> None:
                 for one in random.sample(range(rounds), 3):
                     TaskResult.objects.filter(task_id__gte=f"t{one}").update(worker="storm")
         except OperationalError:
-            continue  # One that lost: it is not this one's errors that are looked at.
+            continue  # This process lost a deadlock; the test does not look at its errors.

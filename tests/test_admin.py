@@ -1,4 +1,4 @@
-"""The admin's pages and their action."""
+"""The admin's pages and its action."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHANGE = "admin:django_celery_results_taskresult_change"
 
 
 class NightlyResult(TaskResult):
-    """A proxy model such as sites make for an admin page of their own."""
+    """A proxy model, as sites define one for their own admin page."""
 
     class Meta:
         proxy = True
@@ -40,7 +40,7 @@ class NightlyResult(TaskResult):
 
 
 def task(task_id: str, status: str = states.SUCCESS, **fields: Any) -> TaskResult:
-    """Store and return a row."""
+    """Store a row and return it."""
     content = {"content_type": "application/json", "content_encoding": "utf-8"}
     row: TaskResult = TaskResult.objects.create(task_id=task_id, status=status, **content, **fields)
     return row
@@ -48,10 +48,10 @@ def task(task_id: str, status: str = states.SUCCESS, **fields: Any) -> TaskResul
 
 @pytest.fixture
 def app() -> Iterator[Celery]:
-    """The current app, whose broker is in this process."""
+    """The current app, with a broker in this process."""
     before = get_current_app()
     app = Celery("admin", set_as_current=True)
-    # An exchange of its own: what earlier tests sent stays in this process too.
+    # An own exchange, because messages of earlier tests stay in this process.
     app.conf.update(broker_url="memory://", control_exchange=f"admin-{uuid4()}")
     yield app
     before.set_current()
@@ -59,7 +59,7 @@ def app() -> Iterator[Celery]:
 
 @pytest.fixture
 def revoked(app: Celery) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What a worker would hear of revoked tasks since the test began."""
+    """The ids of the tasks that workers were told to revoke since the test began."""
     heard: list[dict[str, Any]] = []
     with app.connection_for_read() as connection:
         control: Any = app.control
@@ -78,20 +78,20 @@ def revoked(app: Celery) -> Iterator[Callable[[], list[dict[str, Any]]]]:
 
 
 def terminate(client: Client, *rows: TaskResult) -> Any:
-    """Choose the action for the rows."""
+    """Run the action on the rows."""
     selected = [str(row.pk) for row in rows]
     data = {"action": "terminate_tasks", ACTION_CHECKBOX_NAME: selected}
     return client.post(reverse(CHANGELIST), data)
 
 
 def told(response: Any) -> list[tuple[str, str]]:
-    """Return the messages that the next page shows, with their levels."""
+    """Return the messages on the next page with their levels."""
     shown = get_messages(response.wsgi_request)
     return [(message.level_tag, message.message) for message in shown]
 
 
 def with_permissions(user: User, *names: str) -> User:
-    """Give the permissions to ``user`` and return it, as a member of the staff."""
+    """Give the permissions to ``user``, make it a member of the staff, and return it."""
     user.is_staff = True
     user.is_superuser = False
     user.save()
@@ -100,14 +100,14 @@ def with_permissions(user: User, *names: str) -> User:
 
 
 def test_both_models_are_registered() -> None:
-    """On the default site, with the classes that sites import."""
+    """They are on the default site, with the classes that sites import."""
     registry = admin.site._registry
     assert TaskResultAdmin is type(registry[TaskResult])
     assert GroupResultAdmin is type(registry[GroupResult])
 
 
 def test_the_task_page_is_that_of_2_6() -> None:
-    """Columns, filters, search and fieldsets."""
+    """This covers the columns, filters, search and fieldsets."""
     page = TaskResultAdmin(TaskResult, admin.site)
     columns = ("task_id", "periodic_task_name", "task_name", "completed", "status", "worker")
     filters = ("status", "date_done", "periodic_task_name", "task_name", "worker")
@@ -120,7 +120,7 @@ def test_the_task_page_is_that_of_2_6() -> None:
 
 
 def test_the_task_list_shows_results(admin_client: Client) -> None:
-    """Newest first, with a link to each."""
+    """The newest row comes first, and each row has a link."""
     row = task("t1", task_name="add", worker="w1")
     content = admin_client.get(reverse(CHANGELIST)).content.decode()
     assert reverse(CHANGE, args=[row.pk]) in content
@@ -129,7 +129,7 @@ def test_the_task_list_shows_results(admin_client: Client) -> None:
 
 @pytest.mark.parametrize("query", ["q=needle", "status=FAILURE", "worker=w-needle"])
 def test_the_task_list_finds_and_filters(admin_client: Client, query: str) -> None:
-    """By the fields of 2.6."""
+    """It uses the fields of 2.6."""
     task("t-needle", states.FAILURE, worker="w-needle", task_args="needle")
     task("t-hay")
     content = admin_client.get(f"{reverse(CHANGELIST)}?{query}").content.decode()
@@ -138,33 +138,33 @@ def test_the_task_list_finds_and_filters(admin_client: Client, query: str) -> No
 
 
 def test_the_group_list_shows_groups(admin_client: Client) -> None:
-    """With the search by id."""
+    """The list can be searched by id."""
     GroupResult.objects.create(group_id="g-needle")
     url = reverse("admin:django_celery_results_groupresult_changelist")
     assert "g-needle" in admin_client.get(f"{url}?q=needle").content.decode()
 
 
 def form_fields(client: Client, url: str) -> set[str]:
-    """Return the fields that the page at ``url`` lets people change."""
+    """Return the fields that the page at ``url`` can change."""
     return set(client.get(url).context["adminform"].form.fields)
 
 
 def test_a_task_is_only_shown(admin_client: Client) -> None:
-    """Unless the settings say otherwise."""
+    """Nothing can be edited unless a setting allows it."""
     url = reverse(CHANGE, args=[task("t1", result='"a result"').pk])
     assert set() == form_fields(admin_client, url)
     assert "a result" in admin_client.get(url).content.decode()
 
 
 def test_a_group_is_only_shown(admin_client: Client) -> None:
-    """Unless the settings say otherwise."""
+    """Nothing can be edited unless a setting allows it."""
     row = GroupResult.objects.create(group_id="g1")
     url = reverse("admin:django_celery_results_groupresult_change", args=[row.pk])
     assert set() == form_fields(admin_client, url)
 
 
 def test_a_task_can_be_edited_where_allowed(admin_client: Client, settings: Settings) -> None:
-    """All but the dates, the result and the meta; the setting holds from the next request on."""
+    """The dates, the result and the meta stay fixed; the setting works from the next request on."""
     url = reverse(CHANGE, args=[task("t1").pk])
     assert set() == form_fields(admin_client, url)
     settings.DJANGO_CELERY_RESULTS = {"ALLOW_EDITS": True}
@@ -184,7 +184,7 @@ def test_a_task_can_be_edited_where_allowed(admin_client: Client, settings: Sett
 
 
 def test_a_group_can_be_edited_where_allowed(admin_client: Client, settings: Settings) -> None:
-    """All but the dates and the result."""
+    """The dates and the result stay fixed."""
     settings.DJANGO_CELERY_RESULTS = {"ALLOW_EDITS": True}
     row = GroupResult.objects.create(group_id="g1")
     url = reverse("admin:django_celery_results_groupresult_change", args=[row.pk])
@@ -192,7 +192,7 @@ def test_a_group_can_be_edited_where_allowed(admin_client: Client, settings: Set
 
 
 def test_a_subclass_serves_a_proxy_model(rf: Any) -> None:
-    """Read-only as well, although a proxy has no columns of its own."""
+    """The page is read-only too, although the proxy only inherits its columns."""
     page = type("NightlyAdmin", (TaskResultAdmin,), {})(NightlyResult, admin.site)
     shown = set(page.get_readonly_fields(rf.get("/")))
     assert {field.name for field in TaskResult._meta.fields} == shown - {"completed"}
@@ -209,7 +209,7 @@ def test_a_subclass_serves_a_proxy_model(rf: Any) -> None:
 def test_terminate_says_how_many_tasks_were_meant(
     admin_client: Client, unfinished: int, expected: str
 ) -> None:
-    """Finished ones are not counted."""
+    """Finished tasks are not counted."""
     rows = [task(f"t{index}", states.STARTED) for index in range(unfinished)]
     response = terminate(admin_client, *rows, task("done"), task("failed", states.FAILURE))
     assert [("success", expected)] == told(response)
@@ -218,7 +218,7 @@ def test_terminate_says_how_many_tasks_were_meant(
 def test_terminate_asks_the_workers(
     admin_client: Client, revoked: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    """To kill those that run and to skip those that wait, and no others."""
+    """Workers kill the running tasks and skip the waiting ones; other tasks are unaffected."""
     rows = [task("running", states.STARTED), task("waiting", states.PENDING), task("done")]
     terminate(admin_client, *rows)
     [message] = revoked()
@@ -229,14 +229,14 @@ def test_terminate_asks_the_workers(
 def test_terminate_leaves_finished_tasks_alone(
     admin_client: Client, revoked: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    """With nothing to end no worker is asked."""
+    """Without a task to end, no message is sent to the workers."""
     response = terminate(admin_client, task("done"))
     assert [("warning", "All of the selected tasks have already ended.")] == told(response)
     assert [] == revoked()
 
 
 def test_terminate_says_that_the_broker_is_away(admin_client: Client, app: Celery) -> None:
-    """An error message on the page, not an error page."""
+    """The page shows an error message instead of failing."""
     app.conf.update(broker_url="amqp://guest:secret@127.0.0.1:1//")
     response = terminate(admin_client, task("running", states.STARTED))
     [(level, text)] = told(response)
@@ -248,7 +248,7 @@ def test_terminate_says_that_the_broker_is_away(admin_client: Client, app: Celer
 def test_terminate_needs_the_permission_to_change(
     client: Client, django_user_model: type[User], revoked: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    """Whoever may only look is not offered the action, and cannot choose it either."""
+    """A user who may only view is not offered the action, and a forged request is refused."""
     user = django_user_model.objects.create_user("viewer")
     client.force_login(with_permissions(user, "view_taskresult"))
     row = task("running", states.STARTED)
@@ -261,7 +261,7 @@ def test_terminate_needs_the_permission_to_change(
 def test_terminate_is_offered_with_the_permission(
     client: Client, django_user_model: type[User]
 ) -> None:
-    """Changing is enough; it takes no superuser."""
+    """The permission to change is enough; the user need not be a superuser."""
     user = django_user_model.objects.create_user("operator")
     client.force_login(with_permissions(user, "view_taskresult", "change_taskresult"))
     row = task("running", states.STARTED)
@@ -273,7 +273,7 @@ def test_terminate_is_offered_with_the_permission(
     ("status", "shown"), [(states.SUCCESS, True), (states.FAILURE, True), (states.STARTED, False)]
 )
 def test_only_what_has_ended_shows_when(admin_client: Client, status: str, shown: bool) -> None:
-    """The column moves with every state that is stored."""
+    """The column behind it changes with every stored state, so unfinished tasks do not show it."""
     row = task("t1", status)
     page = TaskResultAdmin(TaskResult, admin.site)
     assert (row.date_done if shown else None) == page.completed(row)

@@ -1,4 +1,4 @@
-"""The app config, and what importing it brings along."""
+"""The app config, and the modules that importing it loads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_celery_results.apps import CeleryResultConfig
 
 
 def modules_after(statement: str) -> set[str]:
-    """Return the modules that a fresh Python has after ``statement``."""
+    """Return the modules that are loaded in a new Python after ``statement``."""
     program = f"{statement}\nimport json, sys\nprint(json.dumps(list(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
@@ -21,7 +21,7 @@ def modules_after(statement: str) -> set[str]:
 
 
 def test_the_config_is_the_apps_own() -> None:
-    """A site that lists the package gets this config, under the label of 2.6."""
+    """A site that lists the package gets this config, with the app label of 2.6."""
     config = apps.get_app_config("django_celery_results")
     assert isinstance(config, CeleryResultConfig)
     assert "django_celery_results" == config.name
@@ -30,14 +30,14 @@ def test_the_config_is_the_apps_own() -> None:
 
 
 def test_importing_the_config_imports_no_celery() -> None:
-    """Django can set the site up before Celery is touched."""
+    """Django can set up the site before Celery is loaded."""
     modules = modules_after("import django_celery_results.apps")
     assert "celery" not in modules
     assert "django_celery_results.models" not in modules
 
 
 def test_importing_the_package_imports_no_models() -> None:
-    """``import django_celery_results`` is for plugin authors: no model, no Celery."""
+    """Plugin authors write ``import django_celery_results``: it loads no model and no Celery."""
     modules = modules_after("import django_celery_results")
     assert "celery" not in modules
     assert "django" not in modules

@@ -1,4 +1,4 @@
-"""The core's own settings: the value as written when its type is right, else the default."""
+"""The core's own settings: the value as written if its type is right, else the default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MONTH = 30 * 24 * 3600.0
 
 
 def read(name: str, **overrides: Any) -> object:
-    """The value of the setting ``name`` on a site with these overrides."""
+    """The value of the setting ``name`` on a site with these settings."""
     with override_settings(**overrides):
         value: object = getattr(results_settings, name)
         return value
@@ -25,26 +25,26 @@ def read(name: str, **overrides: Any) -> object:
     ("written", "expected"), [(191, 191), (0, 255), (-1, 255), ("191", 255), (True, 255)]
 )
 def test_task_id_max_length(written: object, expected: int) -> None:
-    """A number above zero counts."""
+    """A number above zero is valid."""
     overrides = {"DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH": written}
     assert expected == read("task_id_max_length", **overrides)
 
 
 @pytest.mark.parametrize("written", [True, False])
 def test_id_first_urls(written: bool) -> None:
-    """As written."""
+    """The value is read as written."""
     assert written is read("id_first_urls", DJANGO_CELERY_RESULTS_ID_FIRST_URLS=written)
 
 
 @pytest.mark.parametrize("written", [None, "no", 0])
 def test_wrong_id_first_urls_counts_as_not_set(written: object) -> None:
-    """Only a boolean says whether the older URLs are served."""
+    """Only a boolean decides whether the older URLs are served."""
     assert True is read("id_first_urls", DJANGO_CELERY_RESULTS_ID_FIRST_URLS=written)
 
 
 @pytest.mark.parametrize("written", [None, [], "text"])
 def test_options_that_are_no_mapping_are_none(written: object) -> None:
-    """The checks report it; nothing breaks before they do."""
+    """The checks report it; until then it must not cause other errors."""
     assert {} == read("options", DJANGO_CELERY_RESULTS=written)
 
 
@@ -81,7 +81,7 @@ def test_options_that_are_no_mapping_are_none(written: object) -> None:
     ],
 )
 def test_option(name: str, key: str, written: object, expected: object) -> None:
-    """Of the right type as written, else its default."""
+    """The value is read as written if its type is right, else the default is."""
     assert expected == read(name, DJANGO_CELERY_RESULTS={key: written})
 
 
@@ -100,7 +100,7 @@ def test_option(name: str, key: str, written: object, expected: object) -> None:
     ],
 )
 def test_option_that_is_not_set(name: str, expected: object) -> None:
-    """The default."""
+    """Its value is the default."""
     assert expected == read(name, DJANGO_CELERY_RESULTS={})
 
 
@@ -108,7 +108,7 @@ def test_option_that_is_not_set(name: str, expected: object) -> None:
     ("name", "expected"), [("task_id_max_length", 255), ("id_first_urls", True)]
 )
 def test_top_level_setting_that_is_not_set(name: str, expected: object) -> None:
-    """The default."""
+    """Its value is the default."""
     setting = f"DJANGO_CELERY_RESULTS_{name.upper()}"
     with override_settings(**{setting: None}):
         delattr(settings, setting)
@@ -117,7 +117,7 @@ def test_top_level_setting_that_is_not_set(name: str, expected: object) -> None:
 
 @pytest.mark.parametrize("top_level", [True, False])
 def test_settings_are_declared_under_their_keys(top_level: bool) -> None:
-    """Top-level settings have the whole name of the Django setting as their key."""
+    """The key of a top-level setting is the whole name of the Django setting."""
     prefix = "DJANGO_CELERY_RESULTS_" if top_level else ""
     declared = results_settings.declared(top_level=top_level)
     attributes = [key.removeprefix(prefix).lower() for key in declared]
@@ -125,35 +125,35 @@ def test_settings_are_declared_under_their_keys(top_level: bool) -> None:
 
 
 def test_options_of_a_plugin() -> None:
-    """The mapping under its name."""
+    """They are the mapping under the plugin's name."""
     with override_settings(DJANGO_CELERY_RESULTS={"redact": {"secrets": ["x"]}}):
         assert {"secrets": ["x"]} == results_settings.plugin_options("redact")
 
 
 @pytest.mark.parametrize("options", [{}, {"redact": "text"}])
 def test_options_of_a_plugin_that_has_none(options: dict[str, Any]) -> None:
-    """Empty."""
+    """The result is an empty mapping."""
     with override_settings(DJANGO_CELERY_RESULTS=options):
         assert {} == results_settings.plugin_options("redact")
 
 
 @pytest.mark.parametrize(("written", "expected"), [(True, True), (False, False)])
 def test_use_tz(written: bool, expected: bool) -> None:
-    """Django's own setting."""
+    """It is Django's own setting."""
     assert expected is read("use_tz", USE_TZ=written)
 
 
 def test_migration_modules() -> None:
-    """Django's own setting."""
+    """It is Django's own setting."""
     assert {"app": None} == read("migration_modules", MIGRATION_MODULES={"app": None})
 
 
 def test_raw_gives_any_setting() -> None:
-    """As written, whatever it is."""
+    """Any value is returned as written."""
     with override_settings(CELERY_RESULT_BACKEND=5):
         assert 5 == results_settings.raw("CELERY_RESULT_BACKEND")
 
 
 def test_raw_gives_none_for_what_is_not_set() -> None:
-    """No default is invented."""
+    """A default is not made up."""
     assert results_settings.raw("NO_SUCH_SETTING") is None

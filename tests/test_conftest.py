@@ -1,4 +1,4 @@
-"""A missing service is never mistaken for a passed test."""
+"""A test without its service is skipped or fails, and never counts as passed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def absent(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a service at whose address nothing listens."""
+    """The name of a service at an address where no server listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
     monkeypatch.setitem(conftest.ADDRESSES, "absent", address)
@@ -25,7 +25,7 @@ def absent(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a service that takes connections."""
+    """The name of a service that accepts connections."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setitem(conftest.ADDRESSES, "listening", server.getsockname())
         yield "listening"
@@ -33,14 +33,14 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _forget_answers() -> Iterator[None]:
-    """Each test asks anew."""
+    """Check the services again in each test."""
     conftest.missing_service.cache_clear()
     yield
     conftest.missing_service.cache_clear()
 
 
 def test_missing_service_skips(absent: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a developer's machine a test is skipped where its service is absent."""
+    """A developer can run the tests without every service."""
     monkeypatch.setattr(settings, "REQUIRE_SERVICES", False)
 
     with pytest.raises(pytest.skip.Exception, match="no absent at"):
@@ -48,7 +48,7 @@ def test_missing_service_skips(absent: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_missing_required_service_fails(absent: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With REQUIRE_SERVICES=1 the absence is a failure."""
+    """With REQUIRE_SERVICES=1, as in CI, no test may be left out."""
     monkeypatch.setattr(settings, "REQUIRE_SERVICES", True)
 
     with pytest.raises(pytest.fail.Exception, match="no absent at"):
@@ -56,13 +56,13 @@ def test_missing_required_service_fails(absent: str, monkeypatch: pytest.MonkeyP
 
 
 def test_present_service_lets_the_test_run(listening: str) -> None:
-    """A service that answers is no reason to do anything."""
+    """If the service answers, the test is neither skipped nor failed."""
     assert conftest.missing_service(listening) is None
 
 
 @pytest.mark.django_db
 def test_caches_of_the_test_site_answer(cache_alias: str) -> None:
-    """Each cache that the tests use gives back what was put into it."""
+    """Each cache of the tests returns the value that was put into it."""
     caches[cache_alias].set("answer", 42, timeout=60)
 
     assert caches[cache_alias].get("answer") == 42

@@ -1,4 +1,4 @@
-"""The demonstration: its text fits the terminal, and Ctrl-C leaves no process behind."""
+"""The demonstration: its output fits the terminal, and Ctrl-C ends all of its processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROWS = [("add(2, 3)", "5"), ("divide(1, 0)", "ZeroDivisionError: division by zer
 
 
 def test_a_table_has_columns_as_wide_as_their_widest_cells() -> None:
-    """On a screen that is wide enough."""
+    """This holds if the screen is wide enough."""
     expected = [
         "TASK          RESULT",
         "add(2, 3)     5",
@@ -52,12 +52,12 @@ def test_the_widest_column_is_cut_with_an_ellipsis() -> None:
 
 @pytest.mark.parametrize("width", [4, 10, 20, 40, 80])
 def test_a_table_fits_the_width(width: int) -> None:
-    """Down to one character in each column."""
+    """Columns may shrink to one character."""
     assert width >= max(map(len, screen.table(HEADINGS, ROWS, width)))
 
 
 def test_a_cell_is_one_line() -> None:
-    """An exception's message may have several."""
+    """The message of an exception may have several lines."""
     assert "first second" == screen.shorten("first\nsecond", 20)
 
 
@@ -94,12 +94,12 @@ def test_a_call_is_shown_as_it_is_written_in_python(arguments: str, call: str) -
     ("seconds", "text"), [(None, ""), (0.0041, "  4 ms"), (0.25, "250 ms"), (2.44, " 2.4 s")]
 )
 def test_times_are_shown_in_the_unit_that_suits_them(seconds: float | None, text: str) -> None:
-    """Right-aligned, so that they stand below each other."""
+    """They are right-aligned, so that they line up in a column."""
     assert text == screen.time_text(seconds)
 
 
 def test_progress_is_shown_as_a_bar() -> None:
-    """With the numbers behind it."""
+    """The numbers follow the bar."""
     assert "█████░░░░░░░░░░░░░░░ 1 of 4" == screen.progress_bar({"done": 1, "of": 4})
 
 
@@ -116,7 +116,7 @@ def demo(tmp_path: Path) -> Path:
 
 @contextmanager
 def running(demo: Path, *command: str, columns: int = 80) -> Iterator[subprocess.Popen[str]]:
-    """Start a command in a process group of its own; end that group after the block."""
+    """Start a command in its own process group; end that group after the block."""
     process = subprocess.Popen(
         command,
         cwd=demo,
@@ -142,7 +142,7 @@ def running(demo: Path, *command: str, columns: int = 80) -> Iterator[subprocess
 
 
 def output_of(process: subprocess.Popen[str]) -> IO[str]:
-    """The output of the process, to read it while the process runs."""
+    """The output of the process, which can be read while the process runs."""
     assert process.stdout is not None
     return process.stdout
 
@@ -158,7 +158,7 @@ def read_until(process: subprocess.Popen[str], marker: str) -> str:
 
 
 def processes_left_in(directory: Path) -> list[str]:
-    """The ids of the processes that still run after ten seconds: killed ones take a moment."""
+    """The ids of the processes left after ten seconds: killed ones take a moment to end."""
     deadline = time.monotonic() + 10
     while (found := processes_in(directory)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -205,7 +205,7 @@ def test_a_port_that_cannot_exist_is_an_error(demo: Path, port: str) -> None:
 
 
 def test_a_free_port_is_used_where_8000_is_taken(demo: Path) -> None:
-    """The command says which, and `/` there leads to the admin."""
+    """The command names the port, and `/` there redirects to the admin."""
     with take_port_8000(), running(demo, sys.executable, "manage.py", "admin") as process:
         output = read_until(process, "Stop with")
         address = output.partition("Open       ")[2].split()[0]
@@ -218,7 +218,7 @@ def test_a_free_port_is_used_where_8000_is_taken(demo: Path) -> None:
 
 @contextmanager
 def take_port_8000() -> Iterator[None]:
-    """Listen on port 8000, unless another program does."""
+    """Listen on port 8000, unless another program already does."""
     try:
         server = socket.create_server(("127.0.0.1", 8000))
     except OSError:
@@ -245,7 +245,7 @@ def open_when_ready(address: str) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 100])
 def test_the_demonstration_shows_what_became_of_its_tasks(demo: Path, columns: int) -> None:
-    """Every line fits, and the last screen of 40 lines has the tasks and the plugins."""
+    """Every line fits, and the last screen of 40 lines shows the tasks and the plugins."""
     with running(demo, sys.executable, "demo.py", columns=columns) as process:
         output, _ = process.communicate(timeout=100)
 
@@ -270,7 +270,7 @@ def test_the_demonstration_shows_what_became_of_its_tasks(demo: Path, columns: i
     ],
 )
 def test_ctrl_c_ends_the_demonstration(demo: Path, options: list[str], marker: str) -> None:
-    """Without a traceback, with the status of an interruption, and with the worker."""
+    """It ends without a traceback, has the exit status of an interruption, and ends the worker."""
     with running(demo, sys.executable, *options, "demo.py") as process:
         read_until(process, marker)
         os.killpg(process.pid, signal.SIGINT)
@@ -284,7 +284,7 @@ def test_ctrl_c_ends_the_demonstration(demo: Path, options: list[str], marker: s
 
 @pytest.mark.slow
 def test_a_reader_that_ends_is_not_an_error_with_a_traceback(demo: Path) -> None:
-    """As in `make demo | head`: the worker is stopped then, too."""
+    """In `make demo | head`, `head` ends first; the worker must be stopped then too."""
     with running(demo, "sh", "-c", f"{sys.executable} demo.py | head -n 3") as process:
         output, _ = process.communicate(timeout=60)
 
@@ -294,7 +294,7 @@ def test_a_reader_that_ends_is_not_an_error_with_a_traceback(demo: Path) -> None
 
 @pytest.mark.slow
 def test_a_worker_that_ends_too_early_is_an_error(demo: Path) -> None:
-    """The message names the worker's log, and shows its end."""
+    """The message names the worker's log and shows the end of it."""
     with (demo / "demo_site" / "celery.py").open("a", encoding="utf-8") as module:
         module.write("import sys\nif 'worker' in sys.argv:\n    sys.exit('no settings')\n")
 
@@ -311,7 +311,7 @@ def test_a_worker_that_ends_too_early_is_an_error(demo: Path) -> None:
 
 @contextmanager
 def making(directory: Path, python: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `make demo` with a script in place of Python, which makes the environment first."""
+    """Run `make demo` with a script instead of Python, which would make the environment first."""
     script = directory / "python"
     script.write_text(f"#!/bin/sh\n{python}\n")
     script.chmod(0o755)
@@ -321,7 +321,7 @@ def making(directory: Path, python: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_ctrl_c_while_the_environment_is_made_ends_make(tmp_path: Path) -> None:
-    """Make ends by the signal, which a shell reports as 130, and shows no output of pip's."""
+    """The signal ends make, which a shell reports as 130, and pip's output is not shown."""
     started = tmp_path / "started"
     with making(tmp_path, f"echo noise; touch {started}; exec sleep 100") as process:
         read_until(process, "Making the environment")
@@ -335,7 +335,7 @@ def test_ctrl_c_while_the_environment_is_made_ends_make(tmp_path: Path) -> None:
 
 
 def test_a_failure_to_make_the_environment_is_shown(tmp_path: Path) -> None:
-    """With the output of the command that failed, which is not shown otherwise."""
+    """The output of the failed command is shown, which is hidden otherwise."""
     with making(tmp_path, "echo no space left; exit 1") as process:
         output, _ = process.communicate(timeout=60)
 
@@ -344,7 +344,7 @@ def test_a_failure_to_make_the_environment_is_shown(tmp_path: Path) -> None:
 
 
 def test_make_passes_the_port_on(tmp_path: Path) -> None:
-    """`make demo-admin PORT=8001`."""
+    """`make demo-admin PORT=8001` must use port 8001."""
     settings = [f"VENV={tmp_path / '.venv'}", "PORT=8001"]
     command = ["make", "-C", str(ROOT), "--dry-run", *settings, "demo-admin"]
     with running(tmp_path, *command) as process:

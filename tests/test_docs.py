@@ -1,4 +1,4 @@
-"""What the documentation says is so: its lists are complete, its examples run."""
+"""The documentation is correct: its lists are complete and its examples run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from django_celery_results import checks, conf, hookspecs, models
 from django_celery_results.conf import Setting, results_settings
 from django_celery_results.migrations import _history as migration_history
 from django_celery_results.registry.loading import hook_names
+from django_celery_results.storages.cache import plugin as cache_plugin
 from django_celery_results.urls import noun_first_patterns
 from tests.integration.catalogue.differences import DIFFERENCES, PENDING, UNSETTLED
 from tests.pages import DOCS, PAGES, ROOT
 from tests.shown import environment, run, settings_blocks, try_settings
 
 EXAMPLES = DOCS / "examples"
-#: The pages of the plugins have their tests beside the plugins.
+#: The tests of the plugins' pages are in the plugins' folders.
 OWN_PAGES = [page for page in PAGES if page.parent != DOCS / "plugins"]
 WORKER_STARTS_WITHIN = 60  # seconds
 
@@ -47,7 +48,7 @@ def banners_and_hooks(source: str) -> list[str]:
 
 @pytest.mark.parametrize("name", hook_names())
 def test_each_hook_has_a_heading_and_its_exact_signature(name: str) -> None:
-    """A hook that is new, or that takes something else, is not left out of its reference."""
+    """A new hook, or a changed signature, cannot be missing from the reference."""
     signature = inspect.signature(getattr(hookspecs, name))
     heading = f"``{name}({', '.join(signature.parameters)})``"
     exact = str(signature).replace("'", "")
@@ -60,7 +61,7 @@ def test_each_hook_has_a_heading_and_its_exact_signature(name: str) -> None:
 
 
 def test_hooks_stand_in_the_order_of_the_contract() -> None:
-    """The reference has the sections of hookspecs.py, each with its hooks, and no others."""
+    """The reference has exactly the sections of hookspecs.py, each with its hooks."""
     source = Path(inspect.getfile(hookspecs)).read_text(encoding="utf-8")
     page = text_of("reference/hooks.rst")
     headings = re.findall(r"^(?:``(\w+)\(.*\)``\n-+|(.+)\n=+)$", page, re.MULTILINE)
@@ -69,7 +70,7 @@ def test_hooks_stand_in_the_order_of_the_contract() -> None:
 
 
 def sections(page: str) -> dict[str, str]:
-    """The text under each heading of the settings reference, by the name in it."""
+    """The text under each heading of the settings reference, by the setting in the heading."""
     parts = re.split(r"^#{2,3} `(\w+)`$", page, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -117,7 +118,7 @@ def test_reference_has_the_table_that_follows_from_the_declarations(
 
 
 def test_each_setting_has_a_heading() -> None:
-    """The keys of DJANGO_CELERY_RESULTS under the second level, the other settings above."""
+    """Keys of DJANGO_CELERY_RESULTS are on the second level, other settings on the one above."""
     headings = re.findall(r"^### `(\w+)`$", text_of("reference/settings.md"), re.MULTILINE)
 
     assert sorted(KEYS) == sorted(headings)
@@ -125,7 +126,7 @@ def test_each_setting_has_a_heading() -> None:
 
 @pytest.mark.parametrize("setting", [*TOP_LEVEL.values(), *KEYS.values()], ids=lambda one: one.key)
 def test_each_setting_says_what_it_is_and_what_checks_it(setting: Setting[Any]) -> None:
-    """Type, default, and the id of the system check that reports a wrong value."""
+    """They are the type, the default, and the id of the check that reports a wrong value."""
     section = sections(text_of("reference/settings.md"))[setting.key]
 
     wanted = [
@@ -145,10 +146,14 @@ def test_readme_has_the_rows_that_follow_from_the_declarations(
     assert f"\n{rows}\n\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+#: The modules that have the ids of system checks in their source.
+CHECKING = (checks, conf, migration_history, cache_plugin)
+
+
 def test_each_check_is_listed() -> None:
-    """The ids in the code and those in the table are the same."""
-    sources = [Path(inspect.getfile(one)).read_text() for one in (checks, conf, migration_history)]
-    # W010 is E010 with STRICT_PLUGINS off, and is put together in the code.
+    """The ids in the code and in the table are the same."""
+    sources = [Path(inspect.getfile(one)).read_text() for one in CHECKING]
+    # W010 is E010 with STRICT_PLUGINS off; the code builds its id.
     used = {"E010", "W010", *re.findall(r"\b([EW]\d{3})\b", "".join(sources))}
     listed = re.findall(
         r"^\| `django_celery_results\.(\w+)`", text_of("reference/settings.md"), re.MULTILINE
@@ -159,7 +164,7 @@ def test_each_check_is_listed() -> None:
 
 @pytest.mark.parametrize("name", ["TaskResult", "GroupResult", "ChordCounter", "ChordPart"])
 def test_each_field_of_the_models_is_listed(name: str) -> None:
-    """Name and type of every column, in order."""
+    """The name and type of every column are listed in order."""
     page = text_of("reference/models.rst")
     section = re.split(r"^=+$", page.partition(f"\n``{name}``\n")[2], flags=re.MULTILINE)[1]
 
@@ -168,7 +173,7 @@ def test_each_field_of_the_models_is_listed(name: str) -> None:
 
 
 def test_each_endpoint_is_listed() -> None:
-    """Path and name of each URL, as the package has them."""
+    """The page has the path and name of each of the package's URLs."""
     listed = re.findall(
         r"^\| `([\w/]+)<id>/` \| `([\w-]+)`", text_of("reference/urls.md"), re.MULTILINE
     )
@@ -178,7 +183,7 @@ def test_each_endpoint_is_listed() -> None:
 
 
 def test_each_difference_of_a_canvas_is_listed() -> None:
-    """The rows of both tables are those of the catalogue, which the integration tests hold true."""
+    """The rows of both tables are those of the catalogue, which the integration tests verify."""
     rows = re.findall(
         r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", text_of("reference/canvases.md"), re.MULTILINE
     )
@@ -188,7 +193,7 @@ def test_each_difference_of_a_canvas_is_listed() -> None:
 
 
 def test_each_canvas_that_stays_pending_is_listed() -> None:
-    """So are the rows of the third table."""
+    """The rows of the third table are those of the catalogue."""
     section = text_of("reference/canvases.md").partition("| Canvas | Reason |\n| --- | --- |\n")[2]
 
     assert list(PENDING.items()) == re.findall(r"^\| (.+) \| (.+) \|$", section, re.MULTILINE)
@@ -204,11 +209,11 @@ def test_each_module_on_the_page_about_travel_exists() -> None:
 
 
 def test_each_command_exists() -> None:
-    """Every `manage.py` command that a page tells to run is one of Django's or ours."""
+    """Every `manage.py` command on the pages belongs to Django or this package."""
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     named = set(re.findall(r"manage\.py ([a-z_]+)", pages))
 
-    # startproject's own, and that of staticfiles, are listed by Django as well.
+    # Django lists startproject, and the command of staticfiles, as well.
     assert set() == named - set(get_commands())
 
 
@@ -218,7 +223,7 @@ def test_each_command_exists() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", settings_blocks(OWN_PAGES))
 def test_settings_that_are_shown_work(block: str, tmp_path: Path) -> None:
-    """A site with them passes its checks and opens its result backend."""
+    """A site with these settings passes its checks and opens its result backend."""
     try_settings(block, tmp_path, EXAMPLES)
 
 
@@ -241,7 +246,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def manage(directory: Path, *arguments: str) -> str:
-    """The output of the site's ``manage.py`` with those arguments."""
+    """The output of the site's ``manage.py`` with these arguments."""
     code = f"import sys, runpy; sys.argv = {['manage.py', *arguments]!r}; "
     code += "runpy.run_path('manage.py', run_name='__main__')"
     return run(code, directory, "mysite.settings")
@@ -269,7 +274,7 @@ def worker(directory: Path) -> Iterator[None]:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once the worker says that it is ready; fail with its log if it does not."""
+    """Return once the worker reports that it is ready; fail with its log if it does not."""
     deadline = time.monotonic() + WORKER_STARTS_WITHIN
     while " ready." not in log.read_text():
         assert process.poll() is None, log.read_text()
@@ -290,7 +295,7 @@ sys.exit(doctest.testfile(file, module_relative=False, optionflags=flags).failed
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["session", "reading", "cleanup"])
 def test_sessions_that_are_shown_go_as_shown(site: Path, name: str) -> None:
-    """Each line typed into the shell gives what the page says, with a real worker."""
+    """Each line typed into the shell has the output on the page, with a real worker."""
     file = str(EXAMPLES / "mysite" / f"{name}.txt")
 
     run(DOCTEST.format(file=file), site, "mysite.settings")
@@ -298,16 +303,16 @@ def test_sessions_that_are_shown_go_as_shown(site: Path, name: str) -> None:
 
 @pytest.mark.slow
 def test_site_passes_its_checks(site: Path) -> None:
-    """The tutorial's settings and URLs raise no error and no warning of this package."""
+    """The tutorial's settings and URLs cause no error and no warning of this package."""
     output = manage(site, "check")
 
-    # The older URLs are on unless the setting says otherwise, and warn.
+    # The older URLs are on by default and cause a warning.
     assert "System check identified no issues (0 silenced)." in output
 
 
 @pytest.mark.slow
 def test_urls_for_staff_turn_others_away(site: Path) -> None:
-    """Who is not logged in is sent to the login page and sees no result."""
+    """A user who is not logged in is redirected to the login page and sees no result."""
     code = (
         "import django; django.setup()\n"
         "from django.conf import settings; settings.ROOT_URLCONF = 'mysite.staff_urls'\n"

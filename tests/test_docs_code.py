@@ -19,20 +19,20 @@ each_page = pytest.mark.parametrize(
 
 @each_page
 def test_blocks_equal_their_files(page: Path) -> None:
-    """After a change of an example run ``python -m tests.pages``."""
+    """If this fails after a change to an example, run ``python -m tests.pages``."""
     assert refreshed(page) == page.read_text(encoding="utf-8")
 
 
 @each_page
 def test_no_page_includes_a_file(page: Path) -> None:
-    """A forge shows an include directive as nothing."""
+    """A forge shows nothing in place of an include directive."""
     text = page.read_text(encoding="utf-8")
 
     assert [] == re.findall(r"\{(?:literal)?include\}|\.\. (?:literal)?include::", text)
 
 
 def test_each_example_is_shown() -> None:
-    """Every example file but the marker of the package is on some page."""
+    """Every example file, except the empty ``__init__.py``, is on some page."""
     files = {path for path in EXAMPLES.rglob("*.*") if path.suffix in {".py", ".txt", ".toml"}}
 
     shown = set().union(*map(files_shown, PAGES))
@@ -40,7 +40,7 @@ def test_each_example_is_shown() -> None:
 
 
 def test_readme_shows_a_plugin_of_15_lines() -> None:
-    """The heading in the README says how long the plugin is."""
+    """The heading in the README states the plugin's length."""
     plugin = EXAMPLES / "myplugins" / "card_numbers.py"
 
     assert plugin in files_shown(pages.ROOT / "README.md")
@@ -54,7 +54,7 @@ CODE = "first = 1\n\nsecond = 2\nthird = 3\n"
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A page that is the only one, next to the file ``code.py``."""
+    """The only page in this test, next to the file ``code.py``."""
     page = tmp_path / "page.md"
     monkeypatch.setattr(pages, "PAGES", [page])
     (tmp_path / "code.py").write_text(CODE, encoding="utf-8")
@@ -62,7 +62,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def block(marker: str, code: str) -> str:
-    """A marked code block in a page."""
+    """A marked code block for a page."""
     return f"Before.\n\n<!-- file: {marker} -->\n```python\n{code}```\n\nAfter.\n"
 
 
@@ -76,7 +76,7 @@ def block(marker: str, code: str) -> str:
     ],
 )
 def test_refreshing_writes_the_marked_part(page: Path, marker: str, code: str) -> None:
-    """The text around the block stays as it is."""
+    """The text around the block is unchanged."""
     page.write_text(block(marker, "old\n"), encoding="utf-8")
 
     assert [page] == refresh()
@@ -84,7 +84,7 @@ def test_refreshing_writes_the_marked_part(page: Path, marker: str, code: str) -
 
 
 def test_refreshing_leaves_what_is_up_to_date(page: Path) -> None:
-    """A page that shows its file already is not written."""
+    """A page that already shows its file is not written."""
     page.write_text(block("code.py", CODE), encoding="utf-8")
 
     assert [] == refresh()
@@ -99,7 +99,7 @@ def test_refreshing_leaves_what_is_up_to_date(page: Path) -> None:
     ],
 )
 def test_wrong_markers_are_errors(page: Path, marker: str, message: str) -> None:
-    """A part that is not there, and a marker that is misspelt."""
+    """Examples are a part that does not exist, and a misspelt marker."""
     page.write_text(block(marker, "old\n"), encoding="utf-8")
 
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""The example plugins of the documentation do what the pages say of them."""
+"""The documentation's example plugins do what the pages say."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 
 @pytest.fixture
 def make_app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that gives a Celery application of a site with some of the plugins."""
+    """A function that returns the Celery app of a site with the given plugins."""
     monkeypatch.syspath_prepend(EXAMPLES)
 
     def make(plugin: str, options: dict[str, Any] | None = None, **conf: Any) -> Celery:
@@ -43,7 +43,7 @@ def make_app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.django_db
 def test_card_numbers_are_not_stored(make_app: Any) -> None:
-    """The README's plugin leaves four digits of a card's number."""
+    """The README's plugin keeps only four digits of a card number."""
     backend = make_app("card_numbers").backend
 
     backend.store_result("paid", "by 4111 1111 1111 1234", "SUCCESS")
@@ -65,7 +65,7 @@ def test_entry_point_of_the_distribution_loads(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.django_db
 def test_literal_serializer_keeps_python_types(make_app: Any) -> None:
-    """Sets, tuples and bytes come back as they were."""
+    """Sets, tuples and bytes are returned unchanged."""
     conf = {"result_serializer": "literal", "result_accept_content": ["literal", "json"]}
     backend = make_app("literal_serializer", **conf).backend
 
@@ -77,7 +77,7 @@ def test_literal_serializer_keeps_python_types(make_app: Any) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize(("length", "encoding"), [(10, "utf-8"), (2000, "utf-8, deflate")])
 def test_deflate_coding_is_for_long_results(make_app: Any, length: int, encoding: str) -> None:
-    """A short result is stored as it is, a long one is compressed; both come back."""
+    """A short result is stored unchanged, a long one compressed; both can be read."""
     backend = make_app("deflate_coding", {"CODINGS": ["deflate"]}).backend
 
     backend.store_result("task", "x" * length, "SUCCESS")
@@ -88,7 +88,7 @@ def test_deflate_coding_is_for_long_results(make_app: Any, length: int, encoding
 
 @pytest.mark.django_db
 def test_finished_signal_is_sent_once(make_app: Any) -> None:
-    """At the end, not at the start, and not again for a message that comes late."""
+    """It is sent at the end of a task, not at the start, and not again for a late message."""
     backend = make_app("finished_signal").backend
     signal = import_module("myplugins.finished_signal").task_finished
     heard: list[str] = []
@@ -106,7 +106,7 @@ def test_finished_signal_is_sent_once(make_app: Any) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize(("name", "days"), [("reports.yearly", 365), ("shop.pay", None)])
 def test_reports_are_kept_longer(make_app: Any, name: str, days: int | None) -> None:
-    """The option's prefix selects the results that get a date; names need not be stored."""
+    """The option's prefix selects the results that get a date, even if names are not stored."""
     options = {"keep-reports": {"PREFIX": "reports.", "DAYS": 365}}
     backend = make_app("keep_reports:KeepReports", options, result_extended=False).backend
 
@@ -117,7 +117,7 @@ def test_reports_are_kept_longer(make_app: Any, name: str, days: int | None) -> 
 
 
 def test_wrong_option_of_the_reports_is_reported(make_app: Any) -> None:
-    """`manage.py check` says what it has to be, under the plugin's own id."""
+    """`manage.py check` says which values are right, under the plugin's own id."""
     make_app("keep_reports:KeepReports", {"keep-reports": {"PREFIX": "reports.", "DAYS": 0}})
 
     (message,) = check_plugin_settings()
@@ -127,7 +127,7 @@ def test_wrong_option_of_the_reports_is_reported(make_app: Any) -> None:
 
 @pytest.mark.django_db
 def test_count_command_counts(make_app: Any) -> None:
-    """It is an action of the package's command, with an argument of its own."""
+    """It is an action of the package's command, and has its own argument."""
     make_app("count_command").backend.store_result("task", 1, "FAILURE")
     out = StringIO()
 
@@ -138,7 +138,7 @@ def test_count_command_counts(make_app: Any) -> None:
 
 @pytest.mark.django_db
 def test_archive_has_what_expired(make_app: Any, tmp_path: Path) -> None:
-    """The result is in the file, and no longer in the table."""
+    """The result is in the file, and deleted from the table."""
     file = tmp_path / "archive"
     app = make_app("archive:Archive", {"archive": {"FILE": str(file)}}, result_expires=60)
     app.backend.store_result("task", [1, 2], "SUCCESS")
@@ -154,7 +154,7 @@ def test_archive_has_what_expired(make_app: Any, tmp_path: Path) -> None:
 def test_slow_writes_are_logged(
     make_app: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A write that takes longer than the limit is named, and done all the same."""
+    """A write that takes longer than the limit is logged with its name, and is still done."""
     backend = make_app("slow_writes").backend
     monkeypatch.setattr("myplugins.slow_writes.LIMIT", 0)
 
@@ -168,7 +168,7 @@ def test_slow_writes_are_logged(
 
 @pytest.mark.parametrize("late", ["STARTED", "FAILURE", "PENDING"])
 def test_pocket_stores_reads_and_forgets(make_app: Any, tmp_path: Path, late: str) -> None:
-    """The smallest storage keeps a success, too."""
+    """Like every storage, the smallest one must keep a success."""
     url = f"django-results+pocket://{tmp_path}/results.sqlite3"
     backend = make_app("pocket", result_backend=url).backend
     backend.store_result("task", {"a": 1}, "SUCCESS")
@@ -185,20 +185,20 @@ SHORT = ["archive", "card_numbers", "deflate_coding", "finished_signal", "keep_r
 
 @pytest.mark.parametrize("name", [*SHORT, "literal_serializer", "pocket", "slow_writes"])
 def test_plugin_of_each_kind_is_short(name: str) -> None:
-    """Less than thirty lines, the blank ones aside."""
+    """Each has fewer than thirty lines, not counting blank ones."""
     lines = (EXAMPLES / "myplugins" / f"{name}.py").read_text().splitlines()
     assert len([line for line in lines if line]) < 30
 
 
 @pytest.fixture
 def notebook(make_app: Any, tmp_path: Path) -> Any:
-    """A backend over the storage of the example."""
+    """A backend on the example's storage."""
     url = f"django-results+notebook://{tmp_path}/results.sqlite3"
     return make_app("notebook", result_backend=url).backend
 
 
 def test_notebook_stores_and_reads(notebook: Any) -> None:
-    """A result and a failure, with its exception, come back."""
+    """A result, and a failure with its exception, can be read."""
     notebook.store_result("good", {"a": 1}, "SUCCESS")
     notebook.store_result("bad", ValueError("no"), "FAILURE", traceback="trace")
 
@@ -209,7 +209,7 @@ def test_notebook_stores_and_reads(notebook: Any) -> None:
 
 @pytest.mark.parametrize("late", ["STARTED", "FAILURE", "PENDING"])
 def test_notebook_keeps_a_success(notebook: Any, late: str) -> None:
-    """The rule that every storage has to hold."""
+    """Every storage has to follow this rule."""
     notebook.store_result("task", 1, "SUCCESS")
 
     notebook.store_result("task", None, late)
@@ -227,13 +227,13 @@ def test_notebook_forgets(notebook: Any) -> None:
 
 
 def test_notebook_says_that_it_has_no_groups(notebook: Any) -> None:
-    """A storage without the hooks of groups raises instead of losing them."""
+    """A storage without the hooks for groups raises an error instead of losing groups."""
     with pytest.raises(HookError, match="save_group"):
         notebook.save_group("group", GroupResult("group", []))
 
 
 def test_notebook_needs_a_path(make_app: Any) -> None:
-    """A URL that it cannot use is refused with one that it could."""
+    """The error for an unusable URL shows a valid one."""
     app = make_app("notebook", result_backend="django-results+notebook:///no/such/place")
 
     with pytest.raises(BackendMisconfigured, match="names /no/such/place, which is not a file"):

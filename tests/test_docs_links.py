@@ -1,4 +1,4 @@
-"""Links between pages lead somewhere, on a forge as well as in the built site."""
+"""Links between pages work, on a forge as well as in the built site."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.pages import PAGES, ROOT
 
-#: Pages that a forge shows and that are not part of the built site.
+#: Pages that a forge shows but that are not part of the built site.
 READMES = sorted(
     path
     for folder in ("benchmarks", "changelog.d", "examples", "plugins")
@@ -34,7 +34,7 @@ def prose_of(page: Path) -> str:
 
 
 def links_of(page: Path) -> list[str]:
-    """What the relative links of a page lead to."""
+    """The targets of a page's relative links."""
     pattern = RST_LINK if page.suffix == ".rst" else MARKDOWN_LINK
     return [link for link in pattern.findall(prose_of(page)) if "://" not in link]
 
@@ -47,7 +47,7 @@ def anchors_of(page: Path) -> set[str]:
 
 
 def slugs_of(headings: list[str]) -> Iterator[str]:
-    """The anchors that a forge makes of headings: a number tells those with one text apart."""
+    """The anchors that a forge makes of headings; a number distinguishes equal headings."""
     seen: Counter[str] = Counter()
     for heading in headings:
         text = MARKDOWN_LINK.sub("", heading).lower()
@@ -57,7 +57,7 @@ def slugs_of(headings: list[str]) -> Iterator[str]:
 
 
 def is_broken(page: Path, link: str) -> bool:
-    """Whether there is no such file, or no such anchor in it."""
+    """Whether the file, or the anchor in it, does not exist."""
     path, _, anchor = link.partition("#")
     target = (page.parent / path).resolve() if path else page
     return not target.exists() or (bool(anchor) and anchor not in anchors_of(target))
@@ -65,20 +65,20 @@ def is_broken(page: Path, link: str) -> bool:
 
 @pytest.mark.parametrize("page", [*PAGES, *READMES], ids=name_of)
 def test_links_lead_to_files_and_anchors(page: Path) -> None:
-    """A link has the file's extension: a forge knows no other name for a page."""
+    """A link includes the file's extension, because a forge needs it to find the page."""
     assert [] == [link for link in links_of(page) if is_broken(page, link)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_pages_have_nothing_that_a_forge_shows_as_text(page: Path) -> None:
-    """Sphinx's roles for links, MyST's targets, and tables of contents: links do the same."""
+    """Plain links replace Sphinx's roles for links, MyST's targets, and tables of contents."""
     syntax = r"\{(?:doc|ref|download)\}`|:(?:doc|ref|download):`|^\([\w-]+\)=$|\{toctree\}"
 
     assert [] == re.findall(syntax, page.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_there_are_links_to_follow() -> None:
-    """Both kinds of pages have some, with and without an anchor."""
+    """Both kinds of pages have links, with and without an anchor."""
     found = {
         (page.suffix, "#" in link, link.endswith((".md", ".rst")))
         for page in PAGES
@@ -103,7 +103,7 @@ def test_there_are_links_to_follow() -> None:
     ],
 )
 def test_broken_links_are_found(tmp_path: Path, link: str, broken: bool) -> None:
-    """Headings are anchors as a forge spells them; comments in code are none."""
+    """Anchors of headings are spelt as on a forge; comments in code are not headings."""
     page = tmp_path / "page.md"
     page.write_text("# One `C`\n\n```\n# no heading\n```\n\n## One C\n", encoding="utf-8")
     (tmp_path / "page.rst").write_text(".. _target:\n\nHeading\n=======\n", encoding="utf-8")

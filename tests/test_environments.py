@@ -1,4 +1,4 @@
-"""The environments that tests make are alike, whether uv or pip made them."""
+"""Virtual environments made by uv and by pip work alike in tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLUGIN = ROOT / "tests" / "thirdparty" / "results-literal"
 def test_a_wheel_is_built_and_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
-    """In an environment of its own, with or without uv."""
+    """This works in a new environment, with or without uv."""
     if tool == "pip":
         monkeypatch.setenv("PATH", str(tmp_path))
     elif shutil.which("uv") is None:

@@ -1,4 +1,4 @@
-"""The errors: one base, and what Celery and Django catch."""
+"""The errors: their common base, and the classes by which Celery and Django catch them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_celery_results import exceptions
 
 @pytest.mark.parametrize("name", exceptions.__all__)
 def test_errors_share_one_base(name: str) -> None:
-    """Whoever wants to catch them all can."""
+    """One ``except`` can catch them all."""
     assert issubclass(getattr(exceptions, name), exceptions.ResultsError)
 
 
@@ -26,5 +26,5 @@ def test_errors_share_one_base(name: str) -> None:
     ],
 )
 def test_errors_are_what_their_callers_know(error: type, known_as: type) -> None:
-    """Code that catches Celery's, Kombu's, Django's or Python's own error catches ours."""
+    """Code that catches the error class of Celery, Kombu, Django or Python catches ours too."""
     assert issubclass(error, known_as)

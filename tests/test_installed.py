@@ -1,4 +1,4 @@
-"""The tests see what a user installs: not the directory beside them."""
+"""The tests import the package that a user installs, not the checkout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INSTALLED = os.environ.get("RESULTS_INSTALLED") == "1"
     not INSTALLED, reason="only where the environment has the wheel: RESULTS_INSTALLED=1"
 )
 def test_tests_import_the_installed_package() -> None:
-    """The package comes from site-packages when the environment installed the wheel."""
+    """If the environment installed the wheel, the package comes from site-packages."""
     site_packages = Path(sysconfig.get_path("purelib")).resolve()
 
     package = Path(django_celery_results.__file__).resolve().parent

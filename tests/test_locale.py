@@ -29,7 +29,7 @@ PLACEHOLDER = re.compile(r"%\(\w+\)[sd]")
 
 
 def catalog(language: str) -> dict[str, list[str]]:
-    """Return the compiled translations by message; several for one with a plural."""
+    """Return the compiled translations by message; a message with a plural has several."""
     path = PACKAGE / "locale" / language / "LC_MESSAGES" / "django.mo"
     return read_catalog(path)
 
@@ -61,13 +61,13 @@ def messages_of_the_package() -> set[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_message_is_translated(language: str) -> None:
-    """Neither is one missing nor does one stand there that is no longer used."""
+    """No message is missing, and no unused one is left."""
     assert messages_of_the_package() == set(catalog(language))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_placeholders_are_kept(language: str) -> None:
-    """A translation that names another value would fail where it is shown."""
+    """A translation with another placeholder would fail when it is shown."""
     for message, texts in catalog(language).items():
         for text in texts:
             assert set(PLACEHOLDER.findall(message)) == set(PLACEHOLDER.findall(text)), message
@@ -75,7 +75,7 @@ def test_placeholders_are_kept(language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_compiled_files_are_up_to_date(language: str, tmp_path: Path) -> None:
-    """What ``msgfmt`` makes of the texts is what is shipped."""
+    """The shipped files equal what ``msgfmt`` makes of the texts."""
     if shutil.which("msgfmt") is None:
         (pytest.fail if settings.REQUIRE_SERVICES else pytest.skip)("msgfmt is not installed")
     source = PACKAGE / "locale" / language / "LC_MESSAGES" / "django.po"
@@ -95,7 +95,7 @@ def test_the_compiled_files_are_up_to_date(language: str, tmp_path: Path) -> Non
     ],
 )
 def test_labels_follow_the_readers_language(language: str, expected: str) -> None:
-    """English where there is no translation."""
+    """Without a translation, the label is English."""
     with translation.override(language):
         assert expected == str(TaskResult.task_name.field.verbose_name)
 
@@ -111,7 +111,7 @@ def test_labels_follow_the_readers_language(language: str, expected: str) -> Non
     ],
 )
 def test_numbers_take_the_right_form(language: str, count: int, expected: str) -> None:
-    """Each language has as many forms as it needs."""
+    """Each language has as many plural forms as it needs."""
     one, many = (
         "Asked the workers to end %(count)d task.",
         "Asked the workers to end %(count)d tasks.",

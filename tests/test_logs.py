@@ -1,4 +1,4 @@
-"""What is logged of an error has nothing of what a failed task raised."""
+"""Logged errors contain nothing of the exception that a failed task raised."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SECRET = "what the task raised"
 
 
 def fail(error: Exception | None = None) -> None:
-    """Raise what a task raises."""
+    """Raise an error as a task does."""
     raise error or ValueError(SECRET)
 
 
 def alone(_handled: Exception) -> None:
-    """Raise with nothing else around."""
+    """Raise while no other error is handled."""
     raise KeyError("own")
 
 
@@ -39,12 +39,12 @@ def with_another(_handled: Exception) -> None:
 
 
 def because(handled: Exception) -> None:
-    """Raise because of what is handled."""
+    """Raise with the handled error as the cause."""
     raise KeyError("own") from handled
 
 
 def caught(function: Callable[[Exception], None], handled: Exception) -> KeyError:
-    """What the function raises."""
+    """The error that the function raises."""
     with pytest.raises(KeyError) as info:
         function(handled)
     return info.value
@@ -56,7 +56,7 @@ def caught(function: Callable[[Exception], None], handled: Exception) -> KeyErro
 def test_error_has_nothing_of_what_was_handled(
     function: Callable[[Exception], None], others: list[str]
 ) -> None:
-    """But all that was raised since."""
+    """Everything that was raised since is still there."""
     try:
         fail()
     except ValueError as handled:
@@ -67,17 +67,17 @@ def test_error_has_nothing_of_what_was_handled(
 
 
 def test_error_is_whole_where_nothing_was_handled() -> None:
-    """Also what was raised before."""
+    """Earlier errors are still in its chain."""
     error = apart(caught(with_another, ValueError()), None)
     assert "another" in str(error.__context__)
 
 
 class Failing:
-    """Fails whenever something was stored."""
+    """Raises an error after every store."""
 
     @hookimpl
     def after_store(self) -> None:
-        """Fail."""
+        """Raise an error."""
         raise KeyError("of the observer")
 
 
@@ -85,7 +85,7 @@ class Failing:
 def test_failed_observer_logs_nothing_of_the_task(
     make_backend: MakeBackend, registered: Register, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whose exception is being handled while its failure is stored."""
+    """While the task's failure is stored, its exception is being handled."""
     registered(Failing())
     backend = make_backend()
     try:
@@ -97,13 +97,13 @@ def test_failed_observer_logs_nothing_of_the_task(
 
 
 class Away:
-    """Lets nothing be read, for a while."""
+    """Raises an error at every reading until it is switched off."""
 
     away = True
 
     @hookimpl(wrapper=True)
     def load_tasks(self) -> Generator[None, Any, Any]:
-        """Fail."""
+        """Raise an error."""
         if self.away:
             raise RuntimeError("away")
         return (yield)
@@ -113,7 +113,7 @@ class Away:
 def test_chord_that_cannot_be_joined_tells_nothing_of_its_last_part(
     make_backend: MakeBackend, registered: Register, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither the log nor the traceback that is stored for the body."""
+    """Its exception is neither in the log nor in the traceback that is stored for the body."""
     plugin = Away()
     registered(plugin)
     backend: Any = make_backend()

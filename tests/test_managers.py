@@ -1,4 +1,4 @@
-"""How rows are written: what overwrites what, and which signals are sent."""
+"""How rows are written: which write replaces which, and what the row then contains."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.django_db
 
 
 def listener(**_: Any) -> None:
-    """Hear of a row saved, so that it has to be written in more than one statement."""
+    """Do nothing; with a listener, a row has to be written in more than one statement."""
 
 
 @pytest.fixture(params=["at once", "in steps"], autouse=True)
 def way(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Write in one statement, and as it is done where that cannot be."""
+    """Run each test with a single statement, and with the steps that signals require."""
     if request.param == "in steps":
         post_save.connect(listener, sender=TaskResult)
     yield request.param
@@ -41,14 +41,14 @@ def way(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.mark.parametrize("status", [*STATES, states.PENDING])
 def test_the_first_write_makes_the_row(status: str) -> None:
-    """Whatever the state."""
+    """This holds for every state."""
     assert write(status)
     assert status == row().status
 
 
 @pytest.mark.parametrize("status", [*STATES, states.PENDING])
 def test_success_is_final(status: str) -> None:
-    """No later state overwrites it, nor another SUCCESS."""
+    """Neither another state nor another SUCCESS overwrites it."""
     write(states.SUCCESS)
     assert not write(status, result="2")
     assert (states.SUCCESS, "1") == (row().status, row().result)
@@ -56,7 +56,7 @@ def test_success_is_final(status: str) -> None:
 
 @pytest.mark.parametrize("status", STATES)
 def test_pending_overwrites_nothing(status: str) -> None:
-    """A row of publish time may come last."""
+    """The row that is written at publish time may arrive last."""
     write(status)
     assert not write(states.PENDING)
     assert status == row().status
@@ -64,7 +64,7 @@ def test_pending_overwrites_nothing(status: str) -> None:
 
 @pytest.mark.parametrize("status", [states.PENDING, states.FAILURE, states.RETRY])
 def test_other_states_are_overwritten(status: str) -> None:
-    """A failure too: the task may have been sent again."""
+    """This includes a failure, because the task may have been sent again."""
     write(status)
     assert write(states.SUCCESS, result="2")
     assert (states.SUCCESS, "2") == (row().status, row().result)
@@ -74,14 +74,14 @@ def test_other_states_are_overwritten(status: str) -> None:
     "name", ["task_name", "task_args", "task_kwargs", "worker", "periodic_task_name"]
 )
 def test_extended_fields_are_never_blanked(name: str) -> None:
-    """A write that does not know them leaves them."""
+    """A write without values for them keeps them."""
     write(states.STARTED, "t1", **{name: "known"})
     write(states.FAILURE, "t1", **{name: None})
     assert "known" == getattr(row(), name)
 
 
 def test_extended_fields_are_replaced_by_others() -> None:
-    """Another worker took the task over."""
+    """Another worker may have taken over the task."""
     write(states.STARTED, worker="one")
     write(states.FAILURE, worker="two")
     assert "two" == row().worker
@@ -89,7 +89,7 @@ def test_extended_fields_are_replaced_by_others() -> None:
 
 @pytest.mark.parametrize("name", ["result", "traceback", "meta", "date_expires"])
 def test_what_belongs_to_the_state_goes_with_it(name: str) -> None:
-    """A retry's traceback is not the success's."""
+    """A success must not show the traceback of a retry."""
     known = datetime.now(timezone.utc) if name == "date_expires" else "known"
     write(states.RETRY, "t1", **{name: known})
     write(states.SUCCESS, "t1", **{name: None})
@@ -97,7 +97,7 @@ def test_what_belongs_to_the_state_goes_with_it(name: str) -> None:
 
 
 def test_later_writes_keep_date_started() -> None:
-    """It is written once, at STARTED."""
+    """It is set once, at STARTED."""
     write(states.STARTED, date_started=DatabaseNow())
     started = row().date_started
     write(states.SUCCESS)
@@ -105,7 +105,7 @@ def test_later_writes_keep_date_started() -> None:
 
 
 def test_date_created_stays() -> None:
-    """And date_done moves."""
+    """Only date_done changes."""
     write(states.STARTED)
     before = row()
     write(states.SUCCESS)
@@ -114,14 +114,14 @@ def test_date_created_stays() -> None:
 
 
 def test_a_refused_row_is_an_error() -> None:
-    """It was no race for the id."""
+    """The error is not mistaken for a race for the id."""
     with pytest.raises(IntegrityError), transaction.atomic():
         write(states.FAILURE, content_type=None)
 
 
 @COMMITTED
 def test_a_refused_row_is_an_error_outside_a_transaction() -> None:
-    """And leaves the connection usable."""
+    """The connection stays usable."""
     with pytest.raises(IntegrityError):
         write(states.FAILURE, content_type=None)
     assert not TaskResult.objects.exists()
@@ -131,7 +131,7 @@ def test_a_refused_row_is_an_error_outside_a_transaction() -> None:
 
 
 def test_store_result_returns_the_row() -> None:
-    """As the database has it."""
+    """Its values are those in the database."""
     stored = store(task_name="add", worker="w")
     assert (row().pk, "add", "w", states.SUCCESS) == (
         stored.pk,
@@ -142,31 +142,31 @@ def test_store_result_returns_the_row() -> None:
 
 
 def test_store_result_returns_the_row_that_stayed() -> None:
-    """When the write came too late."""
+    """This is the result of a write that came too late."""
     store()
     assert states.SUCCESS == store(states.FAILURE).status
 
 
 def test_store_result_takes_the_retries_of_2_6() -> None:
-    """They are not needed any more."""
+    """The argument is accepted, but no longer needed."""
     assert states.SUCCESS == store(exception_retry_count=3).status
 
 
 def test_store_result_takes_the_date_of_the_start() -> None:
-    """From the database's clock."""
+    """The date is from the database's clock."""
     assert store(states.STARTED, date_started=DatabaseNow()).date_started is not None
 
 
 @BOTH
 def test_using_names_the_connection() -> None:
-    """And the row is nowhere else."""
+    """The row is in no other database."""
     store(using="secondary")
     assert [0, 1] == [TaskResult.objects.using(alias).count() for alias in ("default", "secondary")]
 
 
 @BOTH
 def test_a_bound_manager_writes_where_it_is_bound() -> None:
-    """As Django's own managers do."""
+    """Django's own managers do the same."""
     manager = TaskResult.objects.db_manager("secondary")
     manager.store_result("application/json", "utf-8", "t1", "1", states.SUCCESS)
     assert TaskResult.objects.using("secondary").exists()
@@ -174,7 +174,7 @@ def test_a_bound_manager_writes_where_it_is_bound() -> None:
 
 @pytest.mark.django_db(transaction=True, databases=["default", "secondary"])
 def test_using_shows_progress_while_a_transaction_is_open() -> None:
-    """Which is what it is for."""
+    """Showing progress this way is the purpose of ``using``."""
     with transaction.atomic():
         store("PROGRESS", using="secondary")
         seen: list[str] = []

@@ -1,4 +1,4 @@
-"""Expiry: what goes and what stays."""
+"""Expiry: which rows it deletes and which it keeps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
     ],
 )
 def test_what_expires_after_an_hour(age: float, status: str, kept: bool) -> None:
-    """What is under way does not, for a month."""
+    """Unfinished tasks are kept for a month."""
     make(1, age, status=status)
     selected = TaskResult.objects.get_all_expired(HOUR).exists()
     TaskResult.objects.delete_expired(HOUR)
@@ -41,14 +41,14 @@ def test_what_expires_after_an_hour(age: float, status: str, kept: bool) -> None
 
 
 def test_how_long_a_task_may_be_under_way_is_a_setting(settings: Settings) -> None:
-    """In seconds, or a timedelta."""
+    """It can be in seconds, or a timedelta."""
     settings.DJANGO_CELERY_RESULTS = {"EXPIRE_UNFINISHED_AFTER": timedelta(hours=1.5)}
     make(1, status=states.STARTED)
     assert 1 == TaskResult.objects.delete_expired(HOUR)
 
 
 def test_unfinished_tasks_are_never_younger_than_results() -> None:
-    """A year for results is a year for them."""
+    """If results are kept for a year, unfinished tasks are too."""
     make(1, 100 * DAY, status=states.STARTED)
     assert 0 == TaskResult.objects.delete_expired(365 * DAY)
 
@@ -57,14 +57,14 @@ def test_unfinished_tasks_are_never_younger_than_results() -> None:
     ("expires_at", "kept"), [(ago(60), False), (ago(-DAY), True), (ago(-1e9), True)]
 )
 def test_a_stored_retention_counts_more_than_age(expires_at: datetime, kept: bool) -> None:
-    """Whether it is shorter or longer."""
+    """This holds for a shorter and for a longer retention."""
     make(1, 100 * DAY, date_expires=expires_at)
     TaskResult.objects.delete_expired(HOUR)
     assert kept == TaskResult.objects.exists()
 
 
 def test_without_an_age_only_stored_retentions_expire() -> None:
-    """As when CELERY_RESULT_EXPIRES is None."""
+    """CELERY_RESULT_EXPIRES may be None."""
     make(1, 9999 * DAY, prefix="old")
     make(1, 0, prefix="own", date_expires=ago(60))
     TaskResult.objects.delete_expired(None)
@@ -72,13 +72,13 @@ def test_without_an_age_only_stored_retentions_expire() -> None:
 
 
 def test_an_age_of_zero_is_an_age() -> None:
-    """All that has ended expires, as in 2.6; the backend passes None where nothing may expire."""
+    """As in 2.6, all finished tasks expire; without expiry, the backend passes None."""
     make(1, 60, prefix="old")
     assert 1 == TaskResult.objects.delete_expired(0)
 
 
 def test_groups_expire_by_age_alone() -> None:
-    """They have no state."""
+    """Groups lack a state."""
     for group_id in ("old", "new"):
         GroupResult.objects.create(group_id=group_id)
     GroupResult.objects.filter(group_id="old").update(date_done=ago(2 * HOUR))
@@ -90,7 +90,7 @@ def test_groups_expire_by_age_alone() -> None:
 
 @pytest.mark.django_db(databases=["default", "secondary"])
 def test_expiry_works_where_writes_go() -> None:
-    """Not where reads do."""
+    """A database that is only read from is left unchanged."""
     make(2, using="secondary")
     make(2)
     manager = TaskResult.objects.db_manager("secondary")
@@ -101,7 +101,7 @@ def test_expiry_works_where_writes_go() -> None:
 def test_the_batch_size_and_the_pause_are_settings(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """EXPIRE_BATCH_SIZE rows, then EXPIRE_BATCH_PAUSE seconds."""
+    """They are EXPIRE_BATCH_SIZE (rows) and EXPIRE_BATCH_PAUSE (seconds)."""
     settings.DJANGO_CELERY_RESULTS = {"EXPIRE_BATCH_SIZE": 2, "EXPIRE_BATCH_PAUSE": 0.5}
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)

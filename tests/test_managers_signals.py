@@ -1,4 +1,4 @@
-"""Which signals are sent when a row is written."""
+"""The signals that are sent when a row is written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Sent = list[tuple[str, str, "bool | None", str]]
 
 @pytest.fixture
 def sent() -> Iterator[Sent]:
-    """The signals that were sent for rows of tasks."""
+    """The signals that were sent for task rows."""
     heard: Sent = []
 
     def before(instance: TaskResult, using: str, **_: Any) -> None:
@@ -41,7 +41,7 @@ def sent() -> Iterator[Sent]:
 
 
 def test_a_new_row_sends_the_signals_of_saving(sent: Sent) -> None:
-    """Created."""
+    """They say that the row was created."""
     write(states.STARTED)
     assert [
         ("pre_save", states.STARTED, None, "default"),
@@ -50,7 +50,7 @@ def test_a_new_row_sends_the_signals_of_saving(sent: Sent) -> None:
 
 
 def test_an_update_sends_the_signals_of_saving(sent: Sent) -> None:
-    """With the instance as it now is."""
+    """They have the instance with its new values."""
     write(states.STARTED)
     sent.clear()
     write(states.SUCCESS)
@@ -61,7 +61,7 @@ def test_an_update_sends_the_signals_of_saving(sent: Sent) -> None:
 
 
 def test_a_write_that_comes_too_late_saves_nothing(sent: Sent) -> None:
-    """Nobody hears of a row saved."""
+    """No signal is sent, because no row is saved."""
     write(states.SUCCESS)
     sent.clear()
     write(states.FAILURE)
@@ -70,14 +70,14 @@ def test_a_write_that_comes_too_late_saves_nothing(sent: Sent) -> None:
 
 @BOTH
 def test_signals_name_the_database(sent: Sent) -> None:
-    """The one that was written to."""
+    """It is the database that was written to."""
     store(states.STARTED, using="secondary")
     store(states.SUCCESS, using="secondary")
     assert {"secondary"} == {using for *_, using in sent}
 
 
 def test_a_row_deleted_since_sends_nothing(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no instance to send."""
+    """The signals need an instance, and the row is gone."""
     write(states.STARTED)
     sent.clear()
     monkeypatch.setattr(TaskResult.objects, "_update", forgetting(TaskResult.objects))
@@ -86,7 +86,7 @@ def test_a_row_deleted_since_sends_nothing(sent: Sent, monkeypatch: pytest.Monke
 
 
 def forgetting(manager: TaskResultManager) -> Callable[[str, Any, str], bool]:
-    """Return an announcement that finds its row deleted."""
+    """Return an update that deletes the row before it is announced."""
 
     def update(task_id: str, _fields: Any, alias: str) -> bool:
         manager.filter(task_id=task_id).delete()
@@ -97,7 +97,7 @@ def forgetting(manager: TaskResultManager) -> Callable[[str, Any, str], bool]:
 
 
 def test_a_saved_group_sends_the_signals_of_saving() -> None:
-    """Created, and then not."""
+    """Only the first ones say that the row was created."""
     heard: list[bool] = []
 
     def after(created: bool, **_: Any) -> None:

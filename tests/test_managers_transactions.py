@@ -1,4 +1,4 @@
-"""How rows are written inside transactions and in races, and on which connections."""
+"""How rows are written in transactions and in races, and on which connections."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 @COMMITTED
 @pytest.mark.parametrize("present", [False, True])
 def test_a_write_is_rolled_back_with_the_callers_transaction(present: bool) -> None:
-    """It is part of it."""
+    """The write is part of that transaction."""
     if present:
         write(states.STARTED)
     with transaction.atomic():
@@ -40,7 +40,7 @@ def test_a_write_is_rolled_back_with_the_callers_transaction(present: bool) -> N
 
 @pytest.mark.parametrize("status", [states.PENDING, states.FAILURE])
 def test_a_write_that_comes_too_late_leaves_the_callers_transaction_usable(status: str) -> None:
-    """PostgreSQL would refuse everything after the failed INSERT."""
+    """After a failed INSERT, PostgreSQL would refuse every other statement."""
     write(states.SUCCESS)
     with transaction.atomic():
         write(status)
@@ -50,9 +50,9 @@ def test_a_write_that_comes_too_late_leaves_the_callers_transaction_usable(statu
 
 @pytest.fixture
 def race(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Another connection inserts the row, with the state put in here, before the INSERT.
+    """Before the INSERT, another connection inserts the row, with the state that is set here.
 
-    Somebody listens to signals, so rows are written in steps.
+    A signal has a listener, so rows are written in steps.
     """
     insert = TaskResultManager.insert
     rival: list[str] = []
@@ -80,7 +80,7 @@ def race(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_race_for_a_new_id(
     race: list[str], rival: str, ours: str, expected: tuple[bool, str]
 ) -> None:
-    """The rules hold for who comes second."""
+    """The usual rules apply to the second writer."""
     race.append(rival)
     assert expected == (write(ours), row().status)
 
@@ -100,7 +100,7 @@ def test_a_race_for_a_new_id(
 def test_a_race_inside_the_callers_transaction_does_not_break_it(
     race: list[str], rival: str, ours: str, expected: str
 ) -> None:
-    """The savepoint takes the IntegrityError."""
+    """The IntegrityError is rolled back with a savepoint."""
     with transaction.atomic():
         race.append(rival)
         write(ours)
@@ -114,7 +114,7 @@ def test_a_race_inside_the_callers_transaction_does_not_break_it(
 @pytest.mark.skipif(test_settings.DATABASE != "mariadb", reason="MariaDB's own isolation")
 @pytest.mark.parametrize("rival", [states.STARTED, states.SUCCESS])
 def test_a_race_hidden_by_the_callers_snapshot(race: list[str], rival: str) -> None:
-    """Under REPEATABLE READ the row that is in the way cannot be seen."""
+    """Under REPEATABLE READ, the transaction cannot see the conflicting row."""
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     try:
@@ -128,7 +128,7 @@ def test_a_race_hidden_by_the_callers_snapshot(race: list[str], rival: str) -> N
 
 
 def assert_one_success_each(won: list[dict[str, Any]], rounds: int) -> None:
-    """Each id was won by one process, whose result is the one that stays."""
+    """Each id was won by one process, and the row has the result of that process."""
     results = {task_id: value for one in won for task_id, value in one.items()}
     assert sum(map(len, won)) == len(results) == rounds
     rows = TaskResult.objects.values_list("task_id", "status", "result")
@@ -141,7 +141,7 @@ def assert_one_success_each(won: list[dict[str, Any]], rounds: int) -> None:
 @pytest.mark.timeout(300)
 @COMMITTED
 def test_many_writers_of_one_id_at_once() -> None:
-    """Sixteen processes, every state in any order: one SUCCESS, and it is the one that stays."""
+    """Sixteen processes write every state in any order: one SUCCESS is stored, and it stays."""
     assert_one_success_each(at_once(16, store_results, "django-db", 25), 25)
 
 
@@ -150,7 +150,7 @@ def test_many_writers_of_one_id_at_once() -> None:
 @COMMITTED
 @pytest.mark.skipif(test_settings.DATABASE != "mariadb", reason="MariaDB's own isolation")
 def test_a_storm_of_deadlocks_loses_nothing() -> None:
-    """At REPEATABLE READ, beside others who lock the same rows in any order."""
+    """It is at REPEATABLE READ, while other processes lock the same rows in any order."""
     assert_one_success_each(at_once(8, store_or_disturb, "django-db", 25), 25)
 
 
@@ -158,19 +158,19 @@ def test_a_storm_of_deadlocks_loses_nothing() -> None:
 
 
 class Replica:
-    """A router that reads from another database than it writes to."""
+    """A router that reads from one database and writes to another."""
 
     def db_for_read(self, *_: Any, **hints: Any) -> str:
-        """Read here."""
+        """Read from the secondary database."""
         return "secondary"
 
     def db_for_write(self, *_: Any, **hints: Any) -> str:
-        """Write here."""
+        """Write to the default database."""
         return "default"
 
 
 def test_connections_are_those_that_the_routers_choose(settings: Any) -> None:
-    """One to write to, one to read from."""
+    """The manager has one connection to write to, and one to read from."""
     settings.DATABASE_ROUTERS = [Replica()]
     manager = TaskResult.objects
     assert ("default", "secondary") == (
@@ -180,7 +180,7 @@ def test_connections_are_those_that_the_routers_choose(settings: Any) -> None:
 
 
 def test_current_engine_is_the_one_read_from() -> None:
-    """By its dotted path, as in the settings."""
+    """It is the dotted path in the settings."""
     expected = test_settings.DATABASES["default"]["ENGINE"]
     assert expected == TaskResult.objects.current_engine()
 
@@ -189,7 +189,7 @@ def test_current_engine_is_the_one_read_from() -> None:
 
 
 def failing(times: int) -> Callable[..., int]:
-    """Return a function that fails so many times before it counts its calls."""
+    """Return a function that raises so many times before it counts its calls."""
     calls: list[None] = []
 
     def function() -> int:
@@ -202,23 +202,23 @@ def failing(times: int) -> Callable[..., int]:
 
 
 def test_transaction_retry_tries_again() -> None:
-    """Once, unless told otherwise."""
+    """By default, it tries once more."""
     assert 2 == transaction_retry()(failing(1))()
 
 
 def test_transaction_retry_gives_up() -> None:
-    """And raises the last error."""
+    """It raises the last error."""
     with pytest.raises(DatabaseError, match="3"):
         transaction_retry(max_retries=2)(failing(9))()
 
 
 def test_a_call_may_say_how_often() -> None:
-    """As 2.6's callers did."""
+    """Callers of 2.6 could pass this number."""
     assert 5 == transaction_retry()(failing(4))(exception_retry_count=4)
 
 
 def test_age_may_be_a_timedelta() -> None:
-    """Or seconds."""
+    """It can also be in seconds."""
     write(states.SUCCESS)
     TaskResult.objects.update(date_done=datetime.now(timezone.utc) - timedelta(hours=2))
     assert 1 == TaskResult.objects.get_all_expired(timedelta(hours=1)).count()

@@ -1,4 +1,4 @@
-"""The models: their columns, their indexes and what they say of themselves."""
+"""The models: their columns, their indexes and their texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django_celery_results.models import ChordCounter, ChordPart, GroupResult, T
 if TYPE_CHECKING:
     from django.db.models import Field
 
-#: Facts of 2.6.0 that its users' queries, forms and migrations rely on.
+#: Facts of 2.6.0 on which its users' queries, forms and migrations rely.
 TASK_FIELDS: dict[str, dict[str, Any]] = {
     "task_id": {"max_length": 255, "unique": True, "verbose_name": "Task ID"},
     "periodic_task_name": {"max_length": 255, "null": True, "verbose_name": "Periodic Task Name"},
@@ -61,14 +61,14 @@ OUR_MODELS = (TaskResult, GroupResult, ChordCounter, ChordPart)
 def test_fields_are_those_of_2_6(
     model: type[models.Model], name: str, facts: dict[str, Any]
 ) -> None:
-    """Lengths, nulls, defaults and labels."""
+    """This covers lengths, nulls, defaults and labels."""
     field = model._meta.get_field(name)
     assert facts == {key: getattr(field, key) for key in facts}
 
 
 @pytest.mark.parametrize("model", OUR_MODELS)
 def test_every_key_is_64_bits_wide(model: type[models.Model]) -> None:
-    """Whatever DEFAULT_AUTO_FIELD says."""
+    """It does not depend on DEFAULT_AUTO_FIELD."""
     assert models.BigAutoField is type(model._meta.pk)
 
 
@@ -76,13 +76,13 @@ def test_every_key_is_64_bits_wide(model: type[models.Model]) -> None:
     "field", [field for model in OUR_MODELS for field in model._meta.fields if field.name != "id"]
 )
 def test_every_field_is_described(field: Field[Any, Any]) -> None:
-    """People see a label and a help text for each."""
+    """Forms show a label and a help text for each."""
     assert field.verbose_name
     assert field.help_text
 
 
 def test_task_indexes_keep_their_names() -> None:
-    """Sites' own SQL and later migrations name them; that of the date of creation is gone."""
+    """Sites' SQL and later migrations use them; only the index of date_created is gone."""
     expected = {
         "django_cele_task_na_08aec9_idx": ["task_name"],
         "django_cele_status_9b6201_idx": ["status"],
@@ -95,7 +95,7 @@ def test_task_indexes_keep_their_names() -> None:
 
 
 def test_group_indexes_keep_their_names() -> None:
-    """As above."""
+    """Sites' SQL and later migrations use these names too."""
     expected = {
         "django_cele_date_do_caae0e_idx": ["date_done"],
     }
@@ -104,7 +104,7 @@ def test_group_indexes_keep_their_names() -> None:
 
 @pytest.mark.parametrize("model", [TaskResult, GroupResult])
 def test_the_latest_results_come_first(model: type[models.Model]) -> None:
-    """Without an order of the query's own."""
+    """This is the order of queries without ``order_by``."""
     assert ["-date_done"] == model._meta.ordering
 
 
@@ -144,12 +144,12 @@ def test_a_group_as_a_dict_has_the_keys_of_2_6() -> None:
     ],
 )
 def test_rows_say_what_they_are(expected: str, row: models.Model) -> None:
-    """For the admin and for debugging."""
+    """The admin and debuggers show this text."""
     assert expected == str(row)
 
 
 def test_a_counter_gives_its_header_as_a_group() -> None:
-    """Celery's own GroupResult, bound to the app, nested as it was."""
+    """It is Celery's GroupResult, bound to the app, with its nested groups."""
     app = Celery("chords", set_as_current=False, backend="cache+memory://")
     stored = '[[["a", null], null], [["inner", null], [[["b", null], null]]]]'
     group = ChordCounter(group_id="g1", sub_tasks=stored, count=2).group_result(app=app)
@@ -158,14 +158,14 @@ def test_a_counter_gives_its_header_as_a_group() -> None:
 
 
 def test_a_counter_whose_list_is_broken_says_so() -> None:
-    """A row that is no JSON raises what JSON raises."""
+    """A row that is not JSON raises the error of the JSON parser."""
     with pytest.raises(ValueError, match="Expecting value"):
         ChordCounter(group_id="g1", sub_tasks="?", count=1).group_result()
 
 
 @pytest.mark.django_db
 def test_a_part_counts_once() -> None:
-    """The database itself refuses a second row for the same task of a chord."""
+    """The database refuses a second row for one task of a chord."""
     counter = ChordCounter.objects.create(group_id="g1", sub_tasks="[]", count=2)
     counter.parts.create(task_id="t1", status=states.SUCCESS)
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -174,7 +174,7 @@ def test_a_part_counts_once() -> None:
 
 @pytest.mark.django_db
 def test_parts_go_with_their_counter() -> None:
-    """Deleting a chord leaves nothing behind."""
+    """Deleting a chord also deletes its parts."""
     counter = ChordCounter.objects.create(group_id="g1", sub_tasks="[]", count=2)
     counter.parts.create(task_id="t1", status=states.SUCCESS)
     counter.delete()

@@ -1,4 +1,4 @@
-"""A plugin's own settings: read with their type, and reported when they are wrong."""
+"""A plugin's own settings: read with their type, and reported if they are wrong."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ options = Options()
 
 
 def written(value: Any) -> override_settings:
-    """A site with these settings of the plugin."""
+    """A site with these settings for the plugin."""
     return override_settings(DJANGO_CELERY_RESULTS={"sample": value})
 
 
 def checked(value: Any) -> list[tuple[str, str]]:
-    """The ids and messages of what the checks find."""
+    """The ids and messages that the checks report."""
     with written(value):
         return [(message.id or "", message.msg) for message in options.check()]
 
 
 def test_value_that_is_set() -> None:
-    """It is what the attribute gives."""
+    """The attribute returns it."""
     with written({"LEVEL": 7}):
         assert 7 == options.level
 
 
 @pytest.mark.parametrize("value", [{}, {"LEVEL": None}, "no dict"])
 def test_default_stands_for_what_is_not_set(value: Any) -> None:
-    """Nothing, None, or no settings at all."""
+    """The default is used if the setting is missing or None, and if the plugin has none at all."""
     with written(value):
         assert 3 == options.level
 
 
 def test_wrong_value_is_an_error_that_says_what_is_right() -> None:
-    """A plugin never goes on with a setting that it was not given."""
+    """A plugin never runs with a wrong setting."""
     expected = (
         r"DJANGO_CELERY_RESULTS\['sample'\]\['LEVEL'\] is 10; "
         r"it has to be a whole number from 1 to 9\."
@@ -70,45 +70,45 @@ def test_wrong_value_is_an_error_that_says_what_is_right() -> None:
 
 
 def test_value_that_has_to_be_set_and_is_not() -> None:
-    """Without a default there is nothing to go on with."""
+    """Without a default, the plugin cannot go on."""
     with written({}), pytest.raises(BackendMisconfigured, match="'PLACE'] is not set; it has to"):
         _ = options.place
 
 
 def test_option_of_the_class_is_the_declaration() -> None:
-    """Which knows its key."""
+    """The declaration has the key."""
     assert "LEVEL" == Options.level.key
 
 
 def test_option_says_what_its_value_has_to_be() -> None:
-    """In the words of the reader's error, whether a value is set or not."""
+    """The words are those of the reader's error, whether or not a value is set."""
     assert "a whole number from 1 to 9" == Options.level.wanted
 
 
 def test_option_whose_reader_takes_anything_says_so() -> None:
-    """Its reader raises no error that could say it."""
+    """Its reader never raises an error that describes a right value."""
     option: Option[str] = Option(repr, check="E002")
     assert "any value" == option.wanted
 
 
 def test_value_by_the_name_of_the_plugin() -> None:
-    """The same as the attribute gives."""
+    """It equals the value of the attribute."""
     with written({"LEVEL": 7}):
         assert 7 == Options.level.value("sample")
 
 
 def test_check_finds_nothing_wrong() -> None:
-    """With every setting as it should be."""
+    """Every setting is right here."""
     assert [] == checked({"LEVEL": 1, "PLACE": "here"})
 
 
 def test_check_reports_each_wrong_value() -> None:
-    """Each under its own id."""
+    """Each has its own id."""
     assert ["acme_sample.E002", "acme_sample.E003"] == [one for one, _ in checked({"LEVEL": "x"})]
 
 
 def test_check_reports_what_is_no_dict() -> None:
-    """The error is the only one: there are no settings to look at."""
+    """It is the only error, because the settings themselves cannot be checked."""
     message = "DJANGO_CELERY_RESULTS['sample'] is 5, not a dict of options."
     assert [("acme_sample.E001", message)] == checked(5)
 
@@ -117,7 +117,7 @@ def test_check_reports_what_is_no_dict() -> None:
     ("key", "hint"), [("LEVLE", "'LEVEL'"), ("XYZ", "'LEVEL' or 'PLACE'"), (1, "'LEVEL' or")]
 )
 def test_check_warns_of_unknown_keys(key: object, hint: str) -> None:
-    """The hint names the nearest key, or all keys."""
+    """The hint suggests the closest key, or lists all keys."""
     with written({"PLACE": "here", key: 1}):
         (message,) = options.check()
     assert ("acme_sample.W001", True) == (message.id, f"Did you mean {hint}" in str(message.hint))
@@ -140,7 +140,7 @@ def test_check_warns_of_unknown_keys(key: object, hint: str) -> None:
     ],
 )
 def test_readers_give_the_value(read: Any, value: object, expected: object) -> None:
-    """As the plugin works with it."""
+    """The plugin works with this value."""
     assert expected == read(value)
 
 
@@ -167,7 +167,7 @@ def test_readers_give_the_value(read: Any, value: object, expected: object) -> N
     ],
 )
 def test_readers_say_what_a_value_has_to_be(read: Any, value: object, words: str) -> None:
-    """In words that end the sentence of the error."""
+    """These words end the sentence of the error."""
     with pytest.raises(ValueError, match=f"^{words}$"):
         read(value)
 
@@ -176,7 +176,7 @@ def test_readers_say_what_a_value_has_to_be(read: Any, value: object, words: str
 
 
 class Secretive(PluginOptions):
-    """Settings with a secret one."""
+    """Settings that include a secret."""
 
     plugin = "sample"
     check_prefix = "acme_sample"
@@ -193,7 +193,7 @@ class Secretive(PluginOptions):
     ],
 )
 def test_secret_is_never_shown(value: Any, says: str) -> None:
-    """Not where it is wrong, and not where it stands in the wrong place."""
+    """This covers a wrong value, and a value under a wrong key."""
     with written(value):
         [message] = Secretive().check()
     assert says in message.msg

@@ -1,4 +1,4 @@
-"""What a user downloads holds all that the package needs, and nothing else."""
+"""The distributions contain everything that the package needs, and nothing more."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEM = f"{PACKAGE}-{VERSION}"
 
 
 class Built(NamedTuple):
-    """The sources that were built from, and the names of the files in what came of them."""
+    """The sources of a build, and the names of the files in the distributions that it made."""
 
     sources: set[str]
     wheel: set[str]
@@ -33,8 +33,8 @@ class Built(NamedTuple):
 
 
 def copy_sources(target: Path) -> set[str]:
-    """Copy the files that git knows or would take, so that no leftover of a build is among them."""
-    # A CI's checkout may belong to another user than the one who runs the tests.
+    """Copy the files that git tracks or would add, to leave out the leftovers of builds."""
+    # In CI, the checkout may belong to another user than the one running the tests.
     git = ["git", "-c", f"safe.directory={ROOT}"]
     listing = [*git, "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -47,7 +47,7 @@ def copy_sources(target: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """A source distribution, and the wheel that is built from it."""
+    """A source distribution, and the wheel built from it."""
     checkout, dist = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("dist")
     sources = copy_sources(checkout)
     command = [sys.executable, "-m", "build", "--outdir", str(dist), str(checkout)]
@@ -71,14 +71,14 @@ def test_wheel_holds_the_whole_package(built: Built) -> None:
 
 
 def test_wheel_holds_nothing_but_the_package(built: Built) -> None:
-    """No tests, no documentation, no stray top-level module."""
+    """It contains no tests, no documentation, and no stray top-level module."""
     top = {name.split("/")[0] for name in built.wheel}
 
     assert {PACKAGE, f"{STEM}.dist-info"} == top
 
 
 def test_wheel_says_that_it_is_typed(built: Built) -> None:
-    """A py.typed marker makes type checkers read the annotations (PEP 561)."""
+    """The marker py.typed makes type checkers read the annotations (PEP 561)."""
     assert f"{PACKAGE}/py.typed" in built.wheel
 
 
@@ -91,7 +91,7 @@ def test_wheel_holds_compiled_catalogues(built: Built) -> None:
 
 
 def test_wheel_registers_celery_backends(built: Built) -> None:
-    """Celery finds both backends under the names that they have always had, and the generic one."""
+    """Celery finds both backends under the names of 2.6, and the generic one."""
     found = {
         (entry.name, entry.value)
         for entry in built.metadata.entry_points
@@ -106,14 +106,14 @@ def test_wheel_registers_celery_backends(built: Built) -> None:
 
 
 def test_wheel_registers_the_built_in_plugins(built: Built) -> None:
-    """The built-ins come through the entry points that third parties use."""
+    """The built-in plugins use the same entry points as third-party plugins."""
     found = {e.name for e in built.metadata.entry_points if e.group == "django_celery_results"}
 
     assert {"codec", "django-db", "django-cache"} == found
 
 
 def test_metadata_names_version_python_and_licence(built: Built) -> None:
-    """The index shows the version of the package, the Pythons it runs on and its licence."""
+    """A package index shows the version, the supported Pythons and the licence."""
     metadata = built.metadata.metadata
 
     found = [metadata[key] for key in ("Name", "Version", "Requires-Python", "License-Expression")]
@@ -122,19 +122,19 @@ def test_metadata_names_version_python_and_licence(built: Built) -> None:
 
 
 def test_metadata_requires_four_distributions(built: Built) -> None:
-    """An installation without extras brings what the core imports, and no more."""
+    """Without extras, an installation contains only what the core imports."""
     found = {line for line in built.metadata.requires or [] if "extra ==" not in line}
 
     assert {"Django>=5.2", "celery<6,>=5.5", "importlib-metadata>=6.0", "pluggy>=1.6"} == found
 
 
 def test_wheel_carries_the_licence(built: Built) -> None:
-    """The licence travels with every copy, as it asks."""
+    """The licence has to be part of every copy."""
     assert f"{STEM}.dist-info/licenses/LICENSE" in built.wheel
 
 
 def test_sdist_holds_what_a_build_needs(built: Built) -> None:
-    """The source distribution has the package and what describes it, and no tests."""
+    """It contains the package and its metadata, and no tests."""
     top = {name.split("/")[0] for name in built.sdist}
 
     described = {"CHANGELOG.md", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "setup.cfg"}

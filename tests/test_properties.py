@@ -1,4 +1,4 @@
-"""What has to hold for any text, any value and any order of events, found by Hypothesis."""
+"""Properties that hold for any text, value or order of events, tested with Hypothesis."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-#: The same examples at every run: what fails in one place fails in all of them. Each example
-#: has an id of its own, so they can share a transaction. How long one takes is nobody's business.
+#: Every run uses the same examples, so that a failure is reproducible everywhere. Each example
+#: has a new id, so examples can share a transaction. The time that one takes is not limited.
 EXAMPLES = settings(
     max_examples=60,
     derandomize=True,
@@ -31,7 +31,7 @@ EXAMPLES = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
-#: Any text at all, with what databases and encodings find hardest among it.
+#: Any text, including characters that are difficult for databases and encodings.
 TEXT = st.text(st.characters(codec=None), max_size=300) | st.sampled_from(
     ["\x00", "\ud800", "😀", "\ufeff", "'; --", "%s", "\\", "\u2028", "a" * 5000]
 )
@@ -45,7 +45,7 @@ VALUES = st.recursive(
 
 @pytest.fixture(params=["django-db", "django-cache", "django-cache://?serializer=json"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A backend on the database, and on a cache in both of its ways."""
+    """A backend on the database, and on a cache with and without a serializer."""
     app = Celery("properties", set_as_current=False)
     app.conf.update(result_backend=request.param, result_extended=True, broker_url="memory://")
     yield app.backend
@@ -55,7 +55,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
 @EXAMPLES
 @given(value=VALUES)
 def test_any_value_comes_back(backend: Any, value: Any) -> None:
-    """As it was."""
+    """Values are unchanged."""
     task_id = str(uuid4())
     backend.store_result(task_id, value, states.SUCCESS)
     meta = backend.get_task_meta(task_id, cache=False)
@@ -65,7 +65,7 @@ def test_any_value_comes_back(backend: Any, value: Any) -> None:
 @EXAMPLES
 @given(message=TEXT, traceback=TEXT)
 def test_any_failure_comes_back(backend: Any, message: str, traceback: str) -> None:
-    """Its message as it was; what no column can hold of the traceback is spelt out."""
+    """The message is unchanged; characters that no column holds are spelt out in the traceback."""
     task_id = str(uuid4())
     backend.store_result(task_id, ValueError(message), states.FAILURE, traceback=traceback)
     meta = backend.get_task_meta(task_id, cache=False)
@@ -82,21 +82,21 @@ def spelt(text: str) -> str:
 
 
 def is_lone(character: str) -> bool:
-    """Return whether it is half of a pair."""
+    """Return whether the character is half of a surrogate pair."""
     return "\ud800" <= character <= "\udfff"
 
 
 @EXAMPLES
 @given(name=TEXT, worker=TEXT, args=TEXT)
 def test_any_name_is_stored(backend: Any, name: str, worker: str, args: str) -> None:
-    """Shortened if it must be; no result is lost for it."""
+    """A name may be shortened, but no result is lost because of it."""
     from celery.app.task import Context
 
     task_id = str(uuid4())
     request = Context({"task": name, "hostname": worker, "argsrepr": args})
     backend.store_result(task_id, 1, states.SUCCESS, request=request)
     meta = backend.get_task_meta(task_id, cache=False)
-    # A cache keeps the arguments themselves, of which the message here has none.
+    # A cache keeps the arguments themselves, and the message here has none.
     kept = args if backend.storage_name == "django-db" else None
     assert (1, kept) == (meta["result"], meta["args"])
 
@@ -117,7 +117,7 @@ WRITES = st.lists(
 
 
 def expected_row(writes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the row says after ``writes``, by the rules as they are written down."""
+    """Return the values of the row after ``writes``, by the documented rules."""
     stored: dict[str, Any] = {}
     for write in writes:
         may_write = not stored or (
@@ -132,7 +132,7 @@ def expected_row(writes: list[dict[str, Any]]) -> dict[str, Any]:
 @EXAMPLES
 @given(writes=WRITES)
 def test_any_order_of_states_keeps_the_rules(writes: list[dict[str, Any]]) -> None:
-    """SUCCESS is final, PENDING overwrites nothing, what was known stays known."""
+    """SUCCESS is final, PENDING overwrites nothing, and known values stay known."""
     task_id = str(uuid4())
     for write in writes:
         TaskResult.objects.write(task_id, {**JSON, **write})
@@ -144,7 +144,7 @@ def test_any_order_of_states_keeps_the_rules(writes: list[dict[str, Any]]) -> No
 @EXAMPLES
 @given(writes=WRITES)
 def test_what_was_written_says_so(writes: list[dict[str, Any]]) -> None:
-    """The answer of each write agrees with the row."""
+    """The return value of each write agrees with the row."""
     task_id = str(uuid4())
     for number, write in enumerate(writes):
         written = TaskResult.objects.write(task_id, {**JSON, **write, "meta": str(number)})
@@ -157,7 +157,7 @@ def test_what_was_written_says_so(writes: list[dict[str, Any]]) -> None:
 @EXAMPLES
 @given(data=st.data(), size=st.integers(1, 6))
 def test_any_order_of_parts_claims_the_body_once(backend: Any, data: Any, size: int) -> None:
-    """When every part has returned, and however often each has."""
+    """The claim comes with the last part, however often each part returns."""
     group_id = str(uuid4())
     parts = [f"{group_id}-{number}" for number in range(size)]
     backend.apply_chord((group_id, [backend.app.AsyncResult(one) for one in parts]), body(backend))
@@ -176,7 +176,7 @@ def body(backend: Any) -> Any:
 
 
 def returns(backend: Any, group_id: str, task_id: str) -> bool:
-    """Return a part; return whether the body is now to be sent."""
+    """Return a part; return whether its return claims the body."""
     part = ChordPart(group_id=group_id, task_id=task_id, status=states.SUCCESS)
     progress = backend.hooks.call("chord_part_returned", storage=backend.storage, part=part)
     return bool(progress and progress.claimed)

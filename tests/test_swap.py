@@ -1,7 +1,7 @@
-"""A site of 2.6.0 swaps the distribution: nothing that it stored or began is lost.
+"""A site of 2.6.0 replaces the distribution: no stored result and no begun chord is lost.
 
-2.6.0 runs from a virtual environment of its own, as the script that it is; what it
-says of its rows is what this release has to say of them.
+2.6.0 runs from its own virtual environment, with its scripts. This release has to read its rows
+as 2.6.0 itself reads them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNFINISHED = {f"str: {state!r}" for state in ("STARTED", "RETRY", "PROGRESS")}
 
 
 class Swapped(NamedTuple):
-    """A site on which 2.6.0 worked and which this release migrated since."""
+    """A site that 2.6.0 has worked on and this release has migrated."""
 
     site: Site
     old_python: str
@@ -36,7 +36,7 @@ class Swapped(NamedTuple):
 
 
 def old_python(directory: Path) -> str:
-    """Return the Python of a virtual environment with 2.6.0, made in ``directory`` if need be."""
+    """Return the Python of an environment with 2.6.0, created in ``directory`` if missing."""
     python = directory / "bin" / "python"
     ready = directory / f".ready-{settings.DATABASE}"
     if ready.exists():
@@ -50,7 +50,7 @@ def old_python(directory: Path) -> str:
 
 @pytest.fixture(scope="module")
 def swapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swapped]:
-    """A database that 2.6.0 made and filled, migrated by this release."""
+    """A database that 2.6.0 created and filled, and this release migrated."""
     cached = os.environ.get("RESULTS_SWAP_VENV")
     python = old_python(Path(cached) if cached else tmp_path_factory.mktemp("old"))
     directory = tmp_path_factory.mktemp("swap")
@@ -64,10 +64,10 @@ def swapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swapped]:
 
 
 def expected_of(old: dict[str, str]) -> dict[str, str]:
-    """Return what this release says where ``old`` is what 2.6.0 said.
+    """Return the output of this release that corresponds to the output ``old`` of 2.6.0.
 
-    The same, but for two mistakes: 2.6.0 gives ``AsyncResult.name`` no name, and a task that
-    is under way a time at which it was done.
+    They are equal except for two errors of 2.6.0: its ``AsyncResult.name`` has no name, and its
+    unfinished tasks have a time at which they were done.
     """
     expected = old | {".name": old["task_name"]}
     if old["status"] in UNFINISHED:
@@ -76,13 +76,13 @@ def expected_of(old: dict[str, str]) -> dict[str, str]:
 
 
 def known(reading: dict[str, Any], old: dict[str, str]) -> dict[str, Any]:
-    """Return the parts of ``reading`` that 2.6.0 has too."""
+    """Return the parts of ``reading`` that 2.6.0 knows too."""
     return {name: reading.get(name) for name in old}
 
 
 @pytest.mark.parametrize("mode", ["own", "json", "pickle"])
 def test_every_task_reads_as_before(swapped: Swapped, mode: str) -> None:
-    """Whatever serializer wrote a row, and whatever the app is set to now."""
+    """This holds for rows of any serializer, whatever serializer the app uses now."""
     reading = swapped.site.script(f"{SCRIPTS}.read", mode)["tasks"]
     old = swapped.old_reading["tasks"]
     assert len(old) > 40
@@ -92,7 +92,7 @@ def test_every_task_reads_as_before(swapped: Swapped, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["own", "json"])
 def test_every_group_is_restored_as_before(swapped: Swapped, mode: str) -> None:
-    """Groups, and groups in groups."""
+    """This includes groups inside groups."""
     reading = swapped.site.script(f"{SCRIPTS}.read", mode)["groups"]
     old = swapped.old_reading["groups"]
     assert len(old) == 8
@@ -100,7 +100,7 @@ def test_every_group_is_restored_as_before(swapped: Swapped, mode: str) -> None:
 
 
 def test_the_migrated_tables_are_those_of_a_fresh_install(swapped: Swapped, tmp_path: Path) -> None:
-    """Column by column and index by index."""
+    """They are equal column by column and index by index."""
     with empty_database("fresh", tmp_path) as database:
         fresh = Site(tmp_path, database)
         fresh.manage("migrate")
@@ -109,7 +109,7 @@ def test_the_migrated_tables_are_those_of_a_fresh_install(swapped: Swapped, tmp_
 
 
 def test_the_squashed_migration_makes_the_tables_of_2_6(swapped: Swapped, tmp_path: Path) -> None:
-    """Before the new migrations, a fresh install has exactly what 2.6.0's own migrations make."""
+    """Before the new migrations, a fresh install equals what 2.6.0's own migrations create."""
     with empty_database("fresh", tmp_path) as database:
         site = Site(tmp_path, database)
         site.manage("migrate", python=swapped.old_python)
@@ -127,14 +127,14 @@ def test_the_swapped_site_needs_no_further_migration(swapped: Swapped) -> None:
 
 
 def end_part(site: Site, *arguments: object, python: str | None = None) -> dict[str, Any]:
-    """End a task of a chord's header; return what became of the chord."""
+    """End a task of a chord's header; return the state of the chord afterwards."""
     words = [str(argument) for argument in arguments]
     seen: dict[str, Any] = site.script(f"{SCRIPTS}.chord_part", *words, python=python)
     return seen
 
 
 def test_a_chord_begun_by_2_6_is_finished(swapped: Swapped) -> None:
-    """Its body is sent once, with every result, however often the last parts are delivered."""
+    """The body is sent once, with every result, however often the last parts are delivered."""
     fourth = end_part(swapped.site, "json-chord", 3, "SUCCESS", 2)
     fifth = end_part(swapped.site, "json-chord", 4, "SUCCESS", 3)
     assert ([], 1) == (fourth["sent"], fourth["left"])
@@ -142,7 +142,7 @@ def test_a_chord_begun_by_2_6_is_finished(swapped: Swapped) -> None:
 
 
 def test_a_chord_begun_by_2_6_fails_with_a_part(swapped: Swapped) -> None:
-    """The body is not sent and ends as a failure that names the task."""
+    """The body is not sent; it gets a failure that names the failed task."""
     end_part(swapped.site, "json-doomed", 3, "FAILURE", 1)
     seen = end_part(swapped.site, "json-doomed", 4, "SUCCESS", 1)
     state, error = seen["body"]
@@ -152,14 +152,14 @@ def test_a_chord_begun_by_2_6_fails_with_a_part(swapped: Swapped) -> None:
 
 
 def test_a_worker_of_2_6_may_finish_a_chord_after_one_of_this_release(swapped: Swapped) -> None:
-    """While workers are being restarted, both releases count the same chord."""
+    """While workers are being restarted, both releases count parts of the same chord."""
     end_part(swapped.site, "json-relay", 3, "SUCCESS", 1)
     seen = end_part(swapped.site, "json-relay", 4, "SUCCESS", 1, python=swapped.old_python)
     assert (BODY_SENT, None) == (seen["sent"], seen["left"])
 
 
 def test_a_worker_of_2_6_can_still_store(swapped: Swapped) -> None:
-    """The new columns do not stand in the way of a worker that is not restarted yet."""
+    """The new columns do not prevent a worker that has not been restarted from storing."""
     stored = swapped.site.script(f"{SCRIPTS}.store", "old", python=swapped.old_python)
     assert {"old-failure": "utf-8", "old-value": "utf-8"} == stored
     reading = swapped.site.script(f"{SCRIPTS}.read", "own")
@@ -168,7 +168,7 @@ def test_a_worker_of_2_6_can_still_store(swapped: Swapped) -> None:
 
 
 def test_every_chord_has_a_date(swapped: Swapped) -> None:
-    """Those begun by 2.6.0 too, before the migration and since: without one none expires."""
+    """A chord without a date never expires; 2.6.0 starts some, before and after the migration."""
     swapped.site.script(f"{SCRIPTS}.store", "late", python=swapped.old_python)
     assert [] == swapped.site.script(f"{SCRIPTS}.undated")
 

@@ -1,7 +1,7 @@
-"""Third parties' plugins, as they come: built, installed, found; or from settings alone.
+"""Third-party plugins: built, installed and found, or listed in the settings.
 
 The distributions are in tests/thirdparty: a serializer, a content coding, a tweak of storing
-and a whole storage. None of them subclasses anything of Celery's.
+and a complete storage. None of them subclasses a class of Celery.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Seen = dict[str, Any]
 def run(
     command: list[str], directory: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``command`` in ``directory``, away from the checkout."""
+    """Run ``command`` in ``directory``, outside the checkout."""
     return subprocess.run(
         command,
         cwd=directory,
@@ -45,7 +45,7 @@ def run(
 
 
 def exercise(python: str, backend: str, directory: Path, way: str, **environment: str) -> Seen:
-    """Use the plugins on a site of its own in ``directory``; return what it saw."""
+    """Use the plugins on a new site in ``directory``; return its output."""
     command = [python, "-W", "error", str(THIRDPARTY / "exercise.py")]
     done = run([*command, backend, str(directory), way], directory, **environment)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
@@ -55,7 +55,7 @@ def exercise(python: str, backend: str, directory: Path, way: str, **environment
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The Python of a new environment with the wheels of this project and of third parties."""
+    """The Python of a new environment with the wheels of this project and of the third parties."""
     directory = tmp_path_factory.mktemp("thirdparty")
     checkout = directory / "checkout"
     copy_sources(checkout)
@@ -76,13 +76,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
     ids="-".join,
 )
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """What a site saw that uses the plugins in one way, over one storage."""
+    """The output of a site that uses the plugins in one way, on one storage."""
     way, storage = request.param
     directory = tmp_path_factory.mktemp("site")
     place = f"{directory}/results.sqlite3" if storage == "mystore" else ""
     environment = {}
     if way == "settings":
-        # The packages are importable and no distribution says so: there is no entry point.
+        # The packages can be imported but are not installed, so they lack entry points.
         environment["PYTHONPATH"] = ":".join(str(THIRDPARTY / name) for name in DISTRIBUTIONS)
         python, backend = sys.executable, f"django-results+{storage}://{place}"
     else:
@@ -91,7 +91,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_plugins_are_found_in_order(seen: Seen) -> None:
-    """Those in settings as they are listed, those of distributions by their names."""
+    """Plugins from settings are in the listed order, those of distributions in that of names."""
     if seen["way"] == "settings":
         names = ("literal", "checksum", "redact", "mystore")
         expected = [[name, "settings", "", ""] for name in names]
@@ -102,52 +102,52 @@ def test_plugins_are_found_in_order(seen: Seen) -> None:
 
 
 def test_contributed_serializer_keeps_what_json_does_not(seen: Seen) -> None:
-    """Keys that are numbers and tuples come back as they were, and the row says by what."""
+    """Numeric keys and tuples are read unchanged, and the row names the serializer."""
     assert ("{1: (2, None)}", "text/x-python-literal") == (seen["value"], seen["content_type"])
 
 
 def test_contributed_coding_is_applied_and_undone(seen: Seen) -> None:
-    """The row names the coding; that its results were read shows that it was undone."""
+    """The row names the coding, and reading the results proves that it was undone."""
     assert "utf-8, crc32" == seen["content_encoding"]
 
 
 def test_before_store_of_a_third_party_amends(seen: Seen) -> None:
-    """The secret never reached the storage."""
+    """The secret never reaches the storage."""
     assert "***" == seen["secret"]
 
 
 def test_wrapper_of_a_third_party_goes_around_the_storage(seen: Seen) -> None:
-    """What the wrapper wrote on the task is stored, by whichever storage."""
+    """The change that the wrapper made to the task is stored, by any storage."""
     assert "nobody, redacted" == seen["worker"]
 
 
 def test_none_is_stored_and_read(seen: Seen) -> None:
-    """A task that returns None has a result like any other."""
+    """A task that returns None has a result like any other task."""
     assert "None" == seen["none"]
 
 
 def test_failures_are_stored_and_read(seen: Seen) -> None:
-    """The exception comes back as what it was."""
+    """The exception has its class and arguments when it is read."""
     assert "LookupError('nothing there')" == seen["failure"]
 
 
 def test_groups_are_joined_and_restored(seen: Seen) -> None:
-    """All results of a group, from its own object and from one that was saved."""
+    """All results of a group are found, from its own object and from a restored one."""
     assert ([0, 2, 4], [0, 2, 4]) == (seen["group"], seen["restored"])
 
 
 def test_chords_send_their_body(seen: Seen) -> None:
-    """The body had every part of the header."""
+    """The body gets every part of the header."""
     assert 10 == seen["chord"]
 
 
 def test_chords_of_tasks_that_keep_no_result_send_their_body(seen: Seen) -> None:
-    """The storage kept the parts for it."""
+    """The storage keeps the parts for the body."""
     assert 14 == seen["quiet_chord"]
 
 
 def test_chord_with_a_failed_part_fails(seen: Seen) -> None:
-    """And says which part it was."""
+    """The error names the failed part."""
     assert "raised LookupError('nothing there')" in seen["chord_error"].replace('"', "'")
 
 
@@ -157,12 +157,12 @@ def test_expired_results_are_gone(seen: Seen) -> None:
 
 
 def test_forgotten_results_are_gone(seen: Seen) -> None:
-    """Nothing is known any more of a task whose result was forgotten."""
+    """A forgotten task is unknown."""
     assert "PENDING" == seen["forgotten"]
 
 
 def test_backend_is_generic_for_a_third_party(seen: Seen) -> None:
-    """Named by an entry point of its own or through django-results: the same class."""
+    """Its own entry point and ``django-results+…`` lead to the same class."""
     generic = "django_celery_results.backends.base.ResultBackend"
     database = "django_celery_results.backends.database.DatabaseBackend"
     assert seen["backend"] in {generic, database}

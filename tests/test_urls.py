@@ -1,4 +1,4 @@
-"""The URLs: their names, their patterns and the older forms."""
+"""The URLs: their names, their patterns and their older forms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ID_FIRST = [
 
 @pytest.fixture
 def old_and_new(settings: Settings) -> None:
-    """The site has the URLs as 2.6 has them by default."""
+    """The site has the URLs of 2.6 by default."""
     if hasattr(settings, "DJANGO_CELERY_RESULTS_ID_FIRST_URLS"):
         del settings.DJANGO_CELERY_RESULTS_ID_FIRST_URLS
     with pytest.warns(DeprecationWarning, match="DJANGO_CELERY_RESULTS_ID_FIRST_URLS"):
@@ -39,7 +39,7 @@ def old_and_new(settings: Settings) -> None:
 
 @pytest.fixture
 def only_new(settings: Settings) -> None:
-    """The site has the URLs without the older forms, and is not warned."""
+    """The site has the URLs without the older forms, and no warning."""
     settings.DJANGO_CELERY_RESULTS_ID_FIRST_URLS = False
     settings.ROOT_URLCONF = tuple(urls.chosen_patterns())
 
@@ -47,7 +47,7 @@ def only_new(settings: Settings) -> None:
 @pytest.mark.usefixtures("only_new")
 @pytest.mark.parametrize(("path", "name", "view"), NOUN_FIRST)
 def test_noun_first_urls(path: str, name: str, view: Callable[..., object]) -> None:
-    """The id comes last, and the name leads back."""
+    """The id is the last part, and the name of the URL reverses to this form."""
     assert f"/{path}/a-1.b/" == reverse(name, args=["a-1.b"])
     assert view.__name__ == resolve(f"/{path}/a-1.b/").func.__name__
 
@@ -55,7 +55,7 @@ def test_noun_first_urls(path: str, name: str, view: Callable[..., object]) -> N
 @pytest.mark.usefixtures("old_and_new")
 @pytest.mark.parametrize(("path", "name", "view"), ID_FIRST)
 def test_id_first_urls(path: str, name: str, view: Callable[..., object]) -> None:
-    """The older forms are there by default, and as in 2.6 the names lead to them."""
+    """The older forms exist by default, and as in 2.6, the names reverse to them."""
     assert f"/a-1.b/{path}/" == reverse(name, args=["a-1.b"])
     assert view.__name__ == resolve(f"/a-1.b/{path}/").func.__name__
 
@@ -63,7 +63,7 @@ def test_id_first_urls(path: str, name: str, view: Callable[..., object]) -> Non
 @pytest.mark.usefixtures("only_new")
 @pytest.mark.parametrize("path", ["a-1/done", "a-1/status", "a-1/group/done", "a-1/group/status"])
 def test_id_first_urls_can_be_switched_off(path: str) -> None:
-    """With DJANGO_CELERY_RESULTS_ID_FIRST_URLS = False they are not found."""
+    """With DJANGO_CELERY_RESULTS_ID_FIRST_URLS = False, they are not found."""
     with pytest.raises(Resolver404):
         resolve(f"/{path}/")
 
@@ -72,13 +72,13 @@ def test_id_first_urls_can_be_switched_off(path: str) -> None:
 @pytest.mark.parametrize("odd", ["a b", "a:b", "a\x00b", "a%00", "<x>", "a'b", "\ud800", "a\n"])
 @pytest.mark.parametrize("prefix", ["task/done", "task/status", "group/done", "group/status"])
 def test_ids_with_odd_characters_are_not_found(prefix: str, odd: str) -> None:
-    """Nothing but word characters, hyphens and dots is an id."""
+    """An id consists of word characters, hyphens and dots."""
     with pytest.raises(Resolver404):
         resolve(f"/{prefix}/{odd}/")
 
 
 @pytest.mark.usefixtures("only_new")
 def test_an_odd_id_has_no_url() -> None:
-    """``reverse`` refuses it as well."""
+    """``reverse`` refuses it too."""
     with pytest.raises(NoReverseMatch):
         reverse("celery-task_status", args=["a/b"])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_now_is_in_the_current_time_zone() -> None:
-    """With USE_TZ the moment is aware, and in the zone that the thread activated."""
+    """With USE_TZ, the time is aware, and in the time zone that the thread activated."""
     with timezone.override("Asia/Kathmandu"):
         moment = now()
     assert timedelta(hours=5, minutes=45) == moment.utcoffset()
@@ -22,9 +22,9 @@ def test_now_is_in_the_current_time_zone() -> None:
 
 
 def test_now_is_naive_without_time_zones(settings: Settings) -> None:
-    """Without USE_TZ the moment is the naive local time."""
+    """Without USE_TZ, the time is naive, in local time."""
     settings.USE_TZ = False
     moment = now()
     assert moment.tzinfo is None
-    local = datetime.now()  # noqa: DTZ005  naive is what is asked for
+    local = datetime.now()  # noqa: DTZ005  a naive time is expected
     assert abs(local - moment) < timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""What the JSON endpoints answer."""
+"""The responses of the JSON endpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def app() -> Iterator[Celery]:
-    """The current app, which stores in the database and reads pickle too."""
+    """The current app, which stores in the database and accepts pickle too."""
     before = get_current_app()
     app = Celery("views", set_as_current=True)
     app.conf.update(result_backend="django-db", result_accept_content=["json", "pickle"])
@@ -33,7 +33,7 @@ def app() -> Iterator[Celery]:
 
 
 def fetch(client: Client, path: str, status: int = 200) -> Any:
-    """Return the JSON at ``path``, which has to be answered with ``status``."""
+    """Return the JSON at ``path``, which has to have the status ``status``."""
     response = client.get(path)
     assert status == response.status_code
     assert "application/json" == response.headers["Content-Type"]
@@ -41,13 +41,13 @@ def fetch(client: Client, path: str, status: int = 200) -> Any:
 
 
 def save_group(app: Celery, group_id: str, *members: Any) -> None:
-    """Save a group of tasks given by id, or of groups."""
+    """Save a group of tasks given by their ids, or of groups."""
     results = [app.AsyncResult(one) if isinstance(one, str) else one for one in members]
     app.GroupResult(group_id, results).save()
 
 
 def corrupt(task_id: str) -> None:
-    """Store a row that says it is JSON and is not."""
+    """Store a row whose content type is JSON but whose content is not."""
     TaskResult.objects.create(
         task_id=task_id,
         status=states.SUCCESS,
@@ -58,20 +58,20 @@ def corrupt(task_id: str) -> None:
 
 
 def test_done_of_a_finished_task(client: Client, app: Celery) -> None:
-    """A task that ended well was executed."""
+    """A task that succeeded was executed."""
     app.backend.mark_as_done("t1", 3)
     assert {"task": {"id": "t1", "executed": True}} == fetch(client, "/task/done/t1/")
 
 
 @pytest.mark.parametrize("state", [states.PENDING, states.STARTED, "PROGRESS"])
 def test_done_of_an_unfinished_task(client: Client, app: Celery, state: str) -> None:
-    """A task that is under way was not executed."""
+    """An unfinished task was not executed."""
     app.backend.store_result("t1", None, state)
     assert {"task": {"id": "t1", "executed": False}} == fetch(client, "/task/done/t1/")
 
 
 def test_done_of_an_unknown_task(client: Client) -> None:
-    """A task of which nothing is known was not executed."""
+    """An unknown task was not executed."""
     assert {"task": {"id": "t1", "executed": False}} == fetch(client, "/task/done/t1/")
 
 
@@ -90,13 +90,13 @@ def test_status_of_a_task_in_a_custom_state(client: Client, app: Celery) -> None
 
 
 def test_status_of_an_unknown_task(client: Client) -> None:
-    """As everywhere in Celery, it is pending."""
+    """As everywhere in Celery, its state is PENDING."""
     expected = {"task": {"id": "t1", "status": "PENDING", "result": None}}
     assert expected == fetch(client, "/task/status/t1/")
 
 
 def test_status_of_a_failure(client: Client, app: Celery) -> None:
-    """The exception's repr and class, and the traceback."""
+    """It has the repr and class of the exception, and the traceback."""
     app.backend.mark_as_failure("t1", ValueError("broken"), traceback="Traceback: lines")
     expected = {
         "id": "t1",
@@ -109,14 +109,14 @@ def test_status_of_a_failure(client: Client, app: Celery) -> None:
 
 
 def test_status_of_a_revoked_task(client: Client, app: Celery) -> None:
-    """Being revoked is a failure of its own class."""
+    """A revoked task is shown as a failure with its own exception class."""
     app.backend.mark_as_revoked("t1", "by hand")
     task = fetch(client, "/task/status/t1/")["task"]
     assert ("REVOKED", "celery.exceptions.TaskRevokedError") == (task["status"], task["exc"])
 
 
 def test_a_result_that_json_cannot_carry_is_shown_as_its_repr(client: Client, app: Celery) -> None:
-    """The backend may hold anything that pickle takes."""
+    """The backend may return any object that pickle can restore."""
     app.conf.result_serializer = "pickle"
     app.backend.mark_as_done("t1", {(1, 2): b"\xff"})
     assert r"{(1, 2): b'\xff'}" == fetch(client, "/task/status/t1/")["task"]["result"]
@@ -133,12 +133,12 @@ def test_a_result_that_json_cannot_carry_is_shown_as_its_repr(client: Client, ap
     ],
 )
 def test_presentable_values(expected: Any, value: Any) -> None:
-    """What JSON carries stays as it is; all else becomes its repr."""
+    """JSON values are unchanged; all others become their repr."""
     assert expected == presentable(value)
 
 
 def test_a_value_that_contains_itself_is_shown_as_its_repr() -> None:
-    """JSON has no end to it."""
+    """Its JSON would be endless."""
     value: list[Any] = []
     value.append(value)
     assert "[[...]]" == presentable(value)
@@ -154,7 +154,7 @@ def test_a_value_that_contains_itself_is_shown_as_its_repr() -> None:
 def test_a_corrupt_row_is_an_error_in_json(
     client: Client, caplog: pytest.LogCaptureFixture, path: str, expected: dict[str, Any]
 ) -> None:
-    """The cause goes to the log, not to whoever asks."""
+    """The cause is only in the log; the client must not see it."""
     corrupt("t1")
     expected = {"task": expected | {"error": "The stored result cannot be read."}}
     assert expected == fetch(client, path, status=500)
@@ -162,7 +162,7 @@ def test_a_corrupt_row_is_an_error_in_json(
 
 
 def test_done_of_a_group(client: Client, app: Celery) -> None:
-    """Task by task."""
+    """Each task has its own answer."""
     app.backend.mark_as_done("t1", 1)
     save_group(app, "g1", "t1", "t2")
     expected = [{"id": "t1", "executed": True}, {"id": "t2", "executed": False}]
@@ -170,12 +170,12 @@ def test_done_of_a_group(client: Client, app: Celery) -> None:
 
 
 def test_done_of_an_unknown_group(client: Client) -> None:
-    """An empty list."""
+    """Its results are an empty list."""
     assert {"group": {"id": "g1", "results": []}} == fetch(client, "/group/done/g1/")
 
 
 def test_status_of_a_group(client: Client, app: Celery) -> None:
-    """Values as they are, exceptions as their repr."""
+    """Values are shown unchanged, exceptions as their repr."""
     app.backend.mark_as_done("t1", 1)
     app.backend.mark_as_failure("t2", ValueError("broken"))
     save_group(app, "g1", "t1", "t2", "t3")
@@ -188,7 +188,7 @@ def test_status_of_a_group(client: Client, app: Celery) -> None:
 
 
 def test_status_of_an_unknown_group(client: Client) -> None:
-    """Not found, and still JSON."""
+    """The status is 404, and the body is still JSON."""
     expected = {"id": "g1", "results": [], "error": "There is no group with this id."}
     assert {"group": expected} == fetch(client, "/group/status/g1/", status=404)
 
@@ -204,7 +204,7 @@ def test_status_of_an_unknown_group(client: Client) -> None:
 def test_status_of_a_group_in_a_group(
     client: Client, app: Celery, expected: str, states_of_members: list[str]
 ) -> None:
-    """Its result is the list of its own, its state what they have in common."""
+    """Its result is the list of its tasks' results, its state the state that they share."""
     for index, state in enumerate(states_of_members):
         result = KeyError("x") if state == states.FAILURE else None
         app.backend.store_result(f"t{index}", result, state)
@@ -215,7 +215,7 @@ def test_status_of_a_group_in_a_group(
 
 
 def test_a_corrupt_task_does_not_hide_its_group(client: Client, app: Celery) -> None:
-    """The others are shown."""
+    """The other tasks are shown."""
     corrupt("t1")
     app.backend.mark_as_done("t2", 2)
     save_group(app, "g1", "t1", "t2")
@@ -230,7 +230,7 @@ def test_a_corrupt_task_does_not_hide_its_group(client: Client, app: Celery) -> 
 
 @pytest.mark.parametrize("path", ["/group/done/g1/", "/group/status/g1/"])
 def test_a_corrupt_group_is_an_error_in_json(client: Client, path: str) -> None:
-    """The cause goes to the log, not to whoever asks."""
+    """The cause is only in the log; the client must not see it."""
     GroupResult.objects.create(
         group_id="g1", content_type="application/json", content_encoding="utf-8", result="{"
     )
@@ -240,23 +240,23 @@ def test_a_corrupt_group_is_an_error_in_json(client: Client, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["get", "head", "post"])
 def test_any_method_is_answered(client: Client, method: str) -> None:
-    """As in 2.6."""
+    """2.6 answers every method too."""
     assert 200 == getattr(client, method)("/task/done/t1/").status_code
 
 
 def test_an_odd_id_is_not_found(client: Client) -> None:
-    """It never reaches the database."""
+    """No query is made for it."""
     assert 404 == client.get("/task/status/a%00b/").status_code
 
 
 def test_a_task_with_an_endless_id_is_unknown(client: Client) -> None:
-    """No column holds such an id."""
+    """No column can hold such an id."""
     assert "PENDING" == fetch(client, f"/task/status/{'a' * 5000}/")["task"]["status"]
 
 
 def test_errors_are_told_in_the_readers_language(client: Client) -> None:
-    """Through Django's own choice of language."""
-    # The middleware leaves the reader's language active in this thread.
+    """Django's own language selection chooses it."""
+    # The middleware leaves the client's language active in this thread.
     with translation.override("en"):
         response = client.get("/group/status/g1/", headers={"accept-language": "es"})
     assert "No existe ningún grupo con este id." == response.json()["group"]["error"]
@@ -271,14 +271,14 @@ def test_a_group_is_read_in_two_queries(
     path: str,
     number: int,
 ) -> None:
-    """The group, and all of its tasks, however many they are."""
+    """One query reads the group, and one all of its tasks, however many there are."""
     save_group(app, "g1", *[f"t{one}" for one in range(number)])
     with django_assert_num_queries(2):
         assert number == len(fetch(client, path)["group"]["results"])
 
 
 def test_a_group_of_another_backend_is_read_task_by_task(client: Client, app: Celery) -> None:
-    """Celery's own have no other way; what cannot be read hides no other."""
+    """Celery's own backends cannot read many at once; an unreadable result hides no other."""
     app.conf.update(result_backend="cache+memory://")
     app._backend_cache = None  # type: ignore[attr-defined]  # so that the app makes the new one
     for number in range(3):

@@ -1,4 +1,4 @@
-"""The URLs of the test site: the admin, and the package's own at the root."""
+"""The URLs of the test site: the admin, and the package's URLs at the root."""
 
 from __future__ import annotations
 

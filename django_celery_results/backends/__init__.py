@@ -1,7 +1,7 @@
 """The Celery result backends: ``django-db``, ``django-cache``, and the generic one.
 
-Each is imported when it is asked for, so that a site which uses one does not load the
-other.
+Each class is imported on first access, so that a site that uses one does not load the
+others.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Celery's result backend API over the hooks: every method here is called by Celery.
 
-:class:`ResultBackend` knows no storage and no serializer. A third party's storage plugin is
-used by naming this class for its URL scheme, without a subclass::
+:class:`ResultBackend` knows no storage and no serializer. A third party's storage plugin needs
+only an entry point that names this class for its URL scheme, and no subclass::
 
     [project.entry-points."celery.result_backends"]
     mystore = "django_celery_results.backends:ResultBackend"
@@ -22,7 +22,7 @@ from celery.backends.base import BaseBackend
 from celery.result import GroupResult, result_from_tuple
 from kombu.utils.encoding import bytes_to_str
 
-from ..records import Contents, GroupRecord, StorageLocation, TaskRecord
+from ..records import Contents, GroupRecord, TaskRecord
 from ..registry.calling import Hooks
 from ..registry.catalogue import require_serializer
 from ..registry.loading import know_serializers
@@ -46,14 +46,14 @@ __all__ = ["ResultBackend"]
 class ResultBackend(BaseBackend):
     """Celery's result backend over the storage plugin that the URL names.
 
-    The work is done by four objects: :attr:`results` stores and loads, :attr:`chords` starts and
-    finishes chords, :attr:`chord_parts` counts header tasks, :attr:`expirer` deletes what has expired.
+    Four objects do the work: :attr:`results` stores and loads, :attr:`chords` starts and finishes
+    chords, :attr:`chord_parts` counts header tasks, :attr:`expirer` deletes expired results.
     """
 
-    #: The storage plugin; where it is not set the URL's scheme names it.
+    #: The name of the storage plugin; if ``None``, the URL's scheme names it.
     storage_name: ClassVar[str | None] = None
 
-    # Attributes that Celery's Backend sets and its stubs lack.
+    # Attributes that Celery's Backend sets but its type stubs lack.
     accept: frozenset[str] | None
     always_retry: bool
     base_sleep_between_retries_ms: int
@@ -77,24 +77,19 @@ class ResultBackend(BaseBackend):
         **kwargs: Any,
     ) -> None:
         address = BackendURL.parse(url or self._configured_url(app))
-        # Before Celery looks for the serializer: loading the plugins registers it.
+        # Before Celery looks up the serializer, because loading the plugins registers it.
         self.hooks = Hooks(self.storage_name or address.scheme)
-        options = dict(address.options)
-        named = options.pop("serializer", None)
-        #: The serializer that the URL or the caller names; ``None`` leaves it to Celery.
-        self.named_serializer = serializer = serializer or named
+        #: The serializer that the URL or the caller names; ``None`` leaves the choice to Celery.
+        self.named_serializer = serializer = serializer or address.serializer
         accepted = app.conf.result_accept_content or app.conf.accept_content or ()
         know_serializers(self.hooks.plugins, accepted)
         require_serializer(serializer or app.conf.result_serializer)
         super().__init__(app, serializer=serializer, url=url, **kwargs)
         set_retry_defaults(self, app)
-        # Celery has result_compression since 5.7, and means Kombu's methods by it.
+        # The setting result_compression is new in Celery 5.7, and names a method of Kombu's.
         self.codings = self.hooks.plugins.chosen_codings(getattr(self, "compression", None))
-        self.location = StorageLocation(
-            name=self.hooks.storage,
-            alias=address.alias,
-            path=address.path,
-            options=options,
+        self.location = address.location(
+            self.hooks.storage,
             expires=self.expires or None,
             app=app,
             parameters=self.storage_parameters(),
@@ -108,23 +103,23 @@ class ResultBackend(BaseBackend):
         self.expirer = Expirer(self.results, self.chords)
 
     def _configured_url(self, app: Celery) -> str | None:
-        """Return the bare word that selected a third party's storage, such as ``mystore``."""
+        """Return the bare word that selects a third party's storage, such as ``mystore``."""
         name = app.backend_cls or app.conf.result_backend
         return name if self.storage_name is None and isinstance(name, str) else None
 
     def storage_parameters(self) -> Mapping[str, Any]:
-        """Return what this class tells its storage besides the URL."""
+        """Return the parameters that this class gives its storage in addition to the URL."""
         return {}
 
     @property
     def content_serializer(self) -> str:
-        """The name of the serializer for contents; ``serializer`` is the one for exceptions."""
+        """The name of the serializer for contents; ``serializer`` is for exceptions."""
         return self.serializer
 
     def as_uri(self, include_password: bool = False) -> str:
         """Return the URL of the backend, by default without its password and options."""
         url = self.url or f"{self.hooks.storage}://"
-        # Celery's own puts a slash behind the alias, and knows no scheme with an underscore.
+        # Celery's method adds a slash after the alias, and cannot parse an underscore in a scheme.
         return url if include_password else without_secrets(url)
 
     def __reduce__(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
@@ -135,19 +130,21 @@ class ResultBackend(BaseBackend):
     # -- Retrying --------------------------------------------------------------------
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
-        """Return whether the storage says that the call that raised ``exc`` may be repeated."""
+        """Return whether the storage allows a retry of the call that raised ``exc``."""
         return self.results.can_retry(exc)
 
     def _ensure_retryable(
         self, func: Callable[..., Any], *args: Any, max_retries: float | None = None, **kwargs: Any
     ) -> Any:
-        """Call ``func``, in which at most ``max_retries`` retries are made.
+        """Call ``func``, and allow ``max_retries`` retries of each storage call in it.
 
-        This replaces Celery's own loop, because the calls of the storage repeat themselves.
+        This replaces Celery's retry loop, because each storage call has its own loop.
         """
-        # Celery raises these when the tries are used up; ours come from Results.
+        # Celery raises these when its retries run out; here Results chooses the error.
         for name in ("fallback_exc", "fallback_msg"):
             kwargs.pop(name, None)
+        if max_retries is None:
+            return func(*args, **kwargs)
         with self.results.retrying.limited(max_retries):
             return func(*args, **kwargs)
 
@@ -161,7 +158,7 @@ class ResultBackend(BaseBackend):
         store_result: bool = True,
         state: str = states.SUCCESS,
     ) -> None:
-        """Store the result of a task and, of a header task, count it."""
+        """Store the result of a task; if it is a header task of a chord, count it."""
         if is_part(request):
             self.chord_parts.expect(request)
         super().mark_as_done(task_id, result, request, store_result, state)
@@ -210,7 +207,7 @@ class ResultBackend(BaseBackend):
         )
 
     def request_arguments(self, request: Context | None) -> tuple[Any, Any]:
-        """Return the task's arguments as they are kept: the message's reprs if it has them.
+        """Return the arguments to store: the reprs in the task's message if it has them.
 
         Celery's message protocol 2 carries the reprs (its docs: argsrepr, kwargsrepr);
         protocol 1 has only the values.
@@ -226,7 +223,7 @@ class ResultBackend(BaseBackend):
         source = request or getattr(get_current_task(), "request", None)
         own = getattr(source, "meta", None)
         if not isinstance(own, Mapping):
-            # Usually None. Anything else is not worth losing a result for.
+            # Usually None. Any other value is ignored, so that the result is stored all the same.
             own = {}
         return {**own, "children": self.current_task_children(request)}
 
@@ -255,8 +252,8 @@ class ResultBackend(BaseBackend):
     ) -> dict[str, Any]:
         """Return the task's meta once it is in a final state.
 
-        ``interval`` is the longest wait between two looks, ``timeout`` the longest in
-        all, both in seconds. Raises :exc:`celery.exceptions.TimeoutError`.
+        ``interval`` is the longest wait between two reads, ``timeout`` the longest wait in
+        total, both in seconds. Raises :exc:`celery.exceptions.TimeoutError`.
         """
         self._ensure_not_eager()
         pace = Pace(timeout, interval)
@@ -316,24 +313,24 @@ class ResultBackend(BaseBackend):
         self.chords.start(group_id, [result.as_tuple() for result in members], body)
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        """Correct the size, which Celery knows for sure once it has walked the header."""
+        """Correct the size, which Celery knows for certain only after it has walked the header."""
         self.chords.resize(group_id, size=chord_size)
 
     def add_to_chord(self, chord_id: str, result: AsyncResult[Any]) -> None:
-        """Make a running chord one longer (``Task.add_to_chord``)."""
+        """Add one header task to a running chord (``Task.add_to_chord``)."""
         self.chords.resize(chord_id, added=[result.as_tuple()])
 
     def on_chord_part_return(
         self, request: Context, state: str, result: Any, **kwargs: Any
     ) -> None:
-        """Count a finished header task; the last one to return sends the body."""
+        """Count a finished header task; send the body if it was the last one."""
         if request.id and request.group:
             self.chord_parts.count(request, state, result)
 
     # -- Cleaning up -----------------------------------------------------------------
 
     def cleanup(self) -> None:
-        """Finish chords whose worker died, and delete what has expired.
+        """Finish chords whose worker died, and delete expired results.
 
         Celery's ``celery.backend_cleanup`` calls this daily.
         """
@@ -347,7 +344,7 @@ class ResultBackend(BaseBackend):
         return contents.content_type, contents.content_encoding, contents.fields["result"]
 
     def decode_content(self, obj: Any, content: Any) -> Any:
-        """Return the value of ``content``, encoded as ``obj.content_type`` and so on say."""
+        """Return the value of ``content``; ``obj`` has its content type and content encoding."""
         if not content:
             return None
         contents = Contents(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from celery.backends.base import KeyValueStoreBackend
-from django.core.cache import DEFAULT_CACHE_ALIAS
 from kombu.utils.encoding import bytes_to_str
 
 from ..records import PYTHON_OBJECTS
@@ -22,8 +21,8 @@ __all__ = ["CacheBackend"]
 class CacheBackend(ResultBackend, KeyValueStoreBackend):
     """Celery results in one of Django's caches.
 
-    Values are kept as Python objects, which the cache itself pickles, as 2.6 did; a
-    ``serializer`` option in the URL, or codings, store encoded text instead.
+    As in 2.6, values are stored as Python objects, which the cache itself pickles. With a
+    ``serializer`` option in the URL, or with codings, encoded text is stored instead.
     """
 
     storage_name = "django-cache"
@@ -32,7 +31,7 @@ class CacheBackend(ResultBackend, KeyValueStoreBackend):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.content_serializer == PYTHON_OBJECTS:
-            # Celery asks this one how to prepare exceptions: they stay exceptions.
+            # Celery prepares exceptions for this serializer: with pickle they stay exceptions.
             self.serializer = "pickle"
 
     @property
@@ -42,16 +41,16 @@ class CacheBackend(ResultBackend, KeyValueStoreBackend):
         return PYTHON_OBJECTS if as_objects else self.serializer
 
     def storage_parameters(self) -> Mapping[str, Any]:
-        """Return the cache that the settings name, and how keys are made."""
+        """Return the cache alias that the settings name, and the functions that make keys."""
         return {
-            "default_alias": self.app.conf.get("cache_backend") or DEFAULT_CACHE_ALIAS,
+            "default_alias": self.app.conf.get("cache_backend"),
             "task_key": lambda task_id: bytes_to_str(self.get_key_for_task(task_id)),
             "group_key": lambda group_id: bytes_to_str(self.get_key_for_group(group_id)),
             "chord_key": lambda group_id: bytes_to_str(self.get_key_for_chord(group_id)),
         }
 
     def request_arguments(self, request: Context | None) -> tuple[Any, Any]:
-        """Return the arguments themselves: objects can be kept."""
+        """Return the arguments themselves, because a cache can hold objects."""
         return getattr(request, "args", None), getattr(request, "kwargs", None)
 
     @property
@@ -61,13 +60,13 @@ class CacheBackend(ResultBackend, KeyValueStoreBackend):
         return cache
 
     def get(self, key: str | bytes) -> Any:
-        """Return what the cache has under ``key``, or ``None``."""
+        """Return the cached value of ``key``, or ``None``."""
         return self.cache_backend.get(bytes_to_str(key))
 
     def set(self, key: str | bytes, value: Any) -> None:
-        """Put ``value`` under ``key`` for as long as results are kept."""
+        """Store ``value`` under ``key`` for as long as results are kept."""
         self.cache_backend.set(bytes_to_str(key), value, self.expires or None)
 
     def delete(self, key: str | bytes) -> None:
-        """Delete what is under ``key``."""
+        """Delete the value of ``key``."""
         self.cache_backend.delete(bytes_to_str(key))

@@ -1,8 +1,8 @@
-"""Header tasks of chords: their results are stored, and they are counted.
+"""Header tasks of chords: storing their results and counting them.
 
-Celery makes two calls for a header task that ended: one stores its result, the next one counts
-it. Where the storage can do both in one step, the first call does, and the second finds the part
-counted.
+Celery makes two calls for a header task that ended: the first stores its result, the second
+counts it. If the storage can do both in one step, the first call does both, and the second does
+nothing.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Returning:
-    """What the call that stores a part's result leaves for the call that counts it."""
+    """State that the call that stores a part's result leaves for the call that counts it."""
 
-    #: Whether Celery is sure to make the second call after the first.
+    #: Whether Celery is certain to make the second call after the first.
     follows: bool = False
-    #: The part's result, where storage may have lost it before the chord ends.
+    #: The part's result, if it may expire before the chord ends.
     contents: Contents | None = None
     #: Whether the part was counted when its result was stored.
     counted: bool = False
@@ -55,17 +55,17 @@ class ChordParts:
         self.app = app
         self.results = results
         self.chords = chords
-        # Celery's own code runs between its two calls, and hands nothing on but the request.
+        # Celery's own code runs between its two calls, and passes on only the request.
         self._returning: WeakKeyDictionary[Context, _Returning] = WeakKeyDictionary()
 
     def expect(self, request: Context) -> None:
-        """Note that Celery stores the result of this header task next, and then counts it."""
+        """Note that Celery will store the result of this header task next, and then count it."""
         self._returning[request] = _Returning(follows=True)
 
     def store(self, request: Context, task: StoredTask) -> bool:
         """Store the state of a header task, and count it in the same step where possible.
 
-        Return false when the storage kept what it had.
+        Return false if the storage kept the state it had.
         """
         expected = self._returning.get(request)
         returning = _Returning(contents=_perishable(task))
@@ -78,7 +78,7 @@ class ChordParts:
         return self.results.store(task)
 
     def _store_and_count(self, task: StoredTask, part: ChordPart) -> StoredPart | None:
-        """Store and count in one step; return ``None`` if that is impossible, or failed.
+        """Store and count in one step; return ``None`` if that is impossible or fails.
 
         The caller then makes two steps, each with its retries, so that a chord that cannot be
         counted does not prevent the result from being stored.
@@ -88,7 +88,7 @@ class ChordParts:
             done = results.hooks.call("store_part", storage=results.storage, task=task, part=part)
             if done is not None and not isinstance(done, StoredPart):
                 kind = type(done).__name__
-                raise HookError(f"The hook 'store_part' has to give a StoredPart, not {kind}")  # noqa: TRY301 - logged like any other failure
+                raise HookError(f"The hook 'store_part' must return a StoredPart, not {kind}")  # noqa: TRY301 - logged like any other failure
         except Exception as error:  # noqa: BLE001 - two steps follow, whatever the failure is
             logger.warning(
                 "Task %s could not be stored and counted in one step: %s. Trying in two steps",
@@ -110,7 +110,7 @@ class ChordParts:
 
     def count(self, request: Context, state: str, result: Any) -> None:
         """Count a header task that ended; send the body if this was the last one."""
-        # The next call with the same request is another delivery, and counts anew.
+        # Another call with the same request is a new delivery, and counts again.
         returning = self._returning.pop(request, None) or _Returning()
         if returning.counted:
             return
@@ -124,12 +124,12 @@ class ChordParts:
                 part.group_id,
             )
         elif progress.claimed:
-            # The stubs take a chord to be a name; Celery puts the body's signature there.
+            # Celery's stubs declare a name; Celery itself puts the body's signature there.
             body: Any = request.chord
             self.chords.send_body(maybe_signature(body, app=self.app), progress)
 
     def _unstored(self, request: Context, state: str, result: Any) -> Contents | None:
-        """Return the encoded result of a task that keeps none, so that the chord has it."""
+        """Return the encoded result if the task ignores it, so that the chord has it."""
         task = self.app.tasks.get(getattr(request, "task", None) or "")
         if not (getattr(request, "ignore_result", None) or getattr(task, "ignore_result", False)):
             return None
@@ -137,7 +137,7 @@ class ChordParts:
 
 
 def is_part(request: Context | None) -> TypeGuard[Context]:
-    """Return whether the request is that of a header task."""
+    """Return whether the request belongs to a header task of a chord."""
     return bool(getattr(request, "chord", None)) and bool(getattr(request, "group", None))
 
 

@@ -1,9 +1,9 @@
 """Chords without polling: the storage counts the parts, and one caller sends the body once.
 
 The storage counts each distinct part, and gives one caller the claim. That caller joins the
-results of the header from what is stored, sends the body, and only then has the storage forget
-the chord. If a worker dies at any point in between, the chord can still be finished: by a part
-that returns again, or by :meth:`Chords.finish_all`.
+header's stored results, sends the body, and only then has the storage forget the chord. If a
+worker dies at any point in between, the chord can still be finished: by a part that returns
+again, or by :meth:`Chords.finish_all`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Chords:
             logger.warning("Chord %s: a worker that died had sent the body already", group_id)
         elif not self._join_and_send(body, progress):
             return False
-        # Not earlier: if this worker had died above, another one could finish the chord.
+        # Not earlier: until here, if this worker dies, another one can finish the chord.
         handled = sys.exc_info()[1]
         try:
             self.results.call("finish_chord", group_id=group_id)
@@ -99,7 +99,7 @@ class Chords:
             error = apart(error, handled)
             logger.exception("Chord %s cannot be joined", group_id, exc_info=error)
             if isinstance(error, ResultUnavailable) and self._comes_again(group_id):
-                logger.warning("Chord %s is left to the next clean-up", group_id)
+                logger.warning("Chord %s is left to the next cleanup", group_id)
                 return False
             self._fail(body, _caused(f"Join error: {error!r}", error))
         else:
@@ -131,7 +131,7 @@ class Chords:
             status = metas[task_id]["status"]
             if status in states.PROPAGATE_STATES:
                 cause = metas[task_id]["result"]
-                # Without the cause's message: Celery has logged it where the site wants it.
+                # Without the cause's message: Celery has already logged it if the site wants that.
                 _log_failure(progress, task_id, f"ended as {status}")
                 raise _caused(f"Dependency {task_id} raised {cause!r}", cause)
         return _nested(progress.results, metas)
@@ -174,7 +174,7 @@ class Chords:
         return found
 
     def body_of(self, chord: UnfinishedChord) -> Any:
-        """Return the signature of the chord's body, ``None`` when none is stored.
+        """Return the signature of the chord's body, or ``None`` if it is not stored.
 
         Raises :class:`ResultUnreadable` when the stored body cannot be decoded.
         """
@@ -186,8 +186,8 @@ class Chords:
     def finish_all(self) -> int:
         """Finish the chords whose last worker died; return how many were finished.
 
-        Header tasks that ended uncounted are counted, and bodies whose claim has lapsed are
-        sent. A chord in which something fails is logged, and stays as it was.
+        Header tasks that ended but were not counted are counted, and bodies whose claim has
+        expired are sent. If finishing a chord fails, the error is logged and the chord is kept.
         """
         finished = 0
         for chord in self.unfinished() or ():
@@ -212,7 +212,7 @@ class Chords:
         return False
 
     def _parts_to_return(self, chord: UnfinishedChord) -> Iterator[ChordPart]:
-        """Yield the parts that ended uncounted; of a chord that is counted out, any one part."""
+        """Yield the parts that ended but were not counted; if all were counted, any one part."""
         # With their results, which may expire before the chord ends.
         ended: list[tuple[str, str, Contents | None]] = [
             (stored.task_id, stored.status, result_alone(stored.contents))
@@ -239,8 +239,8 @@ class Chords:
         ended = {*chord.counted, *(stored.task_id for stored in self._uncounted(chord))}
         if ended.issuperset(leaf_ids(chord.results)):
             logger.warning(
-                "Chord %s has ended and its body, which is not known, cannot be sent from here. "
-                "It is kept until it expires",
+                "Chord %s has ended, but its body is not stored and cannot be sent from here. "
+                "The chord is kept until it expires",
                 chord.group_id,
             )
 
@@ -257,9 +257,9 @@ def _wait_for(
     except CeleryTimeoutError:
         if away is not None:
             raise away from None
-        _log_failure(progress, missing[0], "has no result any more")
+        _log_failure(progress, missing[0], "no longer has a result")
         raise ChordError(
-            f"Dependency {missing[0]} has no result any more ({len(missing)} in all): "
+            f"Dependency {missing[0]} no longer has a result ({len(missing)} in all): "
             "it was forgotten, has expired, or never finished"
         ) from None
 

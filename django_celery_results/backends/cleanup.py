@@ -1,4 +1,4 @@
-"""Expiring results, with the plugins told before and after."""
+"""Expiring results, and telling the plugins before and after."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Expirer"]
 
 logger = logging.getLogger(__name__)
 
-#: The most results that plugins are shown at a time; the batch is in memory meanwhile.
+#: The most results that plugins are shown at a time, because all of them are in memory.
 OBSERVED_BATCH_SIZE = 1000
 
 
 class Expirer:
-    """Celery's cleanup over the hooks of expiry."""
+    """Celery's cleanup, which calls the expiry hooks."""
 
     def __init__(self, results: Results, chords: Chords) -> None:
         self.results = results
@@ -33,7 +33,7 @@ class Expirer:
     def run(self, expires: float | None) -> None:
         """Finish chords whose worker died, and delete the results that have expired.
 
-        ``expires`` is the age in seconds that results may reach; ``None``: any age.
+        ``expires`` is the maximum age of results in seconds; ``None`` means no maximum.
         """
         try:
             # First, while the results of the headers are still stored.
@@ -42,10 +42,10 @@ class Expirer:
             self.results.call("expire_results", expiry=self.expiry(expires))
 
     def expiry(self, expires: float | None, batch_size: int | None = None) -> Expiry:
-        """Return what a storage needs in order to expire results and to tell the plugins.
+        """Return what a storage needs to expire results and to tell the plugins.
 
-        ``expires`` is the age in seconds that results may reach; ``None``: any age.
-        ``batch_size`` replaces the settings' number of results in one transaction.
+        ``expires`` is the maximum age of results in seconds; ``None`` means no maximum.
+        ``batch_size`` replaces the setting for the number of results in one transaction.
         """
         observed = self.results.hooks.listens("before_expire", "after_expire")
         size = batch_size or results_settings.expire_batch_size

@@ -16,7 +16,7 @@ _M = TypeVar("_M", bound=models.Model)
 
 
 class _LazyModel(Generic[_M]):
-    """A model as class attribute that is looked up at first use, when the apps are loaded."""
+    """A model as a class attribute, looked up on access, when Django's apps are loaded."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -26,10 +26,10 @@ class _LazyModel(Generic[_M]):
 
 
 class DatabaseBackend(ResultBackend):
-    """Celery results in the database, one row a task.
+    """Celery results in the database, one row per task.
 
-    A subclass may keep them in models of its own, through :attr:`TaskModel` and
-    :attr:`GroupModel`, whose default managers are those of this package.
+    A subclass may set :attr:`TaskModel` and :attr:`GroupModel` to its own models, whose
+    default managers must be those of this package.
     """
 
     storage_name = "django-db"

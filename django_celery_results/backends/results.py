@@ -48,7 +48,7 @@ __all__ = ["Results", "result_alone"]
 
 logger = logging.getLogger(__name__)
 
-#: Ids that one call of ``load_tasks`` asks for.
+#: The most ids in one call of ``load_tasks``.
 IDS_AT_ONCE = 1000
 
 
@@ -56,8 +56,8 @@ class Results:
     """Stores and loads results through the hooks.
 
     :param backend: Celery's backend, for its settings and its conversions of exceptions.
-    :param hooks: The hooks, those of the backend's storage among them.
-    :param storage: The answer of ``open_storage``.
+    :param hooks: The hooks, including those of the backend's storage.
+    :param storage: The object that ``open_storage`` returned.
     :param serializer: The name of the serializer for contents.
     :param codings: The codings that are switched on, in the order to apply them.
     """
@@ -101,14 +101,14 @@ class Results:
         given_up: Callable[[str], BackendError] = BackendError,
         **arguments: Any,
     ) -> Any:
-        """Call a hook of the storage like :meth:`call`; raise ``HookError`` for no answer."""
+        """Call a storage hook like :meth:`call`; raise ``HookError`` if the answer is ``None``."""
         ask = partial(self.hooks.ask, hook, storage=self.storage, **arguments)
         return self.retrying.call(ask, hook, given_up)
 
     def can_retry(self, error: Exception) -> bool:
-        """Return whether the storage says that the call that raised ``error`` may be repeated."""
-        # Our own errors say what is stored or installed, which is the same at every try.
-        # Celery raises BackendError when the tries are used up.
+        """Return whether the storage allows a retry of the call that raised ``error``."""
+        # Our own errors report what is stored or installed, and a retry changes neither.
+        # Celery raises BackendError when its retries run out.
         ours = isinstance(error, ResultsError) and not isinstance(error, StorageError)
         if ours or isinstance(error, BackendError):
             return False
@@ -121,13 +121,13 @@ class Results:
     # -- Storing tasks ---------------------------------------------------------------
 
     def prepare(self, task: TaskRecord) -> StoredTask:
-        """Return ``task`` as it is to be stored, after plugins amended it and it was encoded."""
+        """Let plugins amend ``task``, encode it, and return the record to store."""
         task_id = task.task_id
         self.hooks.call("before_store", task=task)
         if task.task_id != task_id:
             raise HookError(
                 f"A before_store hook changed the id of task {task_id!r} to "
-                f"{task.task_id!r}; every attribute may be set but the id"
+                f"{task.task_id!r}; it may set any attribute except the id"
             )
         extended = bool(self.backend.app.conf.result_extended)
         contents = self._encode_task(task, extended)
@@ -140,7 +140,7 @@ class Results:
         return bool(self.ask("store_task", given_up, task=task, present=present))
 
     def announce(self, task: TaskRecord, stored: StoredTask, written: bool) -> None:
-        """Tell the plugins that observe stores that the storage has answered ``written``."""
+        """Tell the observing plugins about a store; ``written`` is the storage's answer."""
         self.hooks.observe("after_store", task=task, stored=stored, written=written)
 
     def forget(self, task_id: str) -> None:
@@ -148,7 +148,7 @@ class Results:
         self.ask("forget_task", task_id=task_id, present=partial(self._present, task_id))
 
     def _present(self, task_id: str, contents: Sequence[str] | None) -> StoredTask | None:
-        """Return the state of the task that the storage has now, ``None`` if it has none."""
+        """Return the task as the storage has it now, ``None`` if it is not stored."""
         found: Sequence[StoredTask] = self.hooks.ask(
             "load_tasks",
             storage=self.storage,
@@ -159,13 +159,13 @@ class Results:
         return found[0] if found else None
 
     def encode(self, values: Mapping[str, Any]) -> Contents:
-        """Return the values of one record as contents: serialized, and with the codings applied."""
+        """Serialize the values of one record, apply the codings, and return the contents."""
         contents = self.hooks.ask(
             "encode", values=values, serializer=self.serializer, codings=self.codings
         )
         if not isinstance(contents, Contents):
             raise HookError(
-                f"The hook 'encode' has to give Contents, not {type(contents).__name__}"
+                f"The hook 'encode' must return Contents, not {type(contents).__name__}"
             )
         return contents
 
@@ -194,9 +194,9 @@ class Results:
         primary: bool = False,
         contents: Sequence[str] | None = None,
     ) -> list[StoredTask]:
-        """Return the tasks that are stored, a thousand ids at a time; the arguments are the hook's.
+        """Return the stored tasks of these ids, loading a thousand at a time.
 
-        An id of which nothing is stored is left out.
+        The arguments are those of the hook ``load_tasks``. Ids that are not stored are left out.
         """
         found: list[StoredTask] = []
         for start in range(0, len(task_ids), IDS_AT_ONCE):
@@ -208,7 +208,7 @@ class Results:
         return found
 
     def meta(self, stored: StoredTask) -> dict[str, Any]:
-        """Return a stored task's meta, its result as Celery's callers expect it.
+        """Return a stored task's meta, with the result in the form that Celery's callers expect.
 
         Raises :class:`ResultUnreadable`.
         """
@@ -218,18 +218,18 @@ class Results:
         except Exception as error:
             # The contents decode, but Celery cannot rebuild the failure, or meta is not a mapping.
             raise ResultUnreadable(
-                f"The stored result of task {stored.task_id!r} is not one of Celery's: {error}"
+                f"The stored result of task {stored.task_id!r} is not valid in Celery: {error}"
             ) from error
         if isinstance(meta["result"], BaseException):
-            # A serializer that keeps exceptions wrote it, whichever serializer is selected now.
+            # Written by a serializer that keeps exceptions; another one may be selected now.
             meta["result"] = get_pickled_exception(cast("Exception", meta["result"]))
         return meta
 
     def meta_or_error(self, stored: StoredTask, *, can_wait: bool = False) -> dict[str, Any]:
-        """Return a stored task's meta; if it cannot be read, a failure with the error.
+        """Return a stored task's meta, or a failure with the error if it cannot be read.
 
-        One corrupt row then spoils no other result of the same read. :class:`ResultUnavailable`
-        is raised if ``can_wait``, because the result may become readable later.
+        One corrupt row then does not affect other results of the same read. If ``can_wait``,
+        :class:`ResultUnavailable` is raised, because the result may become readable later.
         """
         try:
             return self.meta(stored)
@@ -261,7 +261,7 @@ class Results:
     def decode(self, what: str, contents: Contents) -> Mapping[str, Any]:
         """Return the values of ``contents`` by field name.
 
-        Raises :class:`ResultUnreadable`, which names ``what`` was to be read.
+        Raises :class:`ResultUnreadable`, whose message names the record as ``what``.
         """
         try:
             values: Mapping[str, Any] = self.hooks.ask(
@@ -272,10 +272,10 @@ class Results:
             )
             if not isinstance(values, Mapping):
                 raise HookError(  # noqa: TRY301 - so that it names the record
-                    f"the hook 'decode' has to give a mapping, not {type(values).__name__}"
+                    f"the hook 'decode' must return a mapping, not {type(values).__name__}"
                 )
         except Exception as error:
-            # A wrong setting can be mended, and says nothing about the result.
+            # A wrong setting can be corrected, and does not mean that the result is damaged.
             is_away = isinstance(error, (ResultUnavailable, BackendMisconfigured))
             error_class = ResultUnavailable if is_away else ResultUnreadable
             unreadable = error_class(f"The stored result of {what} cannot be read: {error}")
@@ -303,7 +303,7 @@ class Results:
         return GroupRecord(group_id=stored.group_id, result=result, date_done=stored.date_done)
 
     def forget_group(self, group_id: str) -> None:
-        """Delete a saved group; the results in it stay."""
+        """Delete a saved group, but not the results of its tasks."""
         self.ask("forget_group", group_id=group_id)
 
 

@@ -1,8 +1,8 @@
-"""Repeating a call of the storage while its error may pass, as Celery's settings say.
+"""Retrying a storage call after a temporary error, as Celery's settings say.
 
 Only the storage's hook is repeated. Values are prepared and encoded once, and the hooks of
-other plugins are called once. Celery has retry loops of its own, which repeat more, and
-different things in each release; they find no error left to retry.
+other plugins are called once. Celery has its own retry loops, which repeat more, and differ
+between releases; no error is left for them to retry.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-#: Retries unless ``result_backend_max_retries`` says otherwise. Celery's usual waits are random
-#: times up to 20 ms, 40 ms and so on up to 10 s. 14 of them take 30 seconds on average, and 60
+#: Retries unless the site sets ``result_backend_max_retries``. Celery's default waits are random:
+#: up to 20 ms, then 40 ms and so on up to 10 s. 14 of them take 30 seconds on average, and 60
 #: seconds at most.
 MAX_RETRIES = 14
 
@@ -46,7 +46,7 @@ class RetrySettings(Protocol):
 
 
 class Retrying:
-    """Calls functions that use one storage, again and again while their errors may pass.
+    """Calls functions that use one storage, and retries them after temporary errors.
 
     :param storage: The name of the storage, for the log.
     :param settings: Celery's backend. Its attributes are read at each failure.
@@ -72,11 +72,11 @@ class Retrying:
         hook: str,
         given_up: Callable[[str], BackendError] = BackendError,
     ) -> _T:
-        """Return the answer of ``function``, which is called again after an error that may pass.
+        """Return the answer of ``function``, called again after each temporary error.
 
-        ``hook`` names the call for observers. When the retries are used up, the error that
-        ``given_up`` makes of the message is raised from the last error. An error that cannot
-        pass is raised at once, unchanged.
+        ``hook`` names the call for observers. When the retries run out, ``given_up`` makes an
+        error from the message, and that error is raised from the last one. An error that is not
+        temporary is raised at once, unchanged.
         """
         failures = 0
         started = time.monotonic()
@@ -102,7 +102,7 @@ class Retrying:
             time.sleep(wait)
 
     def _used_up(self, failures: int, seconds: float, error: Exception) -> str:
-        """Return, and log, the message that there will be no further try."""
+        """Log and return the message that no further try will be made."""
         message = (
             f"Storage {self.storage!r} failed {failures} times in {seconds:.1f} seconds, "
             f"the last time with {described(error)}"
@@ -111,7 +111,7 @@ class Retrying:
         return message
 
     def _wait(self, retry: int) -> float:
-        """Return the seconds to wait before that retry."""
+        """Return the seconds to wait before retry number ``retry``."""
         milliseconds: int = get_exponential_backoff_interval(
             self.settings.base_sleep_between_retries_ms,
             retry,
@@ -125,8 +125,8 @@ class Retrying:
         return self.settings.max_retries if limit is None else limit
 
     @contextmanager
-    def limited(self, max_retries: float | None) -> Iterator[None]:
-        """Make at most ``max_retries`` retries of each call within the block; ``None``: no limit.
+    def limited(self, max_retries: float) -> Iterator[None]:
+        """Limit the retries of each call in the block.
 
         Celery's worker sets a limit where waiting would hold up everything else.
         """
@@ -138,9 +138,9 @@ class Retrying:
 
 
 def set_retry_defaults(backend: RetrySettings, app: Celery) -> None:
-    """Make the backend retry, :data:`MAX_RETRIES` times, where the site's settings are silent.
+    """Make the backend retry :data:`MAX_RETRIES` times, unless the site's settings differ.
 
-    Celery's own defaults are not to retry, and to retry for ever.
+    Celery's defaults are not to retry and, if a site turns retrying on, to retry without limit.
     """
     if not _is_set(app.conf, "result_backend_always_retry"):
         backend.always_retry = True
@@ -149,8 +149,8 @@ def set_retry_defaults(backend: RetrySettings, app: Celery) -> None:
 
 
 def _is_set(conf: Any, name: str) -> bool:
-    """Return whether the site gave the setting itself, even if it gave Celery's default."""
-    # Celery has its own answer, value_set_for(), which knows no namespace before 5.7.
+    """Return whether the site itself sets this setting, even to Celery's default."""
+    # Celery's own value_set_for() ignores namespaces before 5.7.
     prefix = conf.prefix or ""
     own = name.upper() if prefix.isupper() else name
     names = (name, f"{prefix}{own}", f"CELERY_{name.upper()}")

@@ -1,4 +1,4 @@
-"""Celery's words and the records of :mod:`django_celery_results.records`, both ways."""
+"""Converting Celery's requests and metas to the records of this package, and back."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ __all__ = [
 ]
 
 FACTS = tuple(one.name for one in fields(TaskFacts))
-#: Gives all of them at once, which is faster than one by one.
+#: Reads all the facts at once, which is faster than one by one.
 _facts_of = attrgetter(*FACTS)
-#: What is stored with ``result_extended`` only.
+#: Facts, and below them values, that are stored only with ``result_extended``.
 EXTENDED_FACTS = frozenset({"name", "worker", "periodic_task_name", "retries", "queue", "stamps"})
 EXTENDED_VALUES = frozenset({"args", "kwargs"})
-#: The fields of a TaskRecord that are encoded: all that are no facts, but for one that is not kept.
+#: The encoded fields of a TaskRecord: all except the facts, and the headers, which are not stored.
 VALUES = tuple(one.name for one in fields(TaskRecord) if one.name not in {*FACTS, "headers"})
 _values_of = attrgetter(*VALUES)
 
 
 def request_facts(request: Context | None) -> dict[str, Any]:
-    """Return the facts that a task's request says; ``None`` for each that it does not."""
+    """Return the facts in a task's request, with ``None`` for each that it lacks."""
     delivery = getattr(request, "delivery_info", None) or {}
     stamped = getattr(request, "stamped_headers", None) or ()
     stamps = getattr(request, "stamps", None) or {}
@@ -56,12 +56,11 @@ def request_facts(request: Context | None) -> dict[str, Any]:
 
 
 def task_meta(task: TaskFacts, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the dict that Celery calls a task's meta; the result is not yet an exception.
+    """Return the dict that Celery calls a task's meta, made from the facts and ``values``.
 
-    It is made of the task's facts and its decoded ``values``, by field name.
-
-    What the task itself put into ``request.meta`` never hides the state or the result.
-    Arguments and name stand under Celery's names and under those of 2.6.
+    ``values`` are decoded, by field name; a failure's result is not yet an exception. Entries
+    that the task itself put into ``request.meta`` never hide the state or the result. The
+    arguments and the name are present under Celery's names and under those of 2.6.
     """
     known = {name: getattr(task, name) for name in ("group_id", "parent_id", "retries", "queue")}
     args, kwargs = values.get("args"), values.get("kwargs")
@@ -77,7 +76,7 @@ def task_meta(task: TaskFacts, values: Mapping[str, Any]) -> dict[str, Any]:
         "status": task.status,
         "result": values.get("result"),
         "traceback": values.get("traceback"),
-        # The column also moves with progress; only a final state is done.
+        # Progress updates the column too, but only a final state is done.
         "date_done": task.date_done if task.is_ready else None,
         "args": args,
         "task_args": args,
@@ -87,14 +86,14 @@ def task_meta(task: TaskFacts, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pending_meta(task_id: str) -> dict[str, Any]:
-    """Return the meta of a task of which nothing is stored."""
+    """Return the meta of a task that is not stored."""
     return task_meta(TaskFacts(task_id=task_id, status=states.PENDING), {})
 
 
 def to_stored(
     task: TaskRecord, contents: Contents, retention: Retention | None, *, extended: bool
 ) -> StoredTask:
-    """Return ``task`` as a storage gets it: its facts, and contents instead of values."""
+    """Return ``task`` in the form for storages: its facts, and contents instead of values."""
     facts = dict(zip(FACTS, _facts_of(task), strict=True))
     if not extended:
         facts |= dict.fromkeys(EXTENDED_FACTS)
@@ -102,22 +101,22 @@ def to_stored(
 
 
 def task_record(stored: StoredTask, values: Mapping[str, Any]) -> TaskRecord:
-    """Return the record that ``stored`` was, with its decoded ``values``."""
+    """Return the record that ``stored`` was made from, with its decoded ``values``."""
     known = {name: values[name] for name in VALUES if name in values}
     return TaskRecord(**dict(zip(FACTS, _facts_of(stored), strict=True)), **known)
 
 
 def values_to_encode(task: TaskRecord, *, extended: bool) -> dict[str, Any]:
-    """Return what is to be encoded of ``task``, by field name."""
+    """Return the values of ``task`` to encode, by field name."""
     values = dict(zip(VALUES, _values_of(task), strict=True))
     return values if extended else values | dict.fromkeys(EXTENDED_VALUES)
 
 
 def reduced(task: TaskRecord) -> TaskRecord:
-    """Return ``task`` without what is not worth losing a result for.
+    """Return ``task`` in a form that is easier to serialize, so that its result is not lost.
 
-    Arguments that no serializer takes become their repr. A failure keeps of its meta
-    only the children: what could not be serialized there is why it failed.
+    Arguments become their repr unless they are text. A failure keeps only the children of its
+    meta, because the task may have failed when the rest could not be serialized.
     """
     meta = dict(task.meta or {})
     if task.status in states.EXCEPTION_STATES:
@@ -131,7 +130,7 @@ def _repr(value: Any) -> str | None:
 
 # -- The body of a chord -------------------------------------------------------------
 
-#: The kinds of signature that only hold others, and under which argument (Celery's
+#: The kinds of signature that only hold others, and the arguments that hold them (Celery's
 #: ``canvas``; the kind is a signature's ``subtask_type``).
 CANVASES: Mapping[str, tuple[str, ...]] = {
     "chain": ("tasks",),
@@ -141,7 +140,7 @@ CANVASES: Mapping[str, tuple[str, ...]] = {
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` with plain dicts and lists in it, which every serializer takes."""
+    """Return ``value`` rebuilt from plain dicts and lists, which every serializer takes."""
     if isinstance(value, Mapping):
         return {key: plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -150,7 +149,7 @@ def plain(value: Any) -> Any:
 
 
 def leaf_signatures(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the single tasks in a signature, or in a list of them: canvases are opened."""
+    """Yield the single tasks in a signature or in a list of them, including those in canvases."""
     if not isinstance(value, Mapping):
         for one in value or ():
             yield from leaf_signatures(one)

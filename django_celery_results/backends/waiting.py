@@ -1,4 +1,4 @@
-"""Waiting for results: many ids in one query, at short intervals first and longer ones later."""
+"""Waiting for results: many ids in one query, at intervals that grow."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Pace", "wait_for", "wait_for_many"]
 
-#: Seconds before the second look; each further wait is twice as long.
+#: Seconds before the second read; each further wait is twice as long.
 FIRST_WAIT = 0.01
 
 
 class Pace:
-    """The waits between looks: short at first, never over the interval, never past the end."""
+    """The waits between reads: short at first, then up to the interval, never past the deadline."""
 
     def __init__(self, timeout: float | None, interval: float | None) -> None:
         self.deadline = None if timeout is None else time.monotonic() + timeout
@@ -30,7 +30,7 @@ class Pace:
         self.next_wait = min(FIRST_WAIT, self.interval)
 
     def wait(self) -> None:
-        """Sleep until the next look, or raise Celery's ``TimeoutError`` when time is up."""
+        """Sleep until the next read, or raise Celery's ``TimeoutError`` after the deadline."""
         wait = self.next_wait
         if self.deadline is not None:
             left = self.deadline - time.monotonic()
@@ -44,7 +44,7 @@ class Pace:
 def wait_for(
     get_meta: Callable[[], Meta], pace: Pace, on_interval: Callable[[], Any] | None
 ) -> Meta:
-    """Return the meta once its state is final; call ``on_interval`` after each look before that.
+    """Return the meta once its state is final; call ``on_interval`` after each earlier read.
 
     Raises :exc:`celery.exceptions.TimeoutError`.
     """
@@ -79,7 +79,7 @@ def wait_for_many(
     rounds = 0
     while True:
         for task_id, meta in _newly_ready(results, cache, list(waiting), ready):
-            # Not `del`: MariaDB's usual collation finds "A" where "a" was asked for.
+            # Not `del`: MariaDB's default collation ignores case, and finds "A" for the id "a".
             waiting.pop(task_id, None)
             if on_message is not None:
                 on_message(meta)

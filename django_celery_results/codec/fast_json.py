@@ -1,7 +1,7 @@
-"""Kombu's JSON, with its encoder and its decoder made once.
+"""Kombu's JSON, with one encoder and one decoder for all values.
 
-Kombu makes one for each value. That, and the way to it through the registry, takes longer
-than to write or to read a result of the usual size.
+Kombu makes new ones for each value. That, and the lookup in its registry, take longer than
+writing or reading a result of the usual size.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ CONTENT_TYPE = "application/json"
 _encoder = kombu_json.JSONEncoder()
 _decoder: Any = json.JSONDecoder(object_hook=kombu_json.object_hook)
 
-#: Returns the JSON of a value as Kombu's own serializer does; raises whatever is wrong.
+#: Returns the JSON of a value like Kombu's own serializer; raises the encoder's own errors.
 dumps = _encoder.encode
 
 
-# A site may have registered another serializer for JSON. Kombu has no public way to ask;
-# where these attributes are missing one day, the registry does everything.
+# A site may have registered another serializer for JSON, and Kombu offers no public way to ask.
+# If a later Kombu lacks these private attributes, its registry reads and writes everything.
 
 
 def writes(serializer: str) -> bool:
-    """Return whether what Kombu writes under that name is the JSON that is written here."""
+    """Return whether Kombu's serializer of that name writes the same JSON as this module."""
     codec = getattr(registry, "_encoders", {}).get(serializer)
     return codec is not None and codec.encoder is kombu_json.dumps
 
 
 def reads() -> bool:
-    """Return whether Kombu would read JSON as it is read here."""
+    """Return whether Kombu reads JSON in the same way as this module."""
     return getattr(registry, "_decoders", {}).get(CONTENT_TYPE) is kombu_json.loads
 
 
 def loads(text: str) -> Any:
-    """Return the value of ``text``; raise ``ValueError`` for all that is not JSON alone."""
+    """Return the value of ``text``; raise ``ValueError`` unless it is JSON and nothing more."""
     value, end = _decoder.raw_decode(text)
     if end != len(text):
-        raise ValueError(f"there is more behind the JSON, at {end}")
+        raise ValueError(f"the JSON is followed by other text, at position {end}")
     return value

@@ -1,8 +1,8 @@
 """Built-in plugin: Celery's serializers, the chain of codings, and text-safe storage.
 
-A serializer makes text or bytes of a value. Codings, if any are on, make other bytes of
-that. Bytes are stored as base64 text. What was done stands in ``content_type`` and
-``content_encoding``, so that reading needs no settings::
+A serializer turns a value into text or bytes. Codings that are switched on turn these into
+other bytes. Bytes are stored as base64 text. ``content_type`` and ``content_encoding`` record
+each step, so that reading needs no settings::
 
     application/json        utf-8              {"a": 1}
     application/x-python-…  binary             base64 of the pickle (as 2.6 wrote it)
@@ -29,29 +29,29 @@ from . import fast_json
 
 __all__ = ["IDENTITY", "CodecPlugin", "plugin", "recode"]
 
-#: RFC 9110, 12.5.3: the coding that changes nothing. Stored, it says "base64 follows".
+#: RFC 9110, 12.5.3: the coding that changes nothing. In a row it means "this is base64".
 IDENTITY = "identity"
 
 _IDENTITY_CODING = Coding(name=IDENTITY, encode=bytes, decode=bytes)
 
 #: Fields that are text before they are encoded.
 TEXT_FIELDS = frozenset({"traceback"})
-#: Fields in which ``None`` means that there is nothing to store.
+#: Fields that are not stored if their value is ``None``.
 OPTIONAL_FIELDS = frozenset({"traceback", "args", "kwargs"})
-#: Fields in which releases before 2.0 wrote the bare repr.
+#: Fields that releases before 2.0 stored as a bare repr.
 BARE_REPR_FIELDS = frozenset({"args", "kwargs"})
 
 _Payloads = dict[str, "str | bytes | None"]
-#: What a coding had made of a field, by the names of both.
+#: The output of a coding for a field, by the names of the coding and the field.
 _Coded = dict[tuple[str, str], bytes]
 
 
 class CodecPlugin:
-    """Encodes and decodes whatever no other plugin does."""
+    """Encodes and decodes everything that other plugins leave to it."""
 
     @hookimpl(trylast=True)
     def contribute_codings(self) -> Iterable[Coding]:
-        """Offer ``identity`` and every compression method that Kombu has here."""
+        """Offer ``identity`` and every compression method that Kombu supports here."""
         yield _IDENTITY_CODING
         for content_type in compression.encoders():
             encoder, _ = get_compression(content_type)
@@ -62,7 +62,7 @@ class CodecPlugin:
     def encode(
         self, values: Mapping[str, Any], serializer: str, codings: Sequence[Coding]
     ) -> Contents:
-        """Serialize the values, apply the codings and make text of it."""
+        """Serialize the values, apply the codings and convert the output to text."""
         if serializer == PYTHON_OBJECTS:
             return Contents(
                 fields=values, content_type=PYTHON_CONTENT_TYPE, content_encoding="binary"
@@ -82,7 +82,7 @@ class CodecPlugin:
         accept: frozenset[str] | None,
         codings: Mapping[str, Coding],
     ) -> Mapping[str, Any]:
-        """Undo what the contents say was done to them."""
+        """Undo the steps that ``contents`` record, and return the values."""
         if contents.content_type == PYTHON_CONTENT_TYPE:
             return contents.fields
         encoding, names = split_encoding(contents.content_encoding)
@@ -104,13 +104,13 @@ plugin = CodecPlugin()
 def recode(
     contents: Contents, kept: int, names: Sequence[str], codings: Mapping[str, Coding]
 ) -> Contents:
-    """Return ``contents`` under other codings, so that the same is read from them.
+    """Return ``contents`` with other codings, from which the same values are read.
 
-    Their first ``kept`` codings stay as they are. Those behind are undone, and those of
-    ``names`` applied instead, in that order; nothing is deserialized. ``codings`` has, by
-    name, what is undone and what is applied. Raises
-    :class:`~django_celery_results.exceptions.ResultUnreadable` for one that is missing or
-    cannot be undone.
+    The first ``kept`` codings stay. The later ones are undone, and the codings in ``names``
+    are applied instead, in that order; nothing is deserialized. ``codings`` maps their names
+    to the codings to undo and to apply. Raises
+    :class:`~django_celery_results.exceptions.ResultUnreadable` if one is missing or cannot be
+    undone.
 
     .. versionadded:: 3.0
     """
@@ -130,13 +130,13 @@ def recode(
 
 
 def _write_quickly(values: Mapping[str, Any]) -> dict[str, str | None] | None:
-    """Return the values as they are stored, or ``None`` if JSON cannot hold every one of them.
+    """Return the values as they are stored, or ``None`` if JSON cannot hold all of them.
 
-    Kombu's JSON is ASCII, and escapes what no column could hold.
+    Kombu's JSON is ASCII, and escapes every character that a column could not hold.
     """
     try:
         return {name: _json_text(name, value) for name, value in values.items()}
-    except Exception:  # noqa: BLE001 - whatever it is, Kombu has its own error for it
+    except Exception:  # noqa: BLE001 - the caller asks Kombu, which raises its own error
         return None
 
 
@@ -153,7 +153,7 @@ def _contents(
     codings: Sequence[Coding],
     before: _Coded | None = None,
 ) -> Contents:
-    """Apply the codings and make text of what comes out."""
+    """Apply the codings and convert the output to text."""
     payloads, applied = _coded(payloads, codings, before or {})
     if not applied and not all(map(_fits_as_text, payloads.items())):
         payloads, applied = _coded(payloads, [_IDENTITY_CODING], {})
@@ -186,7 +186,7 @@ def _fits_as_text(item: tuple[str, str | bytes | None]) -> bool:
 def _coded(
     payloads: _Payloads, codings: Sequence[Coding], before: _Coded
 ) -> tuple[_Payloads, list[str]]:
-    """Apply the codings that are wanted; return the payloads and the names of the codings."""
+    """Apply the codings that are wanted; return the payloads and the names of these codings."""
     size = _size(payloads) if codings else 0
     applied = []
     for coding in codings:
@@ -212,14 +212,14 @@ def _bytes_of(coding: Coding, payload: bytes, before: bytes | None) -> bytes:
         else coding.renew(payload, before)
     )
     if not isinstance(coded, bytes):
-        # Stored as it is, text could not be told from what was never coded.
+        # If text were stored, readers would take it for content that was not coded.
         kind = type(coded).__name__
-        raise HookError(f"The coding {coding.name!r} has to give bytes, and it gave {kind}")
+        raise HookError(f"The coding {coding.name!r} must return bytes, not {kind}")
     return coded
 
 
 def _to_bytes(payload: str | bytes) -> bytes:
-    # Python's own way to keep what UTF-8 has no bytes for.
+    # "surrogatepass" keeps lone surrogates, which UTF-8 cannot encode.
     return payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
 
 
@@ -228,7 +228,7 @@ def _size(payloads: _Payloads) -> int:
 
 
 def _stored_size(payloads: _Payloads) -> int:
-    """Return the bytes that the payloads take as they would be stored now."""
+    """Return how many bytes the payloads would take if they were stored now."""
     return sum(
         len(_to_bytes(one)) if isinstance(one, str) else (len(one) + 2) // 3 * 4
         for one in payloads.values()
@@ -257,9 +257,9 @@ def _installed(name: str, codings: Mapping[str, Coding]) -> Coding:
 
 
 def _read_quickly(fields: Mapping[str, str | None]) -> dict[str, Any] | None:
-    """Return the values of texts that are JSON, or ``None`` if not every one of them is.
+    """Return the values of JSON texts, or ``None`` if one of the texts is not JSON.
 
-    Read one by one, the text at fault is then named.
+    The caller then reads them one by one, so that the error names the field.
     """
     if not fast_json.reads():
         return None
@@ -268,7 +268,7 @@ def _read_quickly(fields: Mapping[str, str | None]) -> dict[str, Any] | None:
             name: text if text is None or name in TEXT_FIELDS else fast_json.loads(text)
             for name, text in fields.items()
         }
-    except Exception:  # noqa: BLE001 - whatever it is
+    except Exception:  # noqa: BLE001 - the caller then raises the error of the field
         return None
 
 
@@ -282,7 +282,7 @@ def _read(
 ) -> Any:
     payload = _undone(name, text, _is_text(name, encoding), chain)
     if payload is None or name in TEXT_FIELDS:
-        # No serializer saw it, whatever the serializer of the others gives.
+        # This field was never serialized, whatever serializer the others went through.
         return payload
     try:
         if chain or encoding == "binary":
@@ -291,7 +291,7 @@ def _read(
     except ContentDisallowed as error:
         raise ResultUnreadable(
             f"content type {content_type!r} is not accepted; add its serializer to "
-            f"result_accept_content if whoever can write results is to be trusted"
+            f"result_accept_content if you trust everyone who can write results"
         ) from error
     except ResultUnreadable:
         raise
@@ -308,7 +308,7 @@ def _undone(
     chain: Sequence[Coding],
     before: _Coded | None = None,
 ) -> str | bytes | None:
-    """Return what was coded, text or bytes; note in ``before`` what each coding had made."""
+    """Undo the codings of ``text``; note the output that each coding had in ``before``."""
     if text is None or (as_text and not chain):
         return text
     done: str | bytes = text
@@ -324,7 +324,7 @@ def _undone(
         raise
     except Exception as error:
         if name in BARE_REPR_FIELDS:
-            # Or an earlier state's, kept by a later write that was encoded otherwise.
+            # It may also be an earlier state's, kept by a write with another encoding.
             return _bare(done) if as_text else done
         raise _corrupt(name, error) from error
 
@@ -353,9 +353,9 @@ def _deserialize(
 
 
 def _require_not_lost(payload: str | bytes, content_type: str) -> None:
-    """Raise for nothing where the serializer writes something even for an empty text.
+    """Raise for an empty payload, if the serializer writes something even for empty text.
 
-    Kombu asks no serializer about an empty payload, but gives it back as the value.
+    Kombu does not pass an empty payload to the serializer, but returns it as the value.
     """
     serializer = registry.type_to_name.get(content_type)
     if not payload and serializer and registry.dumps("", serializer=serializer)[2]:

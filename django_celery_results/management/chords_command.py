@@ -28,23 +28,23 @@ HEADINGS = ("GROUP", "AGE", "RETURNED", "CLAIMED", "BODY")
 
 
 class ChordsCommand(Subcommand):
-    """Lists the chords whose body is still owed, and finishes those whose worker died."""
+    """Lists the chords whose body has not been sent; can finish those whose worker died."""
 
     name = "chords"
-    help = "the chords that are under way; --finish finishes those whose worker died"
+    help = "list unfinished chords; --finish finishes those whose worker died"
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
         parser.add_argument(
             "--finish",
             action="store_true",
-            help="first count what ended uncounted, and send the bodies that nobody sent",
+            help="first count finished tasks that were missed, and send bodies that were not sent",
         )
         parser.add_argument("--json", action="store_true", help="print JSON")
         add_database_argument(parser)
 
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> None:
-        """Finish if asked to, and print the chords that are left."""
+        """Finish chords if asked to, then print the remaining ones."""
         backend = open_backend(options["database"])
         _require_list(backend)
         finished = backend.chords.finish_all() if options["finish"] else None
@@ -61,25 +61,25 @@ class ChordsCommand(Subcommand):
 def _require_list(backend: ResultBackend) -> None:
     if backend.chords.unfinished() is None:
         raise CommandError(
-            f"The result storage {backend.hooks.storage!r} cannot list its chords; "
-            "one whose worker died is finished when a part of it is delivered again"
+            f"The result storage {backend.hooks.storage!r} cannot list its chords. "
+            "A chord whose worker died is finished only if one of its tasks is delivered again"
         )
 
 
 @dataclass(frozen=True)
 class _Row:
-    """What is shown of one chord."""
+    """One chord, as the command prints it."""
 
     group_id: str
     size: int
     waiting: int
     date_created: datetime | None
     date_claimed: datetime | None
-    #: The names of the body's tasks; ``None``: the body is not known.
+    #: The names of the body's tasks; ``None`` if the body is not known.
     body: Sequence[str] | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON shows: dates as ISO 8601."""
+        """Return the JSON form, with dates as ISO 8601."""
         dates = {"date_created": self.date_created, "date_claimed": self.date_claimed}
         return {
             "group_id": self.group_id,
@@ -90,7 +90,7 @@ class _Row:
         }
 
     def as_cells(self) -> Sequence[str]:
-        """Return what the table shows: dates as ages."""
+        """Return the cells of the table row, with dates as ages."""
         return (
             self.group_id,
             _age(self.date_created),
@@ -101,7 +101,7 @@ class _Row:
 
 
 def _row(backend: ResultBackend, chord: UnfinishedChord) -> _Row:
-    # Celery may have said a size that is more than the results.
+    # Celery may have given a size larger than the number of results.
     size = max(len(set(leaf_ids(chord.results))), len(chord.counted) + chord.waiting)
     return _Row(
         group_id=chord.group_id,
@@ -114,7 +114,7 @@ def _row(backend: ResultBackend, chord: UnfinishedChord) -> _Row:
 
 
 def _task_names(backend: ResultBackend, chord: UnfinishedChord) -> Sequence[str] | None:
-    # Brings Celery's backend, which other actions do without.
+    # Imported here because it loads Celery's backends, which other actions do not need.
     from ..backends.translation import leaf_signatures
 
     try:

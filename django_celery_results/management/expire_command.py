@@ -25,35 +25,35 @@ if TYPE_CHECKING:
 __all__ = ["ExpireCommand", "parse_age"]
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-#: No result is older; a date so long ago is one on every database.
+#: Older than any result, but the date that long ago is still valid on every database.
 LONGEST_AGE = timedelta(days=1000 * 365)
 
-NAMES = {"task": "tasks", "group": "groups", "chord": "rows of chords given up"}
+NAMES = {"task": "tasks", "group": "groups", "chord": "rows of abandoned chords"}
 
 
 class ExpireCommand(Subcommand):
-    """Deletes from the database what has expired: tasks, groups, and chords given up.
+    """Deletes expired tasks, groups and abandoned chords from the database.
 
-    It does what celery.backend_cleanup does, now, and with the age and the choice that
-    you give. Whatever you give, a task that is under way (STARTED, RETRY, RECEIVED or a
-    state of your own) stays until EXPIRE_UNFINISHED_AFTER, and a result with a date of
-    expiry of its own until that date. Plugins that listen to expiry see each batch.
+    It does immediately what celery.backend_cleanup does, with the age and the filters that
+    you give. Regardless of these, an unfinished task (STARTED, RETRY, RECEIVED or a custom
+    state) stays until EXPIRE_UNFINISHED_AFTER, and a result with its own expiry date stays
+    until that date. Plugins with expiry hooks see each batch.
     """
 
     name = "expire"
-    help = "delete from the database what has expired"
+    help = "delete expired results from the database"
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
         parser.add_argument(
-            "--dry-run", action="store_true", help="count what would go, and delete nothing"
+            "--dry-run", action="store_true", help="count what would be deleted; delete nothing"
         )
         parser.add_argument(
             "--older-than",
             type=parse_age,
             metavar="AGE",
-            help="the age from which results go, such as 30s, 15m, 12h, 7d or 2w; "
-            "by default Celery's result_expires",
+            help="delete results of at least this age, such as 30s, 15m, 12h, 7d or 2w; "
+            "the default is Celery's result_expires",
         )
         parser.add_argument(
             "--state",
@@ -65,19 +65,19 @@ class ExpireCommand(Subcommand):
             "--task",
             default="",
             metavar="GLOB",
-            help="only tasks whose name is like this: * stands for any characters, ? for one",
+            help="only tasks whose name matches: * stands for any characters, ? for one",
         )
         parser.add_argument(
             "--batch-size",
             type=row_count,
             metavar="ROWS",
-            help="how many rows go in one transaction; by default EXPIRE_BATCH_SIZE",
+            help="how many rows to delete in one transaction; the default is EXPIRE_BATCH_SIZE",
         )
         add_database_argument(parser)
 
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> None:
-        """Delete, or count; raise ``CommandError`` for what was kept though it is due."""
-        # Brings Celery's backend, which other actions do without.
+        """Delete or count; raise ``CommandError`` if expired results had to be kept."""
+        # Imported here because it loads Celery's backends, which other actions do not need.
         from ..storages.database.expiry import DatabaseExpiry, TaskCriteria
 
         backend = open_backend(options["database"])
@@ -94,24 +94,24 @@ class ExpireCommand(Subcommand):
         _delete(command, due, quiet=options["verbosity"] == 0)
         if kept:
             raise CommandError(
-                f"{_sum_up(kept)} were kept, because a before_expire plugin failed; "
-                "the log says which and why"
+                f"{_sum_up(kept)} were kept because a before_expire plugin failed; "
+                "see the log for its name and error"
             )
 
 
 def parse_age(text: str) -> timedelta:
-    """Return what ``text``, a number and a unit, says; argparse shows the error of another."""
+    """Parse an age, a number and a unit; argparse reports the error if ``text`` is invalid."""
     found = re.fullmatch(r"(\d{1,9})([smhdw])", text)
     age = found and timedelta(**{UNITS[found[2]]: int(found[1])})
     if age is None or age > LONGEST_AGE:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no age; give a number and a unit, such as 30s, 15m, 12h, 7d or 2w"
+            f"{text!r} is not an age; give a number and a unit, such as 30s, 15m, 12h, 7d or 2w"
         )
     return age
 
 
 def _counting(expiry: Expiry, kept: Counter[str]) -> Expiry:
-    """Return the expiry so that what plugins fail to take is counted."""
+    """Return ``expiry``, changed to count the results that failing plugins keep."""
     ask = expiry.before
     if ask is None:
         return expiry
@@ -125,7 +125,7 @@ def _counting(expiry: Expiry, kept: Counter[str]) -> Expiry:
     return replace(expiry, before=before)
 
 
-# -- What it prints ------------------------------------------------------------------
+# -- Output --------------------------------------------------------------------------
 
 
 def _print_counts(command: BaseCommand, due: DatabaseExpiry) -> None:
@@ -142,7 +142,7 @@ def _delete(command: BaseCommand, due: DatabaseExpiry, *, quiet: bool) -> None:
                 deleted[kind] += number
                 show(deleted.total())
         except KeyboardInterrupt:
-            done = f"Interrupted; {_sum_up(deleted)} are gone, and nothing by half."
+            done = f"Interrupted after deleting {_sum_up(deleted)}. No batch was half deleted."
             raise CommandError(done, returncode=INTERRUPTED) from None
     if not quiet:
         command.stdout.write(f"Deleted {_sum_up(deleted)}.")

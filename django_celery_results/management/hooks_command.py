@@ -21,14 +21,14 @@ class HooksCommand(Subcommand):
     """Prints the contract: each hook, and the plugins that implement it."""
 
     name = "hooks"
-    help = "the hooks, and which plugins implement them"
+    help = "list the hooks and the plugins that implement them"
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> None:
-        """Print the hooks; plugins that failed to load implement none."""
+        """Print the hooks, without plugins that failed to load."""
         loaded = load_plugins()
         hooks = [_describe(loaded, name) for name in hook_names()]
         if options["json"]:
@@ -49,7 +49,7 @@ def _describe(loaded: LoadedPlugins, name: str) -> dict[str, Any]:
     impls = reversed(caller.get_hookimpls())
     return {
         "name": name,
-        # Annotations are strings here, and would be printed in quotes.
+        # The annotations are strings, which would be printed with quotes.
         "signature": str(inspect.signature(specification)).replace("'", ""),
         "summary": (inspect.getdoc(specification) or "").partition("\n")[0],
         "firstresult": bool(caller.spec.opts["firstresult"]),

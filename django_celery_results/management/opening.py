@@ -22,16 +22,17 @@ def add_database_argument(parser: CommandParser) -> None:
     parser.add_argument(
         "--database",
         metavar="ALIAS",
-        help="the database to work on, instead of where the site's result backend points",
+        help="work on this database instead of the site's result backend",
     )
 
 
 def open_backend(database: str | None) -> ResultBackend:
-    """Return the site's result backend, or one like it on the database of that alias.
+    """Return the site's result backend, or a similar one on the database with this alias.
 
-    Raises ``CommandError`` when the site's is none of this package's, or cannot be opened.
+    Raises ``CommandError`` if the site's backend is not one of this package's, or cannot be
+    opened.
     """
-    # Imported here: neither a broken backend nor a broken plugin may keep --help from helping.
+    # Imported here so that --help works even if a backend or a plugin is broken.
     from celery import current_app
 
     from ..backends import ResultBackend
@@ -44,20 +45,20 @@ def open_backend(database: str | None) -> ResultBackend:
         raise CommandError(str(error)) from error
     if not isinstance(backend, ResultBackend):
         raise CommandError(
-            f"The site's result backend, {backend.as_uri()}, is none of django-celery-results. "
-            "--database says which database to work on"
+            f"The site's result backend, {backend.as_uri()}, is not from django-celery-results. "
+            "Name the database to work on with --database"
         )
     return backend
 
 
 def database_storage(backend: ResultBackend) -> DatabaseStorage:
-    """Return the backend's storage; raise ``CommandError`` where that is no database."""
+    """Return the backend's storage; raise ``CommandError`` if it is not a database."""
     from ..storages.database.storage import DatabaseStorage
 
     if not isinstance(backend.storage, DatabaseStorage):
         raise CommandError(
-            f"The results of this site go to {backend.as_uri()}, which is no database of "
-            "Django's. If there are results in a database as well, name it with --database."
+            f"The results of this site go to {backend.as_uri()}, not to a Django database. "
+            "If a database holds results too, name it with --database"
         )
     return backend.storage
 
@@ -65,6 +66,6 @@ def database_storage(backend: ResultBackend) -> DatabaseStorage:
 def _on_database(backend: Any, alias: str) -> ResultBackend:
     from ..backends import DatabaseBackend
 
-    # A site's subclass may have models of its own.
+    # A site's subclass may have its own models.
     kind = type(backend) if isinstance(backend, DatabaseBackend) else DatabaseBackend
     return kind(backend.app, url=f"django-db://{alias}")

@@ -22,17 +22,17 @@ class PluginsCommand(Subcommand):
     """Prints the plugins in the order in which they are called."""
 
     name = "plugins"
-    help = "the plugins, first called first"
+    help = "list the plugins in the order in which they are called"
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
         parser.add_argument("--json", action="store_true", help="print JSON")
         parser.add_argument(
-            "--all", action="store_true", help="also those that are disabled or failed to load"
+            "--all", action="store_true", help="include plugins that are disabled or did not load"
         )
 
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> None:
-        """Print the plugins; failures are shown, and raise nothing."""
+        """Print the plugins. Plugins that failed to load are shown, not raised."""
         every = load_plugins().infos
         infos = [info for info in every if options["all"] or info.status == "active"]
         if options["json"]:
@@ -43,7 +43,7 @@ class PluginsCommand(Subcommand):
             if info.reason:
                 command.stdout.write(f"{info.name}: {info.status}: {info.reason}")
         if hidden := len(every) - len(infos):
-            command.stdout.write(f"{hidden} more not active; --all shows why.")
+            command.stdout.write(f"{hidden} more not active; run with --all to see why.")
 
 
 def _row(info: PluginInfo) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""How far an action of ``manage.py celery_results`` is, shown on a terminal."""
+"""A progress bar for the actions of ``manage.py celery_results``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INTERRUPTED", "progress"]
 
-#: What a shell gives a command that Ctrl-C ended (bash's manual: 128 and the signal's number).
+#: Exit status of a command that Ctrl-C ended (bash manual: 128 plus the signal number).
 INTERRUPTED = 130
 
 BAR_WIDTH = 30
@@ -21,9 +21,9 @@ BAR_WIDTH = 30
 def progress(
     command: BaseCommand, count: Callable[[], int], *, quiet: bool
 ) -> Iterator[Callable[[int], None]]:
-    """Give a function that shows how many rows are done: on a terminal, and not to cron.
+    """Yield a function that shows how many rows are done, but only on a terminal.
 
-    ``count``, which is called only where that is shown, says how many there are in all.
+    ``count`` returns the total number of rows. It is called only if the progress is shown.
     """
     if quiet or not command.stdout.isatty():
         yield lambda _done: None
@@ -31,7 +31,7 @@ def progress(
     total = count()
 
     def show(done: int) -> None:
-        # Others may store and delete meanwhile.
+        # Other processes may store and delete rows in the meantime.
         part = min(done / total, 1.0) if total else 1.0
         bar = ("#" * round(part * BAR_WIDTH)).ljust(BAR_WIDTH)
         command.stdout.write(f"\r[{bar}] {part:4.0%} {done} of {total}", ending="")

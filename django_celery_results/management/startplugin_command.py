@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 __all__ = ["StartPluginCommand"]
 
-#: The files that every plugin has, and those of each kind; PACKAGE in a path is the package.
+#: Files for every plugin (``common``) and for each kind. PACKAGE in a path is the package name.
 TEMPLATES = Path(__file__).resolve().parent.parent / "plugin_templates"
 SUFFIX = ".tmpl"
-#: A name that can be one of a coding, of a URL's scheme and, but for hyphens, of a package.
+#: A name that is valid for a coding, as a URL scheme and, apart from hyphens, for a package.
 NAME = r"(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*"
 
-#: What the README says of each kind, of a plugin that is called NAME.
+#: The README's usage section for each kind of plugin; NAME stands for the plugin's name.
 USAGE = {
     "serializer": (
-        "To select it, and to be able to read what was stored before:\n\n```python\n"
+        "To select it, and still read results that were stored as JSON:\n\n```python\n"
         'CELERY_RESULT_SERIALIZER = "NAME"\nCELERY_RESULT_ACCEPT_CONTENT = ["NAME", "json"]\n```\n'
     ),
     "coding": (
         "To switch it on:\n\n```python\n"
         'DJANGO_CELERY_RESULTS = {"CODINGS": ["NAME"]}\n```\n\n'
-        "Keep it installed for as long as there are results that need it.\n"
+        "Keep it installed as long as any stored result needs it.\n"
     ),
-    "tweak": "It is on as soon as it is installed and the workers are started again.\n",
-    "observer": "It is on as soon as it is installed and the workers are started again.\n",
+    "tweak": "It is active once it is installed and the workers have been restarted.\n",
+    "observer": "It is active once it is installed and the workers have been restarted.\n",
     "storage": (
-        "To keep results in it:\n\n```python\n"
+        "To store results in it:\n\n```python\n"
         'CELERY_RESULT_BACKEND = "NAME:///var/lib/mysite/results.sqlite3"\n```\n'
     ),
 }
-#: Further entry points: a storage has its name as the scheme of URLs.
+#: Extra entry point for a storage: makes its name a URL scheme for result backends.
 BACKEND = """
 [project.entry-points."celery.result_backends"]
 NAME = "django_celery_results.backends:ResultBackend"
@@ -55,47 +55,48 @@ NAME = "django_celery_results.backends:ResultBackend"
 
 
 class StartPluginCommand(Subcommand):
-    """Writes a plugin that works: a distribution to install, with its tests.
+    """Writes a working plugin: an installable distribution with tests.
 
-    It has an entry point, so that it is found where it is installed, and passes the suite of
-    its kind. What it does is for you to replace.
+    An entry point registers the plugin once it is installed. The plugin passes the test suite
+    for its kind. Replace what it does with your own code.
     """
 
     name = "startplugin"
-    help = "write the beginnings of a plugin, ready to install and to test"
+    help = "write a new plugin, ready to install and test"
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
         parser.add_argument(
             "name",
             type=_parse_name,
-            help="the plugin's name: lower-case letters, digits and single hyphens",
+            help="the plugin's name: lowercase letters, digits and single hyphens",
         )
         parser.add_argument(
             "directory",
             nargs="?",
             type=Path,
-            help="where to write it; by default django-celery-results-NAME, here",
+            help="where to write it; the default is django-celery-results-NAME in the current "
+            "directory",
         )
         parser.add_argument(
-            "--kind", choices=sorted(USAGE), default="tweak", help="what it is to do (tweak)"
+            "--kind", choices=sorted(USAGE), default="tweak", help="the kind of plugin (tweak)"
         )
 
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> None:
-        """Write the files; raise ``CommandError`` where something would be overwritten."""
+        """Write the files; raise ``CommandError`` instead of overwriting anything."""
         name, kind = options["name"], options["kind"]
         directory = options["directory"] or Path(f"django-celery-results-{name}")
         info = load_plugins().info(name)
         if info is not None:
-            raise CommandError(f"There is a plugin of that name already: {info}")
+            raise CommandError(f"A plugin with this name exists already: {info}. Choose another")
         if _is_taken(name, kind):
             raise CommandError(
-                f"Celery, Kombu or a plugin has a {kind} {name!r} already; choose another name"
+                f"Celery, Kombu or a plugin already has a {kind} {name!r}; choose another name"
             )
         try:
             _write(directory, _files(name, kind))
         except OSError as error:
-            raise CommandError(f"{directory} cannot be written: {error}") from error
+            raise CommandError(f"Cannot write to {directory}: {error}") from error
         command.stdout.write(f"Wrote the {kind} {name!r} to {directory}. To try it:")
         command.stdout.write(f"    pip install -e '{directory}[test]' && pytest {directory}")
 
@@ -103,14 +104,14 @@ class StartPluginCommand(Subcommand):
 def _parse_name(text: str) -> str:
     if not re.fullmatch(NAME, text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no name for a plugin; use lower-case letters, digits and single "
-            "hyphens, a letter first, as in my-plugin"
+            f"{text!r} is not a valid plugin name; use lowercase letters, digits and single "
+            "hyphens, starting with a letter, such as my-plugin"
         )
     return text
 
 
 def _is_taken(name: str, kind: str) -> bool:
-    """Return whether a plugin of that kind and name would not load, or keep another from it."""
+    """Return whether the name would keep this plugin, or another, from loading."""
     if kind == "serializer":
         return is_serializer(name) or is_serializer(f"application/x-{name}")
     if kind == "coding":
@@ -120,7 +121,7 @@ def _is_taken(name: str, kind: str) -> bool:
 
 
 def _backends() -> set[str]:
-    """Return the schemes of result backend URLs that Celery knows."""
+    """Return the result backend URL schemes that Celery knows."""
     from celery.app.backends import BACKEND_ALIASES
 
     found = importlib_metadata.entry_points(group="celery.result_backends")
@@ -129,14 +130,16 @@ def _backends() -> set[str]:
 
 def _write(directory: Path, files: Iterable[tuple[Path, str]]) -> None:
     if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
-        raise CommandError(f"{directory} exists already, and is not an empty directory")
+        raise CommandError(
+            f"{directory} exists and is not an empty directory; choose another directory"
+        )
     for path, text in files:
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_text(text, encoding="utf-8")
 
 
 def _files(name: str, kind: str) -> Iterator[tuple[Path, str]]:
-    """Yield the path and the text of each file."""
+    """Yield the path and text of each file."""
     package = f"django_celery_results_{name.replace('-', '_')}"
     words = {
         "core": __version__,

@@ -1,4 +1,4 @@
-"""The shape of an action of ``manage.py celery_results``, and what actions share."""
+"""Base class and helpers for the actions of ``manage.py celery_results``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Subcommand", "print_table", "row_count"]
 class Subcommand(ABC):
     """One action: its name on the command line, its arguments, and what it does.
 
-    The class's docstring is what ``--help`` prints above the arguments.
+    ``--help`` prints the class's docstring above the arguments.
     """
 
     #: The word after ``manage.py celery_results``.
@@ -26,7 +26,7 @@ class Subcommand(ABC):
 
     @property
     def description(self) -> str:
-        """What ``--help`` prints above the arguments."""
+        """The text that ``--help`` prints above the arguments."""
         return self.__doc__ or ""
 
     @abstractmethod
@@ -35,7 +35,7 @@ class Subcommand(ABC):
 
     @abstractmethod
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> None:
-        """Do it, and print to ``command.stdout``; raise ``CommandError`` for what is wrong."""
+        """Run the action; print to ``command.stdout`` and raise ``CommandError`` for problems."""
 
 
 def print_table(
@@ -50,7 +50,7 @@ def print_table(
 
 
 def row_count(text: str) -> int:
-    """Return the number of rows that an argument says; argparse shows the error of another."""
+    """Parse a number of rows; argparse reports the error if ``text`` is invalid."""
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows above zero")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
     return int(text)

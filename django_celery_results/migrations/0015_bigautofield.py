@@ -1,7 +1,7 @@
 """Widens every primary key to 64 bits.
 
-PostgreSQL and MariaDB rewrite the table for that, and nothing can be stored
-meanwhile; the upgrade guide says how long to expect.
+PostgreSQL and MariaDB rewrite the table to do this, and nothing can be stored until they
+finish. The upgrade guide says how long that takes.
 """
 
 from __future__ import annotations

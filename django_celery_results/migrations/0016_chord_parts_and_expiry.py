@@ -1,7 +1,7 @@
-"""Adds what chords need to count a task once, and a result's own expiry.
+"""Adds the table and columns that count each chord task once, and a date of expiry per result.
 
-Every new column is nullable, so that workers of 2.6 can go on storing while a
-site is being upgraded.
+Every new column of an existing table is nullable, so workers of 2.6 can continue storing
+results while a site is upgraded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Adds the index by which expiry finds what is due.
+"""Adds the index that expiry uses to find expired results.
 
-A migration of its own, because building an index on a large table takes its time, in
-which results go on being stored: see :mod:`django_celery_results.migrations._online_indexes`.
+A separate migration, because building an index on a large table takes a while. Results can
+be stored in the meantime: see :mod:`django_celery_results.migrations._online_indexes`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ._online_indexes import AddIndexOnline
 
 
 class Migration(migrations.Migration):
-    """Indexes TaskResult by its own expiry, and where it has none by its last write."""
+    """Indexes TaskResult by its own date of expiry, then by its last write."""
 
     atomic = False
 

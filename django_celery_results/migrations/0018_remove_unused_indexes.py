@@ -1,7 +1,7 @@
-"""Removes those of 2.6's indexes that no query of this package uses.
+"""Removes the indexes of 2.6 that no query of this package uses.
 
-A migration of its own, so that a site whose own queries use them can stop before it;
-the guide to upgrading says how.
+A separate migration, so that a site whose own queries use these indexes can stop before it;
+the upgrade guide says how.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ._online_indexes import RemoveIndexOnline
 
 
 class Migration(migrations.Migration):
-    """Drops the indexes of the dates of creation."""
+    """Drops the indexes on the creation dates."""
 
     atomic = False
 

@@ -1,9 +1,9 @@
-"""Tells a database that stopped half-way through 2.6.0's migrations so.
+"""A system check that finds databases that stopped half-way through 2.6.0's migrations.
 
-One squashed migration stands for the fourteen of 2.6.0. Django can take it as
-applied when all fourteen are recorded, and can run it when none is; with only
-some of them recorded it gives up with an error about its migration graph.
-The check below comes first and says what to do.
+One squashed migration replaces the fourteen of 2.6.0. Django counts it as
+applied if all fourteen are recorded, and can run it if none is; with only
+some of them recorded, Django raises an error about its migration graph.
+The check below runs before that and says what to do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 APP_LABEL = "django_celery_results"
 
-#: The last release that has the replaced migrations one by one.
+#: The last release that contains the replaced migrations one by one.
 LAST_WITH_REPLACED = "2.6.0"
 
 #: The migrations that the squashed one replaces, in the order of 2.6.0.
@@ -53,10 +53,10 @@ def check_migration_history(
     """Return an error for each of ``databases`` that stopped among 2.6.0's migrations.
 
     ``migrate`` runs this check for the database that it is about to change;
-    ``check --database <alias>`` runs it by hand. A site that keeps migrations
-    of its own for this app (``MIGRATION_MODULES``) is not looked at.
+    ``check --database <alias>`` runs it by hand. The check skips a site that keeps
+    its own migrations for this app (``MIGRATION_MODULES``).
 
-    Raises whatever the database raises when it cannot be read.
+    If a database cannot be read, its error is raised unchanged.
     """
     if APP_LABEL in results_settings.migration_modules:
         return []
@@ -81,7 +81,7 @@ def _unfinished(alias: str, names: set[str]) -> CheckMessage:
     missing = [name for name in REPLACED if name not in names]
     return Error(
         f"The migrations of {APP_LABEL} in the database {alias!r} stopped at {reached}; "
-        f"the migrations of {LAST_WITH_REPLACED} still missing there: {', '.join(missing)}.",
+        f"these migrations of {LAST_WITH_REPLACED} are still missing: {', '.join(missing)}.",
         hint=(
             f"Install django-celery-results=={LAST_WITH_REPLACED}, run "
             f"`manage.py migrate {APP_LABEL} --database {alias}`, then upgrade again."

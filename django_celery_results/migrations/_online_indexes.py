@@ -1,4 +1,4 @@
-"""Operations of migrations that make and drop an index while results are being stored."""
+"""Migration operations that add and remove an index while results are being stored."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["AddIndexOnline", "RemoveIndexOnline"]
 
 
 class _Online:
-    """On PostgreSQL ``CONCURRENTLY``: the table stays open to those who write to it.
+    """Uses ``CONCURRENTLY`` on PostgreSQL, so that the table can be written to meanwhile.
 
-    MariaDB and MySQL do so by themselves. The migration must not be atomic; within a
-    transaction, in which PostgreSQL refuses it, the operation is Django's plain one.
+    MariaDB and MySQL allow that by themselves. The migration must not be atomic: PostgreSQL
+    refuses ``CONCURRENTLY`` inside a transaction, and there Django's plain operation runs.
     """
 
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        """Do the operation."""
+        """Run the operation."""
         operation: Any = super()
         operation.database_forwards(app_label, _online(schema_editor), *states)
 
     def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        """Undo the operation."""
+        """Reverse the operation."""
         operation: Any = super()
         operation.database_backwards(app_label, _online(schema_editor), *states)
 
@@ -46,14 +46,14 @@ def _online(editor: BaseDatabaseSchemaEditor) -> BaseDatabaseSchemaEditor | _Con
 
 
 class _ConcurrentEditor:
-    """What operations on indexes need of PostgreSQL's schema editor."""
+    """The part of PostgreSQL's schema editor that operations on indexes need."""
 
     def __init__(self, editor: Any) -> None:
         self.editor = editor
         self.connection = editor.connection
 
     def add_index(self, model: type[Model], index: Index) -> None:
-        # A build that was interrupted leaves an index of this name that nothing can use.
+        # An interrupted build leaves an invalid index of this name, which no query can use.
         self.remove_index(model, index)
         self.editor.add_index(model, index, concurrently=True)
 

@@ -1,6 +1,6 @@
-"""Calling hooks: those of one storage, and those of every plugin.
+"""Calls the hooks: a storage's hooks on one storage, every other hook on all plugins.
 
-An error that a plugin raises carries a note with the name of the plugin and of the hook.
+An error that a plugin raises gets a note that names the plugin and the hook.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 class Hooks:
     """The hooks as one backend calls them.
 
-    The hooks of a storage reach the storage called ``storage`` alone; every other hook reaches
-    all plugins. Raises :class:`PluginError` when a plugin failed to load (with
-    ``STRICT_PLUGINS``) and :class:`BackendMisconfigured` when there is no such storage.
+    The hooks of a storage reach only the storage called ``storage``; every other hook reaches
+    all plugins. Raises :class:`PluginError` if a plugin failed to load (with
+    ``STRICT_PLUGINS``) and :class:`BackendMisconfigured` if there is no such storage.
     """
 
     def __init__(self, storage: str) -> None:
@@ -55,15 +55,15 @@ class Hooks:
         return any(getattr(self.plugins.manager.hook, hook).get_hookimpls() for hook in hooks)
 
     def implementers(self, hook: str) -> set[str]:
-        """Return the names of the plugins that implement or wrap ``hook``, as it is called here."""
+        """Return the names of the plugins that implement or wrap ``hook`` for this storage."""
         return {impl.plugin_name for impl in self._callers[hook].get_hookimpls()}
 
     def call(self, hook: str, **arguments: Any) -> Any:
-        """Call ``hook`` and return its answer; ``None`` when no plugin implements it."""
+        """Call ``hook`` and return its answer, ``None`` if no plugin implements it."""
         caller = self._callers[hook]
         if not caller.get_hookimpls():
-            # Most of the hooks that a store calls have no implementation. This test takes
-            # less time than pluggy needs to call nothing.
+            # Most hooks that a store calls have no implementation, and this test takes less
+            # time than pluggy needs to call nothing.
             return None
         try:
             return caller(**arguments)
@@ -82,7 +82,7 @@ class Hooks:
         return answer
 
     def observe(self, hook: str, /, **arguments: Any) -> None:
-        """Call ``hook`` on each plugin separately; log what one raises, and go on."""
+        """Call ``hook`` on each plugin separately; log any error and go on to the next plugin."""
         handled = sys.exc_info()[1]
         for name, caller in self._observers[hook]:
             try:
@@ -121,10 +121,11 @@ def _require_storage(plugins: LoadedPlugins, name: str) -> None:
     info = plugins.info(name)
     if info is not None and info.status != "active":
         raise PluginError(
-            f"The result backend needs the plugin {info}, which is {info.status}: {info.reason}"
+            f"The result backend needs the plugin {info}, but its status is {info.status}: "
+            f"{info.reason}"
         )
     raise BackendMisconfigured(
-        f"There is no result storage {name!r}; the scheme of the result backend URL names "
-        f"a storage plugin, and these are installed: {', '.join(plugins.storages())}"
+        f"There is no result storage {name!r}; the scheme of the result backend URL must name "
+        f"a storage plugin. Installed: {', '.join(plugins.storages())}"
         + "".join(f"; {info} failed to load: {info.reason}" for info in plugins.failures)
     )

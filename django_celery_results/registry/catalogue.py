@@ -1,6 +1,6 @@
-"""What plugins contribute: serializers and codings, by name.
+"""Keeps the serializers, codings and commands that plugins contribute, by name.
 
-Serializers are made known to Kombu, because Celery looks them up there by name.
+Serializers are also registered with Kombu, because Celery looks them up there by name.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ __all__ = [
     "require_serializer",
 ]
 
-# The stubs say that this gives the function alone; it gives the content type too.
+# The stubs say that this returns only the function; it returns the content type too.
 get_compression = cast(
     "Callable[[str], tuple[Callable[[bytes], bytes], str]]", compression.get_encoder
 )
 
 _T = TypeVar("_T", Serializer, Coding, Command)
 
-#: The actions of ``manage.py celery_results`` that no plugin may take.
+#: The built-in actions of ``manage.py celery_results``; no plugin may use their names.
 BUILT_IN_COMMANDS = frozenset({"plugins", "hooks", "chords", "expire", "startplugin"})
 
-#: The distribution that brings each coding, serializer and content type of the first-party
+#: The distribution to install for each coding, serializer and content type of the first-party
 #: plugins.
 FIRST_PARTY: Mapping[str, str] = {
     "application/x-msgspec+json": "django-celery-results-msgspec",
@@ -59,30 +59,31 @@ FIRST_PARTY: Mapping[str, str] = {
 
 @dataclass
 class Contributions:
-    """The contributions of all plugins that were accepted, by name."""
+    """The accepted contributions of all plugins, by name."""
 
     serializers: dict[str, Serializer] = field(default_factory=dict)
     codings: dict[str, Coding] = field(default_factory=dict)
     commands: dict[str, Command] = field(default_factory=dict)
-    #: What every content can be read with: the codings, and those of disabled plugins
-    #: where those were asked for.
+    #: The codings that can decode stored contents: ``codings``, and those of disabled plugins
+    #: once they have been needed.
     readers: dict[str, Coding] = field(default_factory=dict)
     #: The plugin that each serializer, coding and command came from, by kind and name.
     owners: dict[tuple[type, str], str] = field(default_factory=dict)
 
     def coding(self, name: str) -> Coding | None:
-        """Return the coding that ``name`` selects: a plugin's, or a method of Kombu's.
+        """Return the coding that ``name`` selects: a plugin's, or a compression method of Kombu.
 
-        What is a plugin's name never selects Kombu's, though the plugin is disabled or,
-        a first-party one, not installed: it would be another coding without a word of it.
+        The name of a plugin's coding never selects Kombu's method, even if the plugin is
+        disabled or, for a first-party plugin, not installed: that would silently apply a
+        different coding.
         """
         is_a_plugins = name in self.readers or name in FIRST_PARTY
         return self.codings.get(name if is_a_plugins else kombus_name(name) or name)
 
     def accept(self, manager: pluggy.PluginManager, plugin: str) -> None:
-        """Take in what ``plugin`` contributes: all of it, or none and raise what is wrong.
+        """Add everything that ``plugin`` contributes; if any of it is wrong, raise and add nothing.
 
-        ``manager`` has that plugin alone.
+        ``manager`` has only that plugin.
         """
         serializers = _contributed(manager, "contribute_serializers", Serializer)
         codings = _contributed(manager, "contribute_codings", Coding)
@@ -102,9 +103,9 @@ class Contributions:
         self.owners.update({(type(one), one.name): plugin for one in others})
 
     def accept_readers(self, manager: pluggy.PluginManager, plugin: str) -> None:
-        """Take in what reads the results that ``plugin``, a disabled one, once wrote.
+        """Add the codings and serializers that decode what the disabled ``plugin`` once wrote.
 
-        What has the name of an active plugin's is left out. ``manager`` has that plugin alone.
+        Names that an active plugin uses are left out. ``manager`` has only that plugin.
         """
         serializers = _contributed(manager, "contribute_serializers", Serializer)
         for coding in _contributed(manager, "contribute_codings", Coding):
@@ -116,9 +117,9 @@ class Contributions:
                 self.serializers[serializer.name] = serializer
 
     def missing(self, coding: str) -> str:
-        """Return why the coding of that name cannot be selected."""
+        """Return the end of a message that says why the coding cannot be selected."""
         other = kombus_name(coding)
-        meant = f" (if you mean Kombu's method of that name, say {other!r})" if other else ""
+        meant = f" (if you mean Kombu's method of that name, write {other!r})" if other else ""
         if coding in self.readers:
             owner = self.owners[Coding, coding]
             return f"belongs to the plugin {owner!r}, which is disabled{meant}"
@@ -148,7 +149,7 @@ class Contributions:
         return "Kombu" if owner is None else f"the plugin {owner!r}"
 
     def withdraw(self) -> None:
-        """Make Kombu forget the serializers."""
+        """Unregister the serializers from Kombu."""
         for name in self.serializers:
             with suppress(SerializerNotInstalled):
                 registry.unregister(name)
@@ -156,7 +157,7 @@ class Contributions:
 
 
 def kombus_name(name: str) -> str | None:
-    """Return under which name the compression method ``name`` of Kombu's is a coding."""
+    """Return the name of the coding for Kombu's compression method ``name``, or ``None``."""
     try:
         return get_compression(name)[1]
     except KeyError:
@@ -164,14 +165,14 @@ def kombus_name(name: str) -> str | None:
 
 
 def instead_of(name: str) -> str:
-    """Return the end of a message that there is no serializer ``name``: what there is."""
+    """Return the end of a message about a missing serializer: what to install, what there is."""
     wanted = advice(name, "")
     known = ", ".join(sorted(set(registry.name_to_type) - {"raw"}))
     return f"{f'; install {wanted}' if wanted else ''}. Installed: {known}."
 
 
 def require_serializer(name: str) -> None:
-    """Raise :class:`BackendMisconfigured` unless a serializer of that name can be used."""
+    """Raise :class:`BackendMisconfigured` unless the serializer ``name`` can be used."""
     if name == "raw" or name not in registry.name_to_type:
         raise BackendMisconfigured(f"There is no serializer {name!r}{instead_of(name)}")
     try:
@@ -179,7 +180,7 @@ def require_serializer(name: str) -> None:
     except SerializerNotInstalled as error:
         raise BackendMisconfigured(f"The serializer {name!r} cannot be used: {error}") from error
     except EncodeError:
-        return  # It is there; that it refuses None is its own affair.
+        return  # The serializer works; it may refuse None.
 
 
 def _contributed(manager: pluggy.PluginManager, hook: str, kind: type[_T]) -> list[_T]:
@@ -190,27 +191,27 @@ def _contributed(manager: pluggy.PluginManager, hook: str, kind: type[_T]) -> li
     for one in found:
         if not isinstance(one, kind):
             raise PluginError(
-                f"{hook} gave {one!r}; it has to give instances of "
+                f"{hook} returned {one!r}; it has to return instances of "
                 f"django_celery_results.records.{kind.__name__}"
             )
-    # Serializers alone have a content type.
+    # Only serializers have a content type.
     for key in ("name", "content_type"):
         values = [getattr(one, key) for one in found if hasattr(one, key)]
         if len(set(values)) != len(values):
-            raise PluginError(f"{hook} gave one {key} twice: {', '.join(values)}")
+            raise PluginError(f"{hook} returned one {key} twice: {', '.join(values)}")
     return found
 
 
 def is_serializer(name: str) -> bool:
-    """Return whether Kombu knows a serializer of that name or content type."""
+    """Return whether Kombu knows a serializer with that name or content type."""
     return name in registry.name_to_type or name in registry.type_to_name
 
 
 def _refusing(plugin: str) -> Callable[[Any], str]:
-    """Return how the serializer of a disabled plugin serializes: not at all."""
+    """Return an encoder for a disabled plugin's serializer: it always raises."""
 
     def encode(_value: Any) -> str:
-        raise SerializerNotInstalled(f"its plugin {plugin!r} is disabled, and only reads")
+        raise SerializerNotInstalled(f"its plugin {plugin!r} is disabled and can only decode")
 
     return encode
 

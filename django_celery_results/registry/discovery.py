@@ -1,7 +1,7 @@
-"""Finding plugins: in the settings, then among the installed distributions.
+"""Finds and imports plugins: from the settings, then from the installed distributions.
 
-What is found is a :class:`Candidate`, imported or with the reason why it could not be;
-:mod:`django_celery_results.registry.loading` makes the plugin manager of them.
+Each plugin becomes a :class:`Candidate`, which holds the imported plugin or the reason why it
+was not imported. :mod:`django_celery_results.registry.loading` registers the candidates.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Candidate", "PluginInfo", "describe", "discover", "fetch", "import_p
 logger = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "django_celery_results"
-#: Where the entry points of this distribution lead, and nobody else's.
+#: The beginning of every reference in this distribution's entry points, and only in these.
 OWN_MODULES = "django_celery_results."
 
 Status = Literal["active", "disabled", "failed"]
@@ -34,26 +34,26 @@ Status = Literal["active", "disabled", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class PluginInfo:
-    """What there is to say about one plugin, loaded or not."""
+    """The facts about one plugin, loaded or not."""
 
     name: str
-    #: The distribution it came with and that one's version; empty for settings.
+    #: The plugin's distribution, and below its version; empty for plugins from the settings.
     distribution: str = ""
     version: str = ""
     origin: Literal["entry point", "settings"]
-    #: Where it was looked for: ``package.module:attribute``.
+    #: Where the plugin is imported from: ``package.module:attribute``.
     reference: str
     hooks: tuple[str, ...] = ()
     status: Status = "active"
-    #: Why it failed, or by which setting it is disabled.
+    #: Why the plugin failed, or which setting disables it.
     reason: str = ""
 
     @property
     def built_in(self) -> bool:
         """Whether the plugin is part of this package.
 
-        Where its entry point leads says so, not its distribution, whose metadata may be
-        unreadable for a moment while it is being installed.
+        The entry point's reference decides, not the distribution, whose metadata may be
+        unreadable for a moment during installation.
         """
         return self.origin == "entry point" and self.reference.startswith(OWN_MODULES)
 
@@ -64,26 +64,26 @@ class PluginInfo:
 
 @dataclass
 class Candidate:
-    """A plugin on its way: found, then imported, then registered or given up."""
+    """A plugin that is being loaded: found, then imported, then registered or rejected."""
 
     info: PluginInfo
     source: Any
     plugin: Any = None
 
     def give_up(self, status: Status, reason: str) -> None:
-        """Note why the plugin will not be loaded."""
+        """Record why the plugin will not be loaded."""
         self.info = replace(self.info, status=status, reason=reason)
 
     @property
     def active(self) -> bool:
-        """Whether nothing has been found wrong so far."""
+        """Whether the plugin is still to be loaded: neither disabled nor failed so far."""
         return self.info.status == "active"
 
 
 def discover() -> list[Candidate]:
-    """Return all plugins, in the order in which their hooks are to be called.
+    """Return all plugins, in the order in which their hooks are called.
 
-    Those that are disabled or could not be imported say so.
+    The status of a plugin that is disabled or could not be imported says so.
     """
     candidates = [*_from_settings(), *_entry_points()]
     for candidate in candidates:
@@ -93,9 +93,9 @@ def discover() -> list[Candidate]:
 
 
 def import_plugin(source: object) -> Any:
-    """Return what ``source`` names: ``pkg.module``, ``pkg.module:attr`` or ``pkg.module.attr``.
+    """Import ``source``: ``pkg.module``, ``pkg.module:attr`` or ``pkg.module.attr``.
 
-    Anything but a string is returned as it is. Raises :exc:`ImportError`.
+    Anything but a string is returned unchanged. Raises :exc:`ImportError`.
     """
     if not isinstance(source, str):
         return source
@@ -104,17 +104,18 @@ def import_plugin(source: object) -> Any:
     try:
         return import_module(source)
     except ModuleNotFoundError as error:
-        # Only the named module itself being absent leaves the other reading open.
+        # The name may be a module and an attribute, but only if the missing module is part of
+        # this name: otherwise an import inside the plugin failed.
         if "." not in source or not f"{source}.".startswith(f"{error.name}."):
             raise
         return import_string(source)
 
 
 def describe(error: Exception) -> str:
-    """Return what went wrong, as the reason of a failure."""
+    """Return the error in one line, as the reason of a failure."""
     if isinstance(error, PluginError):
         return str(error)
-    # On one line: pluggy's messages have several.
+    # pluggy's messages have several lines.
     return f"{type(error).__name__}: {'; '.join(str(error).splitlines())}"
 
 
@@ -136,11 +137,11 @@ def _entry_points() -> list[Candidate]:
 
 
 def _identity(distribution: importlib_metadata.Distribution | None) -> tuple[str, str]:
-    """Return the name and the version of a distribution, as far as it says them."""
+    """Return the name and version of a distribution, empty where they are unknown."""
     try:
         return (distribution.name or "", distribution.version or "") if distribution else ("", "")
     except Exception:
-        # One whose metadata are broken must not hide the others.
+        # A distribution with broken metadata must not hide the others.
         logger.warning("The metadata of a plugin's distribution cannot be read", exc_info=True)
         return "", ""
 
@@ -158,19 +159,19 @@ def _from_settings() -> Iterator[Candidate]:
 
 
 def _import(candidate: Candidate) -> None:
-    """Import a plugin that is not disabled, and give it the name that it asks for."""
+    """Import a plugin unless it is disabled, by its first name or the name that it sets."""
     disabled = results_settings.disabled_plugins
     if candidate.info.name not in disabled:
         try:
             fetch(candidate)
-        except Exception as error:  # noqa: BLE001 - whatever it is becomes part of the report
+        except Exception as error:  # noqa: BLE001 - every error becomes part of the report
             candidate.give_up("failed", describe(error))
     if candidate.info.name in disabled:
         candidate.give_up("disabled", "named in DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']")
 
 
 def fetch(candidate: Candidate) -> None:
-    """Import the plugin of ``candidate``; raise whatever keeps it from being imported."""
+    """Import the plugin of ``candidate``; raise any error that importing it raises."""
     if candidate.info.origin == "settings":
         _import_from_settings(candidate)
     else:
@@ -181,7 +182,7 @@ def _import_entry_point(candidate: Candidate) -> None:
     plugin = candidate.source.load()
     if inspect.isclass(plugin):
         raise PluginError(
-            f"{candidate.info.reference} is a class; let the entry point name an instance "
+            f"{candidate.info.reference} is a class; make the entry point name an instance "
             f"of it (such as plugin = {plugin.__name__}()) or a module"
         )
     candidate.plugin = plugin
@@ -197,7 +198,7 @@ def _import_from_settings(candidate: Candidate) -> None:
 
 
 def _refuse_duplicates(candidates: list[Candidate]) -> None:
-    """Give up all that share a name, but for a built-in plugin: that one keeps it."""
+    """Reject all plugins that share a name, except that a built-in plugin keeps its name."""
     by_name: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         if candidate.active:

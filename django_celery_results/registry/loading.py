@@ -1,9 +1,10 @@
-"""The one place that builds the plugin manager: validate, order, inspect.
+"""Builds the plugin manager: validates, orders and registers the plugins.
 
-What :mod:`django_celery_results.registry.discovery` finds is registered here, or refused.
+This module registers or rejects the candidates that
+:mod:`django_celery_results.registry.discovery` finds.
 
-The manager is pluggy's own, built at first use and dropped when settings change. What
-is wrong with plugins is collected while it is built and reported all at once.
+The manager is a plain pluggy manager, built at first use and dropped when settings change.
+Errors in plugins are collected while it is built and reported together.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class LoadedPlugins:
-    """The plugin manager and what is known about every plugin."""
+    """The plugin manager and the facts about every plugin."""
 
     manager: pluggy.PluginManager
-    #: In the order in which their hooks are called; those that are not active last.
+    #: In the order in which their hooks are called; plugins that are not active come last.
     infos: list[PluginInfo] = field(default_factory=list)
     contributions: Contributions = field(default_factory=Contributions)
-    #: Disabled plugins that nothing has been read with yet.
+    #: Disabled plugins that have not been imported to decode old results yet.
     dormant: list[Candidate] = field(default_factory=list)
 
     @property
@@ -57,7 +58,7 @@ class LoadedPlugins:
         return [info for info in self.infos if info.status == "failed"]
 
     def info(self, name: str) -> PluginInfo | None:
-        """Return what is known about the plugin called ``name``."""
+        """Return the facts about the plugin called ``name``, ``None`` if there is none."""
         return next((info for info in self.infos if info.name == name), None)
 
     def storages(self) -> list[str]:
@@ -69,24 +70,24 @@ class LoadedPlugins:
         )
 
     def callers(self, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
-        """Yield, in calling order, each plugin that implements ``hook`` with its own caller."""
+        """Yield, in calling order, each plugin that implements ``hook``, with its own caller."""
         impls = reversed(getattr(self.manager.hook, hook).get_hookimpls())
-        # By name and once: a plugin may implement one hook twice (``specname``).
+        # Each plugin once: it may implement one hook twice (``specname``).
         for name in dict.fromkeys(impl.plugin_name for impl in impls):
             yield name, getattr(manager_of(self.manager, {name}).hook, hook)
 
     def coding(self, name: str) -> Coding | None:
         """Return the coding that the setting ``CODINGS`` selects by ``name``."""
         if name not in self.contributions.codings:
-            # The name may be a disabled plugin's.
+            # The coding may belong to a disabled plugin.
             self.load_readers()
         return self.contributions.coding(name)
 
     def chosen_codings(self, compression: str | None = None) -> list[Coding]:
         """Return the codings that are switched on, in the order to apply them.
 
-        ``compression``, the name of one of Kombu's methods, comes before those of ``CODINGS``.
-        Raises :class:`BackendMisconfigured` for a name that selects no coding.
+        ``compression``, the name of one of Kombu's methods, comes before the names in
+        ``CODINGS``. Raises :class:`BackendMisconfigured` for a name that selects no coding.
         """
         first = [kombus_name(compression) or compression] if compression else []
         return [self.require_coding(name) for name in [*first, *results_settings.codings]]
@@ -103,9 +104,9 @@ class LoadedPlugins:
         return coding
 
     def load_readers(self) -> None:
-        """Import the disabled plugins, for what reads the results that they once wrote.
+        """Import the disabled plugins, to decode the results that they once wrote.
 
-        None of their other hooks is ever called. One that cannot be imported is logged.
+        Their other hooks are never called. A plugin that cannot be imported is logged.
         """
         with _loader.lock:
             dormant, self.dormant = self.dormant, []
@@ -113,11 +114,11 @@ class LoadedPlugins:
                 _load_readers(self, candidate)
 
     def raise_failures(self) -> None:
-        """Raise :class:`PluginError` with every failure, if there is one."""
+        """Raise :class:`PluginError` with every failure, if any plugin failed."""
         if self.failures:
             lines = [f"- {info}: {info.reason}" for info in self.failures]
             raise PluginError(
-                "Plugins of django-celery-results failed to load. Mend or uninstall "
+                "Plugins of django-celery-results failed to load. Fix or uninstall "
                 "each, or name it in DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']:\n"
                 + "\n".join(lines)
             )
@@ -148,7 +149,7 @@ _loader = _Loader()
 
 
 def load_plugins() -> LoadedPlugins:
-    """Return the plugins with all that is known about them; failures do not raise here."""
+    """Return all plugins and the facts about them; a plugin's failure is not raised here."""
     with _loader.lock:
         if _loader.building:
             raise PluginError("a plugin must not ask for the plugins while they are being loaded")
@@ -162,7 +163,7 @@ def load_plugins() -> LoadedPlugins:
 
 
 def forget_plugins() -> None:
-    """Drop the plugin manager, so that the next use builds it anew."""
+    """Drop the plugin manager, so that the next use builds a new one."""
     with _loader.lock:
         if _loader.loaded is not None:
             _loader.loaded.contributions.withdraw()
@@ -178,7 +179,7 @@ setting_changed.connect(_on_setting_changed, dispatch_uid=f"{__name__}.forget_pl
 
 
 def new_manager() -> pluggy.PluginManager:
-    """Return a plugin manager that knows the specifications and no plugin."""
+    """Return a plugin manager with the hook specifications and without plugins."""
     manager = pluggy.PluginManager("django_celery_results")
     manager.add_hookspecs(hookspecs)
     return manager
@@ -187,8 +188,8 @@ def new_manager() -> pluggy.PluginManager:
 def manager_of(manager: pluggy.PluginManager, names: Collection[str]) -> pluggy.PluginManager:
     """Return another manager with only the plugins called ``names``, in the same order.
 
-    Not pluggy's ``subset_hook_caller``: that of 1.6 overlooks what implements a hook
-    under another name (``specname``).
+    pluggy's ``subset_hook_caller`` does not serve here: in 1.6 it overlooks functions that
+    implement a hook under another name (``specname``).
     """
     subset = new_manager()
     for name, plugin in manager.list_name_plugin():
@@ -222,7 +223,7 @@ def _load(plugins: LoadedPlugins, candidate: Candidate) -> None:
     try:
         hooks = _register(plugins.manager, candidate.plugin, name)
         plugins.contributions.accept(manager_of(plugins.manager, {name}), name)
-    except Exception as error:  # noqa: BLE001 - whatever it is becomes part of the report
+    except Exception as error:  # noqa: BLE001 - every error becomes part of the report
         if plugins.manager.has_plugin(name):
             plugins.manager.unregister(name=name)
         candidate.give_up("failed", describe(error))
@@ -236,24 +237,22 @@ def _load_readers(plugins: LoadedPlugins, candidate: Candidate) -> None:
         fetch(candidate)
         manager.register(candidate.plugin, name=name)
         plugins.contributions.accept_readers(manager, name)
-    except Exception as error:  # noqa: BLE001 - whatever it is, other results can be read
+    except Exception as error:  # noqa: BLE001 - results of other plugins stay readable
         reason = describe(error)
-        logger.warning("What the disabled plugin %r wrote cannot be read: %s", name, reason)
+        logger.warning("Results of the disabled plugin %r cannot be read: %s", name, reason)
 
 
 def _register(manager: pluggy.PluginManager, plugin: Any, name: str) -> tuple[str, ...]:
-    """Register ``plugin`` and return the names of its hooks, or raise what is wrong."""
+    """Register ``plugin`` and return the names of its hooks; raise if it is not valid."""
     version = getattr(plugin, "django_celery_results_api", hookspecs.API_VERSION)
     if version != hookspecs.API_VERSION:
         raise PluginError(
             f"it was written for version {version} of the hooks and this is version "
-            f"{hookspecs.API_VERSION}; install a release of it that supports this one"
+            f"{hookspecs.API_VERSION}; install a release of it that supports this version"
         )
-    hash(plugin)  # pluggy keeps plugins in sets; an object that cannot be there says so here
+    hash(plugin)  # pluggy keeps plugins in sets; an unhashable object raises here
     if (other := manager.get_name(plugin)) is not None:
-        raise PluginError(
-            f"it is the same object as the plugin {other!r}; one of the two is enough"
-        )
+        raise PluginError(f"it is the same object as the plugin {other!r}; remove one of the two")
     manager.register(plugin, name=name)
     callers = manager.get_hookcallers(plugin) or []
     for caller in callers:
@@ -291,13 +290,13 @@ def hook_names() -> list[str]:
 
 
 def _require_complete_storage(manager: pluggy.PluginManager, name: str) -> None:
-    """Refuse a plugin that has some of a storage's hooks and lacks one that it needs."""
+    """Refuse a plugin that implements some storage hooks but not all that a storage needs."""
     mine = {hook for hook in hookspecs.STORAGE_HOOKS if _implements(manager, hook, name)}
     missing = [hook for hook in hookspecs.REQUIRED_STORAGE_HOOKS if hook not in mine]
     if mine and missing:
         raise PluginError(
             f"it implements {', '.join(sorted(mine))} like a storage but not "
-            f"{', '.join(missing)}; to tweak another storage use hookimpl(wrapper=True)"
+            f"{', '.join(missing)}; to change another storage use hookimpl(wrapper=True)"
         )
 
 
@@ -310,9 +309,9 @@ def _implements(manager: pluggy.PluginManager, hook: str, name: str) -> bool:
 
 
 def readers_of(plugins: LoadedPlugins, contents: Contents) -> Mapping[str, Coding]:
-    """Return the codings by name, and see to it that what ``contents`` need is among them.
+    """Return the codings by name, with those that decode ``contents``.
 
-    What no active plugin has is looked for in the disabled ones.
+    If no active plugin has one of them, or the serializer, the disabled plugins are imported.
     """
     readers = plugins.contributions.readers
     content_type = contents.content_type
@@ -324,15 +323,15 @@ def readers_of(plugins: LoadedPlugins, contents: Contents) -> Mapping[str, Codin
 
 
 def know_serializers(plugins: LoadedPlugins, accepted: Collection[str]) -> None:
-    """Make those serializers known to Kombu that only disabled plugins have.
+    """Register the serializers in ``accepted`` that only disabled plugins have with Kombu.
 
-    Celery refuses to start with a name in ``result_accept_content`` that Kombu does not
-    know; raises :class:`BackendMisconfigured`, which says what is missing, for such a one.
+    Celery refuses to start with a name in ``result_accept_content`` that Kombu does not know.
+    For such a name this raises :class:`BackendMisconfigured`, which says what is missing.
     """
     if plugins.dormant and not all(map(is_serializer, accepted)):
         plugins.load_readers()
     for name in accepted:
-        # A content type may be there without its serializer; nothing then has that type.
+        # Kombu accepts a content type without a serializer; then no content has that type.
         if "/" not in name and not is_serializer(name):
             raise BackendMisconfigured(
                 f"CELERY_RESULT_ACCEPT_CONTENT, or CELERY_ACCEPT_CONTENT where that is not set, "

@@ -1,4 +1,4 @@
-"""The clock by which rows are dated: that of the database, where it has one of its own."""
+"""The clock that dates rows: the database's, if it has one, or else this process's."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["DatabaseNow", "has_clock"]
 
 
 def has_clock(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the database tells the time, and as Django keeps dates in it.
+    """Return whether the database can tell the time in the zone in which Django stores dates.
 
-    SQLite is part of this process and has no clock but this process's. MySQL can tell the
-    time in UTC whatever the zone of its session; dates may be kept in another one
-    (``TIME_ZONE`` in ``DATABASES``, or ``USE_TZ = False``).
+    SQLite runs in this process and uses its clock. MySQL can tell the time in UTC, whatever
+    the zone of its session, but Django may store dates in another zone (``TIME_ZONE`` in
+    ``DATABASES``, or ``USE_TZ = False``).
     """
     if connection.vendor == "mysql":
         return bool(connection.timezone_name == "UTC")
@@ -28,7 +28,8 @@ def has_clock(connection: BaseDatabaseWrapper) -> bool:
 class DatabaseNow(Func):
     """The time at which the statement runs, by the database's clock if it has one.
 
-    Django's ``Now`` is in the zone of the session on MySQL, which Django leaves as it is.
+    Unlike Django's ``Now``, which on MySQL is in the zone of the session, a zone that Django
+    does not set.
     """
 
     output_field = DateTimeField()
@@ -38,11 +39,11 @@ class DatabaseNow(Func):
         return compiler.compile(Value(timezone.now(), output_field=self.output_field))
 
     def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper) -> Any:
-        """Compile to the time of the statement, which is not that of the transaction."""
+        """Compile to the time when the statement, not the transaction, began."""
         return super().as_sql(compiler, connection, template="STATEMENT_TIMESTAMP()")
 
     def as_mysql(self, compiler: Any, connection: BaseDatabaseWrapper) -> Any:
-        """Compile to the time in UTC, if dates are kept so."""
+        """Compile to the time in UTC, if Django stores dates in UTC."""
         if not has_clock(connection):
             return self.as_sql(compiler, connection)
         return super().as_sql(compiler, connection, template="UTC_TIMESTAMP(6)")

@@ -1,4 +1,4 @@
-"""Deleting rows in batches, each in a short transaction of its own."""
+"""Deleting rows in batches, with a short transaction for each batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .page_sweep import Sweep, is_worth_sweeping
 __all__ = ["BatchDeletion", "Due"]
 
 _M = TypeVar("_M", bound=models.Model)
-#: The values of one row's fields of the order.
+#: The values of one row, in the fields of the order.
 _Values: TypeAlias = tuple[Any, ...]
 _Rows: TypeAlias = models.QuerySet[_M]
 _Page: TypeAlias = models.QuerySet[_M, _Values]
@@ -25,18 +25,18 @@ _Page: TypeAlias = models.QuerySet[_M, _Values]
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
-    """A way in which rows are due: one range of one index."""
+    """A condition under which rows are due: one range of one index."""
 
     condition: Q
-    #: The fields that the index has the rows in order of, and ``pk``.
+    #: The fields by which the index orders the rows, and ``pk``.
     order: tuple[str, ...]
-    #: The field in front of them in the index, where none of the rows has a value in it.
+    #: The field before them in the index, if it is NULL in all the rows.
     null: str = ""
 
     def page(self, rows: models.QuerySet[_M]) -> _Page[_M]:
-        """Return the order's values of those of ``rows`` that are due, in the index's order."""
-        # PostgreSQL does not see that an order without the field that is null is that of
-        # the index, and MariaDB does not see it of an order with it: they would sort.
+        """Return the due rows among ``rows``, each as its values of ``order``, in that order."""
+        # To read in the index's order instead of sorting, PostgreSQL needs the field that is
+        # NULL in the ORDER BY, and MariaDB needs it left out.
         named = self.null and connections[rows.db].vendor == "postgresql"
         order = (self.null, *self.order) if named else self.order
         page: _Page[_M] = rows.filter(self.condition).order_by(*order).values_list(*self.order)
@@ -45,27 +45,27 @@ class Due:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchDeletion(Generic[_M]):
-    """Deletes rows that are due, and lets others see each batch before and after it.
+    """Deletes rows that are due, and shows each batch to others before and after.
 
-    Several cleaners at once share the work, and none stops a writer for long. A row
-    that is written again, and is not due any more, stays.
+    Several cleaners at once share the work, and none blocks a writer for long. A row
+    stays if it is written again and then not due.
     """
 
-    #: Rows in a batch, at most.
+    #: The most rows in a batch.
     size: int
     #: Seconds to wait between two batches.
     pause: float = 0
-    #: Given each batch within its transaction; when it returns false the batch is kept.
+    #: Called with each batch within its transaction; if it returns false, the batch is kept.
     before: Callable[[list[_M]], bool] | None = None
-    #: Given what is gone of each batch, once that is durable; heard only beside ``before``.
+    #: Called with the deleted rows of each batch after the commit, only if ``before`` is set.
     after: Callable[[list[_M]], None] | None = None
-    #: Makes a batch, and makes it again if the database fails it in a way that passes.
+    #: Calls the function of a batch, and calls it again after a temporary database error.
     repeat: Callable[[Callable[[], Any]], Any]
 
     def run(self, rows: _Rows[_M], due: Due) -> Iterator[int]:
-        """Delete those of ``rows`` that are ``due``; yield how many went with each batch.
+        """Delete the rows among ``rows`` that are ``due``; yield how many each batch deleted.
 
-        A batch that is kept is passed over, and so is a row that somebody else has locked.
+        Batches that ``before`` keeps are skipped, and so are rows that others have locked.
         """
         if self.before is not None or locks_by_key(rows.db):
             batches = self._batches(rows, due)
@@ -76,7 +76,7 @@ class BatchDeletion(Generic[_M]):
         yield from filter(None, batches)
 
     def _swept_batches(self, due_rows: _Rows[_M]) -> Iterator[int]:
-        """Delete from the table's first page to its last; none of the rows is read."""
+        """Delete from the table's first page to its last, without reading the rows."""
         sweep = Sweep(due_rows, self.size)
         while True:
             deleted = self.repeat(sweep.delete_next)
@@ -87,20 +87,20 @@ class BatchDeletion(Generic[_M]):
                 time.sleep(self.pause)
 
     def _unseen_batches(self, rows: _Rows[_M], due: Due) -> Iterator[int]:
-        """Delete in statements that find their rows by themselves; none of them is read."""
+        """Delete with statements that find their rows themselves, without reading the rows."""
         page = due.page(rows)
         start, deleted = Q(), 0
         while (first := page.filter(start).first()) is not None:
             if deleted:
                 time.sleep(self.pause)
-            # Without it each statement would begin with the entries, still in the index,
-            # of all that the ones before it have deleted.
+            # Without a start, each statement would scan the index entries of the rows that
+            # earlier statements deleted, because the entries are still there.
             start = _from(due.order, first)
             delete = partial(self._delete_unseen, rows.filter(due.condition), page.filter(start))
             deleted = self.repeat(delete)
             yield deleted
             if not deleted:
-                # All that are left are somebody else's.
+                # Others have locked all the rows that are left.
                 return
 
     def _delete_unseen(self, due_rows: _Rows[_M], page: _Page[_M]) -> int:
@@ -110,7 +110,7 @@ class BatchDeletion(Generic[_M]):
         return by_model.get(due_rows.model._meta.label, 0)
 
     def _batches(self, rows: _Rows[_M], due: Due) -> Iterator[int]:
-        """Delete by key what is read first."""
+        """Read each page, then delete its rows by key."""
         size = min(self.size, connections[rows.db].features.max_query_params or self.size)
         page = due.page(rows)
         position = Q()
@@ -128,9 +128,9 @@ class BatchDeletion(Generic[_M]):
     def _delete_page(
         self, rows: _Rows[_M], due: Q, page: _Page[_M]
     ) -> tuple[list[_Values], list[Any]]:
-        """Delete one page; return what it found, and what of that went."""
+        """Delete one page; return the rows that it found, and the rows that it deleted."""
         by_key = locks_by_key(rows.db)
-        # A copy, which is read again if the page is deleted again.
+        # A copy, so that a retry reads the page again.
         page = page.all()
         found = list(page) if by_key else []
         with transaction.atomic(using=rows.db):
@@ -141,18 +141,18 @@ class BatchDeletion(Generic[_M]):
                 keys = _keys(found)
             going = self._announce(rows, due, keys)
             if going:
-                # One DELETE, unless somebody's signal or foreign key asks for more.
+                # One DELETE, unless signals or foreign keys need more.
                 rows.filter(pk__in=list(going)).delete()
         return found, list(going.values())
 
     def _announce(self, rows: _Rows[_M], due: Q, keys: list[Any]) -> dict[Any, Any]:
-        """Return the rows that may go, by key; where nobody asks to see them, the keys alone."""
+        """Return the rows that may be deleted, by key; without ``before``, only the keys."""
         if self.before is None or not keys:
             return dict.fromkeys(keys)
         batch = rows.in_bulk(keys)
         if not self.before([batch[key] for key in keys]):
             return {}
-        # Whoever looked at them may have written to them, in this very transaction.
+        # ``before`` may have written to the rows in this transaction.
         still_due = set(rows.filter(due, pk__in=keys).values_list("pk", flat=True))
         return {key: batch[key] for key in keys if key in still_due}
 
@@ -162,7 +162,7 @@ def _keys(found: list[_Values]) -> list[Any]:
 
 
 def _behind(order: Sequence[str], last: _Values) -> Q:
-    """Return the condition of the rows that follow ``last`` in ``order``."""
+    """Return the condition that selects the rows after ``last`` in ``order``."""
     behind = Q()
     for name, value in reversed(list(zip(order, last, strict=True))):
         follows = Q(**{f"{name}__gt": value})
@@ -171,5 +171,5 @@ def _behind(order: Sequence[str], last: _Values) -> Q:
 
 
 def _from(order: Sequence[str], first: _Values) -> Q:
-    """Return a condition of ``first`` and what follows it that is looked up in an index."""
+    """Return a condition that ``first`` and all rows after it meet, and that an index serves."""
     return Q(**{f"{order[0]}__gte": first[0]})

@@ -1,9 +1,9 @@
-"""Which errors of a database may pass, by the codes of its own driver.
+"""Temporary errors of a database, recognized by the codes of its driver.
 
-Django raises the same few exceptions on every database; what really happened stands in
-the driver's own, which is their ``__cause__``. The tables say what the next try needs.
-What is in none of them is permanent: a missing table, a refused password, a full disk,
-a statement that took longer than the time that somebody gave it.
+Django raises the same few exceptions on every database; the driver's own exception, their
+``__cause__``, says what really happened. The tables say what the next try needs. Errors
+that are in none of them are permanent: a missing table, a refused password, a full disk, a
+statement that took longer than its time limit.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ logger = logging.getLogger(__name__)
 
 
 class Trouble(Enum):
-    """What went wrong where an error may pass."""
+    """The cause of a temporary error."""
 
-    #: The connection is gone, or leads to a server that is of no use now: take a new one.
+    #: The connection is lost, or its server cannot be used now: open a new one.
     CONNECTION = "connection"
-    #: Another transaction was in the way: the same connection will do.
+    #: Another transaction was in the way: use the same connection again.
     CONFLICT = "conflict"
 
 
 #: By SQLSTATE, or its class: appendix A of PostgreSQL's manual, "PostgreSQL Error Codes".
 POSTGRESQL: Mapping[str, Trouble] = {
-    # Connection exceptions. PgBouncer, too, reports a server that it lost in this class.
+    # Connection exceptions. PgBouncer also reports a lost server in this class.
     "08": Trouble.CONNECTION,
     "57P01": Trouble.CONNECTION,  # admin_shutdown: also pg_terminate_backend()
     "57P02": Trouble.CONNECTION,  # crash_shutdown
@@ -56,8 +56,8 @@ POSTGRESQL: Mapping[str, Trouble] = {
     "55P03": Trouble.CONFLICT,  # lock_not_available: lock_timeout
 }
 
-#: A refused connection has no SQLSTATE, but a text: these of libpq, of the server and, the last
-#: three, of PgBouncer are final.
+#: A refused connection has a text instead of an SQLSTATE. With these texts of libpq, of the
+#: server and (the last three) of PgBouncer, the error is permanent.
 POSTGRESQL_REFUSALS = (
     "authentication failed",
     "does not exist",
@@ -75,7 +75,7 @@ POSTGRESQL_REFUSALS = (
 #: By number: "MariaDB Error Code Reference"; MySQL's "Server Error Message Reference" and
 #: "Client Error Message Reference".
 MYSQL: Mapping[int, Trouble] = {
-    0: Trouble.CONNECTION,  # the drivers' own, for a connection that was closed
+    0: Trouble.CONNECTION,  # the drivers' own code, for a connection that was closed
     1040: Trouble.CONNECTION,  # ER_CON_COUNT_ERROR: too many connections
     1047: Trouble.CONNECTION,  # ER_UNKNOWN_COM_ERROR: a Galera node that is not ready
     1053: Trouble.CONNECTION,  # ER_SERVER_SHUTDOWN
@@ -110,25 +110,25 @@ SQLITE: Mapping[int, Trouble] = {
 
 
 def trouble_of(error: BaseException) -> Trouble | None:
-    """Return what went wrong if ``error``, one of Django's, may pass; else ``None``.
+    """Return the cause of ``error``, one of Django's, if it is temporary; else ``None``.
 
-    Where the driver is not known, what PEP 249 calls a disconnect may pass: every
-    ``OperationalError`` and ``InterfaceError``.
+    If the driver is unknown, every ``OperationalError`` and ``InterfaceError`` counts as
+    temporary, because PEP 249 uses these two for a disconnect.
     """
     if not isinstance(error, Error):
         return None
     cause = error.__cause__ or error
-    # A subclass may stand elsewhere: psycopg's pool has its own.
+    # A subclass may be defined elsewhere: psycopg's pool has its own.
     drivers = (kind.__module__.partition(".")[0] for kind in type(cause).__mro__)
     read = next((READERS[driver] for driver in drivers if driver in READERS), _unknown)
     return read(cause)
 
 
 def connection_of(error: BaseException) -> BaseDatabaseWrapper | None:
-    """Return the connection that raised ``error``, whichever alias it is of.
+    """Return the connection that raised ``error``, whatever its alias.
 
-    Django turns a driver's error into its own in one place, which stands in the
-    traceback and knows the connection.
+    Django converts a driver's error to its own in one method, whose frame is in the
+    traceback and has the connection.
     """
     for frame in frames_of(error):
         if frame.f_code is DatabaseErrorWrapper.__exit__.__code__:
@@ -138,7 +138,7 @@ def connection_of(error: BaseException) -> BaseDatabaseWrapper | None:
 
 
 def _postgresql(error: BaseException) -> Trouble | None:
-    # "pgcode" is how psycopg2 calls it.
+    # psycopg2 calls it "pgcode".
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if code is not None:
         return POSTGRESQL.get(code, POSTGRESQL.get(code[:2]))
@@ -155,7 +155,7 @@ def _sqlite(error: BaseException) -> Trouble | None:
     if code is not None:
         # The rest of an extended code says which kind of busy.
         return SQLITE.get(code & 0xFF)
-    # Python 3.10 has the message alone: "database is locked", "database table is locked".
+    # Python 3.10 has only the message: "database is locked", "database table is locked".
     return Trouble.CONFLICT if "is locked" in str(error) else None
 
 
@@ -178,12 +178,12 @@ READERS: Mapping[str, Callable[[BaseException], Trouble | None]] = {
 
 
 def prepare_retry(error: Exception, usual: BaseDatabaseWrapper | None = None) -> bool:
-    """Return whether what raised ``error`` may be tried again, and make ready for it.
+    """Return whether the call that raised ``error`` may be retried, and prepare the retry.
 
-    A connection that is lost is closed, and no other; the next query opens a new one.
-    Inside a transaction of the caller's nothing may be repeated, because what came
-    before is lost with it: a note on the error says so. ``usual`` is the connection
-    that is meant when the error does not tell which one raised it.
+    Only a lost connection is closed; the next query opens a new one. Inside a transaction
+    of the caller's nothing may be retried, because its earlier statements are lost too: a
+    note on the error says so. ``usual`` is the connection to assume when the error does
+    not tell which one raised it.
     """
     trouble = trouble_of(error)
     connection = connection_of(error) or usual
@@ -199,15 +199,15 @@ def prepare_retry(error: Exception, usual: BaseDatabaseWrapper | None = None) ->
 
 
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the caller has a transaction open, also one without autocommit."""
+    """Return whether the caller has a transaction open, or is connected with autocommit off."""
     is_open = connection.connection is not None
     return connection.in_atomic_block or (is_open and not connection.autocommit)
 
 
 def _had_ended(error: Exception) -> bool:
-    """Return whether the transaction was over, and Django could not turn autocommit on again.
+    """Return whether the transaction had ended, and turning autocommit on again failed.
 
-    It does so at the end of a transaction that it began itself, here within the call.
+    Django turns it on at the end of a transaction that it began itself, within this call.
     """
     ending = BaseDatabaseWrapper.set_autocommit.__code__
     return any(frame.f_code is ending for frame in frames_of(error))
@@ -215,11 +215,11 @@ def _had_ended(error: Exception) -> bool:
 
 def _explain(error: Exception, alias: str) -> None:
     note = (
-        f"not tried again, because a transaction is open on the database {alias!r}, and with "
-        "it what was done before would be lost. Store outside of the transaction, or "
-        "through another alias with using="
+        f"not tried again, because a transaction is open on the database {alias!r}, and its "
+        "earlier statements would be lost. Store outside of the transaction, or through "
+        "another alias with using="
     )
-    # Celery, which asks too, hears the same answer: it is logged once.
+    # Celery asks too, and gets the same answer: log it only once.
     if annotate(error, note):
         logger.warning("%s: %s: %s", type(error).__name__, error, note)
 
@@ -233,5 +233,5 @@ def _give_up(connection: BaseDatabaseWrapper) -> None:
         connection.connection.close()
     connection.close()
     if pool is not None:
-        # What broke one has broken the others too.
+        # The cause that broke one connection has broken the others too.
         pool.check()

@@ -1,8 +1,8 @@
-"""Deleting what is due from the first page of a PostgreSQL table to its last.
+"""Deleting due rows from the first page of a PostgreSQL table to its last.
 
-An index is the way to a few rows. Where a good part of a table is due, as where results
-are kept for no longer than from one clean-up to the next, its pages in their order are the
-shorter way, and PostgreSQL's planner knows when.
+An index is the fast way to a few rows. If a large part of a table is due, for example because
+results are kept only until the next cleanup, going through its pages in order is faster.
+PostgreSQL's planner knows when.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ __all__ = ["Sweep", "is_worth_sweeping"]
 _M = TypeVar("_M", bound=models.Model)
 _Rows: TypeAlias = models.QuerySet[_M]
 
-#: Milliseconds to wait for a row that somebody has locked, before such rows are left out.
+#: Milliseconds to wait for a locked row; after that, locked rows are skipped.
 PATIENCE = 20
-#: SQLSTATE of a lock that was waited for in vain: lock_not_available.
+#: SQLSTATE when the wait for a lock timed out: lock_not_available.
 LOCKED = "55P03"
-#: Rows that are expected in a page at the outset: more than there are, as a rule.
+#: Rows per page to expect at first: usually more than there are.
 DENSE = 20
 
 
 def is_worth_sweeping(due_rows: _Rows[Any]) -> bool:
     """Return whether the planner would read the whole table to find ``due_rows``.
 
-    ``False`` too where rows would have to be looked at before they go, for signals or
-    foreign keys, and within a transaction, which could not be undone for a row that is locked.
+    Return ``False`` also if signals or foreign keys need the rows before they are deleted, and
+    within a transaction, which cannot go on after the wait for a locked row has timed out.
     """
     connection = connections[due_rows.db]
     if connection.vendor != "postgresql" or connection.in_atomic_block:
@@ -43,21 +43,21 @@ def is_worth_sweeping(due_rows: _Rows[Any]) -> bool:
     plan = json.loads(due_rows.order_by().values("pk").explain(format="json"))[0]["Plan"]
     if plan["Node Type"] == "Gather":
         plan = plan["Plans"][0]
-    # The table itself, that is, and no partition of it.
+    # The plan must read the table itself, not a partition of it.
     whole = ("Seq Scan", due_rows.model._meta.db_table)
     return (plan["Node Type"], plan.get("Relation Name")) == whole
 
 
 class Sweep(Generic[_M]):
-    """One way over the table, some pages at a time."""
+    """One pass over the table, some pages at a time."""
 
     def __init__(self, due_rows: _Rows[_M], size: int) -> None:
-        """Take the rows that are to go, and about how many of them go at once."""
+        """Take the rows to delete, and about how many of them to delete in a batch."""
         self.due_rows = due_rows
         self.size = size
         self.page = 0
         self.pages = max(1, size // DENSE)
-        #: What is written behind it from now on is not due.
+        #: The page after the last one; rows written there from now on are not due.
         self.end = _page_count(due_rows)
 
     @property
@@ -66,19 +66,19 @@ class Sweep(Generic[_M]):
         return self.page >= self.end
 
     def delete_next(self) -> int:
-        """Delete what is due in the next pages, in one transaction; return how many rows went."""
+        """Delete the due rows of the next pages, in one transaction; return their number."""
         behind = self.page + self.pages
         here = self.due_rows.filter(_in_pages(self.page, behind))
         deleted = _delete(here)
         self.page = behind
-        # So that the next batch is of the right size if its pages are like these.
+        # Makes the next batch the right size if its pages are like these.
         factor = min(2, self.size / deleted) if deleted else 2
         self.pages = max(1, min(int(self.pages * factor), self.size // 2))
         return deleted
 
 
 def _delete(here: _Rows[Any]) -> int:
-    """Delete the rows; if somebody has locked one of them, leave out what is locked."""
+    """Delete the rows; if others have locked any of them, skip the locked rows."""
     try:
         with transaction.atomic(using=here.db):
             with connections[here.db].cursor() as cursor:
@@ -87,7 +87,7 @@ def _delete(here: _Rows[Any]) -> int:
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) != LOCKED:
             raise
-    # To lock each row before takes half as long again, so it is not done where nobody is near.
+    # Locking each row first takes half as long again, so it is done only if a row is locked.
     with transaction.atomic(using=here.db):
         return int(here.filter(is_in(locking(here.values_list("pk")))).delete()[0])
 
@@ -103,6 +103,6 @@ def _page_count(rows: _Rows[Any]) -> int:
 
 
 def _in_pages(first: int, behind: int) -> Func:
-    """Return the condition of rows in those pages: see "System Columns" in PostgreSQL's manual."""
+    """Return the condition for rows in these pages: see "System Columns" in PostgreSQL's manual."""
     template = f"ctid >= '({first},0)' AND ctid < '({behind},0)'"
     return Func(template=template, output_field=BooleanField())

@@ -1,4 +1,4 @@
-"""Reading rows by a key; the statement for a single row is compiled once a database."""
+"""Reading rows by a key; the statement for a single row is compiled once per database."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class SelectByKey:
         """Take ``rows``, a queryset of tuples, and ``key``, the name of a field."""
         self.rows = rows
         self.key = key
-        #: By alias and vendor. Nothing here keeps hold of a connection, of which every
-        #: thread and greenlet has its own.
+        #: By alias and vendor. It does not hold a connection, because every thread and
+        #: greenlet has its own.
         self._of_one: dict[tuple[str, str], _SelectOne] = {}
 
     def fetch(
         self, connection: BaseDatabaseWrapper, values: Sequence[str]
     ) -> Iterable[Sequence[Any]]:
-        """Return the rows that have one of ``values``, in as few queries as may be."""
+        """Return the rows whose key is one of ``values``, in as few queries as possible."""
         if len(values) != 1:
             return self._fetch_many(connection, values)
         database = (connection.alias, connection.vendor)
@@ -48,22 +48,22 @@ class SelectByKey:
 
 
 def _most_parameters(connection: BaseDatabaseWrapper) -> int | None:
-    """Return how many parameters a statement may have, ``None``: any number."""
+    """Return how many parameters a statement may have; ``None`` means any number."""
     if connection.vendor == "sqlite" and sys.version_info >= (3, 11):
-        # Django 5.2 says what was true of SQLite before 3.32.
+        # Django 5.2 gives the limit of SQLite before 3.32.
         connection.ensure_connection()
         return connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
     return connection.features.max_query_params
 
 
 class _SelectOne:
-    """The statement for one value: compiling takes longer than the database does."""
+    """The statement for one value, kept because compiling takes longer than running it."""
 
     def __init__(self, connection: BaseDatabaseWrapper, rows: _Rows, key: str) -> None:
         compiler = rows.filter(**{key: "value"}).query.get_compiler(connection=connection)
         self.sql, _ = compiler.as_sql()
         columns = [expression for expression, _, _ in compiler.select]
-        #: Place and column of what comes in another form than the model has it in.
+        #: Place and column of each value that has to be converted for the model.
         self.converted = [(place, columns[place]) for place in compiler.get_converters(columns)]
 
     def fetch(self, connection: BaseDatabaseWrapper, value: str) -> Iterable[Sequence[Any]]:

@@ -1,4 +1,4 @@
-"""Text that every database can hold: nothing is refused, and what is changed shows."""
+"""Text that every database can hold: all text is accepted, and changes to it are visible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ELLIPSIS = "…"
 def is_storable(text: str) -> bool:
     """Return whether every supported database can store ``text`` as it is.
 
-    PostgreSQL's text has no NUL (its manual, 8.3), and no encoding has lone surrogates.
+    PostgreSQL's text excludes NUL (its manual, 8.3), and all encodings exclude lone surrogates.
     """
     if "\x00" in text:
         return False
@@ -26,7 +26,7 @@ def _encodes(text: str) -> bool:
 
 
 def storable(text: str) -> str:
-    r"""Return ``text`` with NUL and lone surrogates spelt as ``\x00`` and ``\ud800``."""
+    r"""Return ``text`` with NUL and lone surrogates written as ``\x00`` and ``\ud800``."""
     if is_storable(text):
         return text
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

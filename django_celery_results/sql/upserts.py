@@ -1,8 +1,8 @@
-"""Writing a row in one statement: inserted, or else updated where the rule lets it be.
+"""Writing a row in one statement: an INSERT, or else an UPDATE if the rule allows it.
 
-Django compiles the INSERT, and has no way to say on what condition a row that is there
-may be overwritten; that tail is written here. A statement is compiled once for each
-database and set of columns, and shared by all threads: it keeps hold of no connection.
+Django compiles the INSERT, but cannot express the condition under which an existing row
+may be overwritten; this module writes that tail. A statement is compiled once for each
+database and set of columns, and shared by all threads, because it holds no connection.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ __all__ = ["Upsert", "WriteRule", "find_upsert"]
 
 @dataclass(frozen=True, eq=False)
 class WriteRule:
-    """What a write may do to a row that is there; compared, and hashed, as the object it is."""
+    """The rule for overwriting an existing row; compared, and hashed, by identity."""
 
-    #: The column by which a row is known; it has a unique index.
+    #: The column that identifies a row; it has a unique index.
     key: str
     #: Columns where NULL never replaces an existing value.
     kept: frozenset[str] = frozenset()
@@ -43,20 +43,20 @@ class WriteRule:
     form: tuple[str, ...] = ()
     #: A column, and the value in it (a plain word) that makes a row final.
     final: tuple[str, str] | None = None
-    #: Whether a row that is there stays as it is.
+    #: Whether an existing row is left unchanged.
     insert_only: bool = False
 
 
 @dataclass(frozen=True)
 class Upsert:
-    """One compiled statement, and what makes its parameters of a row."""
+    """One compiled statement, and the slots that take its parameters from a row."""
 
     sql: str
     slots: Sequence[_Slot] = field(repr=False)
     is_mysql: bool
 
     def execute(self, connection: BaseDatabaseWrapper, row: _Row) -> bool:
-        """Write ``row``; return whether it was written, or what is there stays as it is.
+        """Write ``row``; return false if the existing row was left unchanged.
 
         An error marks the caller's transaction for rollback.
         """
@@ -66,8 +66,8 @@ class Upsert:
         with guard, connection.cursor() as cursor:
             cursor.execute(self.sql, self.parameters(connection, row))
             if self.is_mysql:
-                # MySQL counts two where a row was updated, and one where it was inserted or
-                # left as it was; the tail makes the last id zero unless it was inserted.
+                # MySQL counts two if a row was updated, and one if it was inserted or left
+                # unchanged; the tail sets the last id to zero unless the row was inserted.
                 return bool(cursor.rowcount > 1 or cursor.lastrowid)
             return bool(cursor.rowcount)
 
@@ -83,10 +83,10 @@ _statements: dict[Any, Upsert | None] = {}
 def find_upsert(
     connection: BaseDatabaseWrapper, model: type[models.Model], rule: WriteRule, row: _Row
 ) -> Upsert | None:
-    """Return the statement that writes a row like this, ``None`` where it takes several.
+    """Return the statement that writes a row like this, ``None`` if it takes several.
 
-    That is so on a database that has no such statement, for a model without a numeric
-    key or with rows in several tables, and where values are expressions.
+    It takes several on a database that lacks such a statement, for a model without a numeric
+    key or with rows in several tables, and if values are expressions.
     """
     computed = tuple(
         (name, type(value)) for name, value in row.items() if isinstance(value, Expression)
@@ -146,9 +146,9 @@ def _is_set_by_every_write(column: _Field) -> bool:
 
 
 class _Slot(Expression):
-    """The place of a column's parameter: compiled, it is a parameter itself."""
+    """The place of a column's parameter; when compiled, the slot itself is the parameter."""
 
-    #: What drivers take as it is; to ask the field takes longer than to send the value.
+    #: Fields whose values drivers take unchanged; asking the field takes longer than sending.
     PLAIN = (models.CharField, models.TextField, models.DateTimeField)
 
     def __init__(self, column: _Field) -> None:
@@ -162,7 +162,7 @@ class _Slot(Expression):
         return "%s", (self,)
 
     def parameter(self, row: _Row, connection: BaseDatabaseWrapper) -> Any:
-        """Return what to send for ``row``."""
+        """Return the value to send for ``row``."""
         value = row[self.name]
         if type(value) in self.plain:
             return value
@@ -170,14 +170,14 @@ class _Slot(Expression):
 
 
 class _DefaultSlot(_Slot):
-    """For a column of which the row says nothing: a site's own model may have more of them."""
+    """A slot for a column that is not in the row; a site's own model may have such columns."""
 
     def parameter(self, _row: _Row, connection: BaseDatabaseWrapper) -> Any:
         return self.column.get_db_prep_save(self.column.get_default(), connection)
 
 
 class _TimeSlot(_Slot):
-    """For the time, where the database has no clock."""
+    """A slot for the current time, on a database without a clock."""
 
     def parameter(self, _row: _Row, connection: BaseDatabaseWrapper) -> Any:
         return self.column.get_db_prep_save(timezone.now(), connection)
@@ -187,10 +187,10 @@ class _TimeSlot(_Slot):
 
 
 def _updated_columns(model: type[models.Model], rule: WriteRule, row: _Row) -> dict[str, str]:
-    """Return, by field name, the columns that a write over a row changes.
+    """Return, by field name, the columns that change when a row is overwritten.
 
-    The columns that conditions read come last: MySQL assigns in order, and a condition reads
-    what has been assigned.
+    The columns that conditions read come last: MySQL assigns in order, and its conditions read
+    the new values.
     """
     if rule.insert_only:
         return {}
@@ -217,7 +217,7 @@ def _tail_for(
 def _standard_tail(
     connection: Any, model: type[models.Model], rule: WriteRule, columns: Mapping[str, str]
 ) -> str:
-    """Return the tail for PostgreSQL, and for SQLite, which has it from there."""
+    """Return the tail for PostgreSQL, and for SQLite, which follows its syntax."""
     quote = connection.ops.quote_name
     table, key = quote(model._meta.db_table), quote(_column(model, rule.key))
     if not columns:
@@ -253,14 +253,14 @@ def _kept_value(
 def _mysql_tail(
     connection: Any, model: type[models.Model], rule: WriteRule, columns: Mapping[str, str]
 ) -> str:
-    """Return the tail for MySQL and MariaDB, which have no condition for the whole row.
+    """Return the tail for MySQL and MariaDB, which lack a condition for the whole row.
 
     LAST_INSERT_ID with an argument is their own idiom: see "INSERT … ON DUPLICATE KEY
     UPDATE" in the manual.
     """
     quote = connection.ops.quote_name
-    # MySQL has its own name for the new row since 8.0.19, and then wants one for the old one
-    # too; MariaDB has not, and a statement half as long is parsed sooner.
+    # Since 8.0.19 MySQL can name the new row, and then the old row needs a name too; MariaDB
+    # cannot, and the statement without names is half as long and parsed faster.
     has_alias = not connection.mysql_is_mariadb and connection.mysql_version >= (8, 0, 19)
     table = f"{quote(model._meta.db_table)}." if has_alias else ""
     own = quote(model._meta.pk.column)

@@ -1,6 +1,6 @@
-"""For authors of plugins: fixtures for their tests, and suites that their plugins have to pass.
+"""Test kit for plugin authors: pytest fixtures, and suites that their plugins must pass.
 
-A suite is a class to subclass. This is a whole test of a serializer::
+A suite is a class to subclass. This is a complete test module for a serializer::
 
     from django_celery_results.testing import SerializerConformance
 
@@ -8,7 +8,7 @@ A suite is a class to subclass. This is a whole test of a serializer::
         plugin = "my_distribution.plugin"
         name = "mine"
 
-The fixtures, on which the suites build, come with one line in the ``conftest.py`` of the root::
+The suites need the fixtures, which one line in the root ``conftest.py`` loads::
 
     pytest_plugins = ["django_celery_results.testing.fixtures"]
 
@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import pytest
 
-# Before they are imported: so that an assertion that fails in a suite shows its values.
+# Must run before the imports below, so that a failing assertion in a suite shows its values.
 pytest.register_assert_rewrite(
     *(f"{__name__}.{module}" for module in ("codings", "observers", "serializers", "suites")),
     *(f"{__name__}.storage_{part}" for part in ("chords", "expiry", "races", "suite", "tasks")),
 )
 
-from .codings import CodingConformance  # noqa: E402  the line above comes first
+from .codings import CodingConformance  # noqa: E402  after the call above
 from .observers import ObserverConformance  # noqa: E402  as above
 from .recording import HookCall, RecordingPlugin  # noqa: E402  as above
 from .registering import registered_plugins  # noqa: E402  as above

@@ -1,4 +1,4 @@
-"""The same function at the same moment, in several threads or in several processes."""
+"""Run the same function simultaneously in several threads or several processes."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Processes", "Site", "Threads", "Workers"]
 
-#: Seconds to wait for the others: processes start slowly on a busy machine.
+#: Seconds to wait for the other workers: processes start slowly on a busy machine.
 PATIENCE = 100
 
 
 @dataclass(frozen=True)
 class Site:
-    """What a process needs to use the storage of a test."""
+    """The settings that a process needs to use a test's storage."""
 
-    #: The plugin, as a process can be told it: never a module.
+    #: The plugin in a form that can be pickled; a module is given by its name.
     plugin: Any
     options: Mapping[str, Any]
     url: str
     caches: Mapping[str, Any]
-    #: Name of each database, by its alias.
+    #: The name of each database, by alias.
     databases: Mapping[str, Any]
 
     @classmethod
@@ -54,7 +54,7 @@ class Site:
 
     @contextmanager
     def opened(self) -> Iterator[Any]:
-        """Give the result backend, in whichever process."""
+        """Register the plugin and yield the result backend, in this or another process."""
         for alias, name in self.databases.items():
             connections[alias].settings_dict["NAME"] = name
         with (
@@ -64,21 +64,21 @@ class Site:
             yield self.backend()
 
     def backend(self) -> Any:
-        """Return another result backend, where the plugin is registered."""
+        """Return a new result backend. The plugin must be registered already."""
         app = Celery("tests", set_as_current=False)
         app.conf.update(result_backend=self.url)
         return app.backend
 
 
 class Workers(Protocol):
-    """Several who do the same at the same moment."""
+    """Several threads or processes that run the same function simultaneously."""
 
     def call(self, function: Callable[..., Any]) -> list[Any]:
-        """Return what ``function(backend, number)`` gives to each of them."""
+        """Run ``function(backend, number)`` in each worker; return the list of results."""
 
 
 class Threads:
-    """Workers in threads of this process."""
+    """Workers that are threads of this process."""
 
     def __init__(self, site: Site, count: int) -> None:
         self.site = site
@@ -87,11 +87,11 @@ class Threads:
         self.pool = ThreadPoolExecutor(count)
 
     def close(self) -> None:
-        """Wait for them to end."""
+        """Wait for the threads to end."""
         self.pool.shutdown()
 
     def call(self, function: Callable[..., Any]) -> list[Any]:
-        """Return what ``function(backend, number)`` gives in each."""
+        """Run ``function(backend, number)`` in each thread; return the list of results."""
 
         def run(number: int) -> Any:
             backend = self.site.backend()
@@ -106,7 +106,7 @@ class Threads:
 
 
 class Processes:
-    """Workers in new processes, which have to be able to import what they call."""
+    """Workers that are new processes; each must be able to import the function it calls."""
 
     def __init__(self, site: Site, count: int) -> None:
         self.count = count
@@ -115,24 +115,24 @@ class Processes:
         self.pool = ProcessPoolExecutor(count, context, _enter, entering)
 
     def close(self) -> None:
-        """Wait for them to end."""
+        """Wait for the processes to end."""
         self.pool.shutdown(cancel_futures=True)
 
     def call(self, function: Callable[..., Any]) -> list[Any]:
-        """Return what ``function(backend, number)`` gives in each."""
+        """Run ``function(backend, number)`` in each process; return the list of results."""
         calls = [self.pool.submit(_run, function, number) for number in range(self.count)]
         return [call.result(PATIENCE) for call in calls]
 
 
 class _Process:
-    """What a process has for the time of its life."""
+    """The state that a worker process keeps for its lifetime."""
 
     barrier: Barrier
     backend: Any
     stack = ExitStack()
 
 
-def _enter(barrier: Barrier, site: Site) -> None:  # pragma: no cover - in a process of its own
+def _enter(barrier: Barrier, site: Site) -> None:  # pragma: no cover - runs in another process
     if not apps.ready:
         django.setup()
     _Process.barrier = barrier
@@ -140,6 +140,6 @@ def _enter(barrier: Barrier, site: Site) -> None:  # pragma: no cover - in a pro
 
 
 def _run(function: Callable[..., Any], number: int) -> Any:  # pragma: no cover - as above
-    # Nobody is free for a second call before all have come for their first.
+    # Each worker waits here until all have started, so no worker takes a second call early.
     _Process.barrier.wait(PATIENCE)
     return function(_Process.backend, number)

@@ -26,7 +26,7 @@ __all__ = ["PAYLOADS", "CodingConformance"]
 
 MEGABYTE = 1024 * 1024
 
-#: What a coding has to give back as it was.
+#: Payloads that a coding must return unchanged.
 PAYLOADS: Sequence[bytes] = (
     b"",
     b"\x00",
@@ -36,35 +36,35 @@ PAYLOADS: Sequence[bytes] = (
     b"a" * MEGABYTE,
     random.Random(1).randbytes(MEGABYTE),  # noqa: S311 - the same in every run
 )
-#: Another coding, which everybody has, for the chains.
+#: A second coding, which is always installed, for the chains.
 ANOTHER = "application/x-gzip"
 
 
 def decode(
     _backend: Any, _number: int, *, name: str, coded: bytes
-) -> bytes:  # pragma: no cover - in a process of its own
-    """Decode with the coding ``name`` of the process that calls this."""
+) -> bytes:  # pragma: no cover - runs in another process
+    """Decode with the coding ``name`` as loaded in the calling process."""
     return load_plugins().contributions.codings[name].decode(coded)
 
 
 class CodingConformance(CodecConformance):
-    """What has to be true of every content coding.
+    """The suite that every content coding must pass.
 
-    Subclass it and say which::
+    Subclass it and name the coding::
 
         class TestDeflate(CodingConformance):
             plugin = "myplugins.deflate_coding"
             name = "deflate"
-            declined = 10  # bytes, of which it says that they are not worth the while
+            declined = 10  # bytes: its ``wanted`` declines a record this small
     """
 
     #: The coding's name, as ``CODINGS`` lists it.
     name: ClassVar[str]
-    #: A number of bytes that the coding wants; so many and more are coded below.
+    #: A record size in bytes that the coding accepts. The tests encode at least this much.
     wanted: ClassVar[int] = 100_000
-    #: One that it declines; ``None`` where it takes everything.
+    #: A record size in bytes that the coding declines; ``None`` if it accepts every size.
     declined: ClassVar[int | None] = None
-    #: Whether it can tell content that was changed or of which the end is missing.
+    #: Whether the coding detects content that was changed or truncated.
     detects_corruption: ClassVar[bool] = True
 
     @property
@@ -74,12 +74,12 @@ class CodingConformance(CodecConformance):
 
     @property
     def payload(self) -> bytes:
-        """Bytes enough that the coding wants them."""
+        """Bytes, enough of them that the coding accepts them."""
         return b"ab" * (self.wanted // 2 + 1)
 
     @property
     def values(self) -> dict[str, Any]:
-        """The values of a record, enough of them that the coding wants it."""
+        """The values of a record that is large enough for the coding to accept."""
         return {
             "result": {"text": "ä 🎉", "filler": self.payload.decode()},
             "traceback": "Traceback: ü\u2028",
@@ -90,21 +90,22 @@ class CodingConformance(CodecConformance):
 
     def test_coding_is_installed(self) -> None:
         """``CODINGS`` can list it."""
-        assert self.name in self.codings
+        assert self.name in self.codings, f"the plugin contributes no coding {self.name!r}"
 
     @pytest.mark.parametrize("number", range(len(PAYLOADS)))
     def test_bytes_come_back(self, number: int) -> None:
-        """None, any and many."""
+        """Empty, arbitrary and large payloads."""
         coded = self.coding.encode(PAYLOADS[number])
         decoded = self.coding.decode(coded)
 
-        assert (bytes, bytes) == (type(coded), type(decoded)), "it gives something else than bytes"
+        types = (type(coded), type(decoded))
+        assert (bytes, bytes) == types, "encode and decode must both return bytes"
         assert PAYLOADS[number] == decoded
 
     def test_renewed_bytes_come_back(self) -> None:
-        """What takes the place of another; and that other, to which a row may still point."""
+        """Both the new bytes and the old ones, which a row may still refer to."""
         if self.coding.renew is None:
-            pytest.skip("it keeps nothing elsewhere")
+            pytest.skip("the coding has no renew, so it keeps no contents elsewhere")
         before = self.coding.encode(b"before")
         coded = self.coding.renew(b"after", before)
 
@@ -112,7 +113,7 @@ class CodingConformance(CodecConformance):
         assert [b"after", b"before"] == [self.coding.decode(one) for one in (coded, before)]
 
     def test_threads_do_not_meet(self) -> None:
-        """A worker may have many, and one coding serves them all."""
+        """A worker may have many threads, which all share one coding."""
         texts = [bytes([number]) * 10_000 for number in range(200)]
         with ThreadPoolExecutor(8) as pool:
             returned = list(pool.map(self.coding.decode, pool.map(self.coding.encode, texts)))
@@ -120,7 +121,7 @@ class CodingConformance(CodecConformance):
         assert texts == returned
 
     def test_another_process_can_decode(self) -> None:
-        """A worker writes and a web process reads: nothing that is needed is only in memory."""
+        """A worker writes and a web process reads, so decoding must not depend on memory."""
         coded = self.coding.encode(self.payload)
 
         read = partial(decode, name=self.name, coded=coded)
@@ -128,24 +129,24 @@ class CodingConformance(CodecConformance):
 
     @pytest.mark.parametrize("serializer", ["json", "pickle"])
     def test_values_come_back(self, serializer: str) -> None:
-        """All of a record, of a serializer that gives text and of one that gives bytes."""
+        """Every value of a record, with a serializer to text and with a serializer to bytes."""
         encoded = self.encode(self.values, serializer, (self.name,))
 
         assert self.values == self.decode(encoded)
 
     def test_contents_name_the_coding(self) -> None:
-        """So that they can be read without any setting."""
+        """So that they can be read whatever the settings are."""
         encoded = self.encode(self.values, "json", (self.name,))
 
         assert f"utf-8, {self.name}" == encoded.content_encoding
 
     def test_nothing_stays_nothing(self) -> None:
-        """``None`` is not coded."""
+        """``None`` is not encoded."""
         assert self.encode(self.values, "json", (self.name,)).fields["kwargs"] is None
 
     @pytest.mark.parametrize("first", [True, False])
     def test_values_come_back_through_a_chain(self, first: bool) -> None:
-        """The coding before another one, and after it."""
+        """With the coding before another one, and after it."""
         chain = (self.name, ANOTHER) if first else (ANOTHER, self.name)
         encoded = self.encode(self.values, "json", chain)
 
@@ -153,27 +154,27 @@ class CodingConformance(CodecConformance):
         assert self.values == self.decode(encoded)
 
     def test_what_it_declines_is_not_coded(self) -> None:
-        """The record goes without, and does not name the coding."""
+        """The record is stored without the coding and does not name it."""
         if self.declined is None:
-            pytest.skip("it declines nothing")
+            pytest.skip("declined is None: the coding accepts every size")
         text = "x" * (self.declined - len('""'))
         encoded = self.encode({"result": text}, "json", (self.name,))
 
         assert ("utf-8", f'"{text}"') == (encoded.content_encoding, encoded.fields["result"])
 
     def test_corrupt_content_is_an_error(self) -> None:
-        """Never another value."""
+        """Corrupt content must never decode to another value."""
         if not self.detects_corruption:
-            pytest.skip("it cannot tell")
+            pytest.skip("detects_corruption is False: the coding does not detect corruption")
         value = {"result": self.values["result"]}
         encoded = self.encode(value, "json", (self.name,))
         payload = b64decode(encoded.fields["result"])
         unnoticed = [name for name, one in _corrupted(payload) if self._reads_other(encoded, one)]
 
-        assert [] == unnoticed
+        assert [] == unnoticed, "corrupt content was decoded to another value"
 
     def _reads_other(self, encoded: Any, payload: bytes) -> bool:
-        """Return whether a changed payload is read, and as another value than was stored."""
+        """Return whether a changed payload decodes to a value other than the stored one."""
         corrupt = replace(encoded, fields={"result": b64encode(payload).decode()})
         read: Mapping[str, Any] = self.values
         with suppress(ResultUnreadable):
@@ -181,24 +182,27 @@ class CodingConformance(CodecConformance):
         return bool(self.values["result"] != read["result"])
 
     def test_corrupt_bytes_are_an_error(self) -> None:
-        """Never other bytes: in a traceback, which is any text, nobody else would notice."""
+        """Corrupt bytes must never decode to other bytes.
+
+        The serializer would not notice a changed traceback, because any text is valid there.
+        """
         if not self.detects_corruption:
-            pytest.skip("it cannot tell")
+            pytest.skip("detects_corruption is False: the coding does not detect corruption")
         coded = self.coding.encode(self.payload)
         unnoticed = [name for name, one in _corrupted(coded) if one and self._decodes_to_other(one)]
 
-        assert [] == unnoticed
+        assert [] == unnoticed, "corrupt bytes were decoded to other bytes"
 
     def _decodes_to_other(self, corrupt: bytes) -> bool:
-        """Return whether a changed payload is decoded, and to other bytes than were encoded."""
+        """Return whether a changed payload decodes to bytes other than the encoded ones."""
         try:
             return self.payload != self.coding.decode(corrupt)
-        except Exception:  # noqa: BLE001 - any will do: the record is unreadable then
+        except Exception:  # noqa: BLE001 - any error makes the record unreadable, as it must
             return False
 
     @pytest.mark.django_db
     def test_backend_keeps_a_result(self, make_backend: MakeBackend, registered: Register) -> None:
-        """Through Celery; and still, once the coding is switched off again."""
+        """Through Celery, and also after the coding is switched off again."""
         registered(self.plugin, **{**self.options, "CODINGS": [self.name]})
         make_backend().store_result("task", self.values["result"], states.SUCCESS)
         registered(self.plugin, **{**self.options, "CODINGS": []})

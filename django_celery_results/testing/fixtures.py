@@ -1,11 +1,11 @@
-"""A pytest plugin: the fixtures.
+"""The pytest plugin with the kit's fixtures.
 
-One line in the ``conftest.py`` of the root brings them::
+One line in the root ``conftest.py`` loads them::
 
     pytest_plugins = ["django_celery_results.testing.fixtures"]
 
-It is no entry point of pytest's: then every run of every site that has this package
-installed would load it, whether it tests plugins or not.
+The module is not registered as a pytest entry point: pytest would then load it in every
+project that has this package installed, even if the project tests no plugins.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ __all__ = ["MakeBackend", "Register"]
 
 
 class Register(Protocol):
-    """What the fixture ``registered`` gives."""
+    """The type of the fixture ``registered``."""
 
     def __call__(self, *plugins: object, **options: Any) -> pluggy.PluginManager:
         """Register the plugins for the rest of the test; return the plugin manager."""
 
 
 class MakeBackend(Protocol):
-    """What the fixture ``make_backend`` gives."""
+    """The type of the fixture ``make_backend``."""
 
     def __call__(self, url: str = "django-db", /, **conf: Any) -> Any:
-        """Return the result backend of ``url``, with Celery's settings in ``conf``."""
+        """Return the result backend for ``url``, with Celery's settings in ``conf``."""
 
 
 @pytest.fixture
 def plugin_manager() -> pluggy.PluginManager:
-    """A plugin manager that knows the specifications of the hooks and no plugin."""
+    """A plugin manager that has the hook specifications but no plugins."""
     return new_manager()
 
 
@@ -56,7 +56,7 @@ def plugin_manager() -> pluggy.PluginManager:
 def registered() -> Iterator[Register]:
     """Registers plugins until the test ends: see :func:`.registered_plugins`.
 
-    Called again it begins anew: the plugins of the call before are there no more.
+    Each further call replaces the plugins of the previous call.
     """
     with ExitStack() as stack:
 
@@ -68,15 +68,15 @@ def registered() -> Iterator[Register]:
 
 @pytest.fixture
 def recording_plugin() -> RecordingPlugin:
-    """A plugin that notes each call of each hook; register it like the plugin to be tested."""
+    """A plugin that records each call of each hook; register it like the plugin under test."""
     return RecordingPlugin()
 
 
 @pytest.fixture
 def make_backend() -> MakeBackend:
-    """Makes result backends, each of a Celery app of its own, which is nobody's current one.
+    """Makes result backends, each for a new Celery app that is not set as the current app.
 
-    One that is made before plugins are registered does not have them.
+    Register plugins first: a backend does not see plugins that are registered later.
     """
 
     def make(url: str = "django-db", /, **conf: Any) -> Any:
@@ -87,7 +87,7 @@ def make_backend() -> MakeBackend:
     return make
 
 
-# That of pytest-django, by its name: what is not used needs no database.
+# Requests pytest-django's ``db`` by name, so only tests that use this fixture need a database.
 @pytest.fixture
 def database_backend(db: None, make_backend: MakeBackend) -> DatabaseBackend:  # noqa: ARG001 - makes the database accessible
     """A result backend on the test database."""
@@ -97,7 +97,7 @@ def database_backend(db: None, make_backend: MakeBackend) -> DatabaseBackend:  #
 
 @pytest.fixture
 def cache_backend(own_cache_keys: Callable[[str], str], make_backend: MakeBackend) -> CacheBackend:
-    """A result backend on the cache ``default``, with keys that nobody else uses."""
+    """A result backend on the cache ``default``, with its own key prefix."""
     own_cache_keys("default")
     backend: CacheBackend = make_backend("django-cache")
     return backend
@@ -105,10 +105,10 @@ def cache_backend(own_cache_keys: Callable[[str], str], make_backend: MakeBacken
 
 @pytest.fixture
 def own_cache_keys() -> Iterator[Callable[[str], str]]:
-    """Lets a cache have nothing in it for the rest of the test, by a new ``KEY_PREFIX``.
+    """Makes a cache appear empty for the rest of the test, by giving it a new ``KEY_PREFIX``.
 
-    Called with the cache's alias; gives the prefix. Nothing is cleared: others may be using
-    the same server.
+    Call it with the cache's alias; it returns the prefix. It clears nothing, because other
+    programs may be using the same server.
     """
     with ExitStack() as stack:
 

@@ -35,9 +35,9 @@ ALL_STATES = ("PROGRESS", states.STARTED, states.RETRY, *sorted(states.READY_STA
 
 
 class Watch:
-    """Stands around an observer's functions: counts their calls, and fails after them on demand.
+    """Wraps an observer's functions: records their calls and raises ``error`` after them if set.
 
-    Not in ``observer_failed``, which is told of just that.
+    ``observer_failed`` is recorded but never made to fail, because it reports such failures.
     """
 
     def __init__(self, plugin: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +54,7 @@ class Watch:
     def _watched(self, hook: str, impl: HookImpl) -> Callable[..., Any]:
         function: Callable[..., Any] = impl.function
 
-        # pluggy finds the mark and the names of the arguments in what is wrapped.
+        # pluggy takes the marker and the argument names from the wrapped function.
         @wraps(function)
         def observe(*arguments: Any) -> None:
             function(*arguments)
@@ -65,13 +65,13 @@ class Watch:
         return observe
 
     def require(self, hook: str) -> None:
-        """Skip the test of a hook that the plugin does not implement."""
+        """Skip the test if the plugin does not implement ``hook``."""
         if hook not in self.hooks:
-            pytest.skip(f"it does not implement {hook}")
+            pytest.skip(f"the plugin does not implement {hook}")
 
 
 def _attribute(plugin: object, impl: HookImpl) -> str:
-    """Return the name that the plugin has the function under, which may not be its own."""
+    """Return the plugin's attribute that holds the function; its name may differ."""
     return next(name for name in dir(plugin) if getattr(plugin, name, None) == impl.function)
 
 
@@ -81,24 +81,25 @@ def _impls(manager: pluggy.PluginManager, hook: str) -> list[HookImpl]:
 
 
 class ObserverConformance(PluginConformance):
-    """What has to be true of every observer.
+    """The suite that every observer must pass.
 
-    Of ``after_store``, ``after_expire``, ``storage_retried``, ``observer_failed``, or several.
+    An observer implements one or more of ``after_store``, ``after_expire``,
+    ``storage_retried`` and ``observer_failed``.
 
-    Subclass it and say which::
+    Subclass the suite and name the plugin::
 
         class TestSignal(ObserverConformance):
             plugin = "myplugins.finished_signal"
     """
 
-    #: Values that tasks return, besides strings, numbers and ``None``.
+    #: Values that tasks return, in addition to strings, numbers and ``None``.
     values: ClassVar[Sequence[Any]] = ({"nested": [1, {"two": None}]}, ["ä 🎉" * 1000], "")
 
     @pytest.fixture(autouse=True)
     def manager(
         self, registered: Register, monkeypatch: pytest.MonkeyPatch
     ) -> pluggy.PluginManager:
-        """The plugin manager, with the observer, one behind it, and the built-in plugins."""
+        """The plugin manager, with the observer, a second observer, and the built-in plugins."""
         plugin: Any = find_plugin(self.plugin)
         observer = plugin() if inspect.isclass(plugin) else plugin
         self.watch = Watch(observer, monkeypatch)
@@ -111,7 +112,7 @@ class ObserverConformance(PluginConformance):
         self.caplog = caplog
 
     def complaints(self) -> list[str]:
-        """Return what was logged of observers that failed."""
+        """Return the logged messages about observers that failed."""
         wanted = [
             one
             for one in self.caplog.records
@@ -120,14 +121,14 @@ class ObserverConformance(PluginConformance):
         return [record.getMessage() for record in wanted]
 
     def test_plugin_observes(self) -> None:
-        """It implements one of the hooks, and not as a wrapper, which would be around nothing."""
-        assert set() != self.watch.hooks
+        """It implements an observer hook, not as a wrapper, since that would wrap nothing."""
+        assert self.watch.hooks != set(), "the plugin implements no observer hook itself"
 
     @pytest.mark.parametrize("state", ALL_STATES)
     def test_each_store_is_observed_once(
         self, database_backend: DatabaseBackend, state: str
     ) -> None:
-        """Whatever the state, and without an error."""
+        """In any state, and without an error."""
         self.watch.require("after_store")
         result = ValueError("no") if state in states.EXCEPTION_STATES else "done"
         database_backend.store_result("task", result, state, request=_request())
@@ -135,7 +136,7 @@ class ObserverConformance(PluginConformance):
         assert (1, []) == (len(self.watch.calls), self.complaints())
 
     def test_what_is_not_written_is_observed(self, database_backend: DatabaseBackend) -> None:
-        """A late message, which changes nothing, is no error."""
+        """A late message, which changes nothing, is not an error."""
         self.watch.require("after_store")
         for state in (states.SUCCESS, states.STARTED):
             database_backend.store_result("task", "done", state, request=_request())
@@ -147,7 +148,7 @@ class ObserverConformance(PluginConformance):
     def test_task_of_which_little_is_known_is_observed(
         self, database_backend: DatabaseBackend
     ) -> None:
-        """Whoever stores a result by hand says no name, no worker, no arguments."""
+        """A result stored by hand has neither name, worker nor arguments."""
         self.watch.require("after_store")
         database_backend.store_result("task", None, states.SUCCESS)
 
@@ -162,7 +163,7 @@ class ObserverConformance(PluginConformance):
         assert (len(self.values), []) == (len(self.watch.calls), self.complaints())
 
     def test_what_it_sees_is_left_as_it_is(self, manager: pluggy.PluginManager) -> None:
-        """Other observers, and the task's own callers, have the same objects."""
+        """Other observers and the task's caller share these objects."""
         self.watch.require("after_store")
         seen = (_record(), _stored())
         before = deepcopy(seen)
@@ -171,7 +172,7 @@ class ObserverConformance(PluginConformance):
         assert before == seen
 
     def test_batch_is_left_as_it_is(self, manager: pluggy.PluginManager) -> None:
-        """Other observers have the same objects."""
+        """Other observers share these objects."""
         self.watch.require("after_expire")
         batch = ExpiryBatch(storage="some", kind="task", ids=["task"], records=[_stored()])
         before = deepcopy(batch)
@@ -180,9 +181,9 @@ class ObserverConformance(PluginConformance):
         assert before == batch
 
     def test_its_error_loses_nothing(self, database_backend: DatabaseBackend) -> None:
-        """The result is stored, others hear of it, and the log has the plugin's name."""
+        """The result is stored, other observers are called, and the error is logged."""
         self.watch.require("after_store")
-        self.watch.error = RuntimeError("the observer broke down")
+        self.watch.error = RuntimeError("the observer failed")
         database_backend.store_result("task", "done", states.SUCCESS, request=_request())
 
         heard = len(self.other.of("after_store"))
@@ -191,9 +192,9 @@ class ObserverConformance(PluginConformance):
 
     @pytest.mark.django_db
     def test_each_expired_batch_is_observed_once(self, make_backend: MakeBackend) -> None:
-        """Of tasks and of groups; that it breaks down keeps nothing from going."""
+        """Both tasks and groups. An error of the observer does not stop the deletion."""
         self.watch.require("after_expire")
-        self.watch.error = RuntimeError("the observer broke down")
+        self.watch.error = RuntimeError("the observer failed")
         backend = make_backend(result_expires=0.001)
         for task_id in ("one", "two"):
             backend.store_result(task_id, task_id, states.SUCCESS)
@@ -206,7 +207,7 @@ class ObserverConformance(PluginConformance):
         assert states.PENDING == backend.get_state("one")
 
     def test_batch_without_records_is_observed(self, manager: pluggy.PluginManager) -> None:
-        """A storage that only knows the ids gives no records."""
+        """A storage that knows only the ids passes no records."""
         self.watch.require("after_expire")
         manager.hook.after_expire(batch=ExpiryBatch(storage="some", kind="task", ids=["one"]))
 
@@ -214,7 +215,7 @@ class ObserverConformance(PluginConformance):
 
     @pytest.mark.parametrize("hook", ["open_storage", "store_task", "expire_results"])
     def test_each_retry_is_observed(self, manager: pluggy.PluginManager, hook: str) -> None:
-        """Of whichever hook, of a storage that nobody knows."""
+        """For any hook, and for a storage that the plugin has never heard of."""
         self.watch.require("storage_retried")
         error = ConnectionError("lost")
         manager.hook.storage_retried(storage_name="some", hook=hook, error=error, wait=0.1)
@@ -223,7 +224,7 @@ class ObserverConformance(PluginConformance):
 
     @pytest.mark.parametrize("hook", ["after_store", "after_expire", "storage_retried"])
     def test_failure_of_another_is_observed(self, manager: pluggy.PluginManager, hook: str) -> None:
-        """Of whichever plugin, which may have a name of any kind."""
+        """For any plugin and any plugin name."""
         self.watch.require("observer_failed")
         error = ValueError("no more")
         manager.hook.observer_failed(plugin="some.plugin:Class", hook=hook, error=error)

@@ -1,4 +1,4 @@
-"""A plugin that notes down every call of every hook, and changes nothing."""
+"""A plugin that records every call of every hook and changes nothing."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class HookCall:
     """One call of a hook."""
 
     hook: str
-    #: The arguments by name: the very objects, which a plugin that was called later may
-    #: have changed.
+    #: The arguments by name. These are the objects themselves, not copies, so a plugin
+    #: that was called later may have changed them.
     arguments: Mapping[str, Any]
 
 
 class RecordingPlugin:
-    """Stands around every hook as a wrapper, notes each call and hands it on.
+    """Wraps every hook, records each call and passes it on.
 
-    Being a wrapper it is no storage and no serializer, and what the others answer or
-    raise goes through as it is.
+    It only wraps, so it does not count as a storage or a serializer. Answers and errors of
+    other plugins pass through unchanged.
     """
 
     def __init__(self, name: str = "recording-plugin") -> None:
@@ -42,7 +42,7 @@ class RecordingPlugin:
         code = specification.__code__
         names = code.co_varnames[: code.co_argcount]
 
-        # pluggy finds the names of the arguments in what is wrapped.
+        # pluggy takes the argument names from the wrapped function.
         @wraps(specification)
         def record(*arguments: Any) -> Generator[None, Any, Any]:
             self.calls.append(HookCall(hook, dict(zip(names, arguments, strict=True))))
@@ -52,7 +52,7 @@ class RecordingPlugin:
 
     @property
     def hooks(self) -> list[str]:
-        """The names of the hooks that were called, in order, each as often as it was."""
+        """The name of the hook of each call, in order."""
         return [call.hook for call in self.calls]
 
     def of(self, hook: str) -> list[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""Plugins for the time of a test."""
+"""Register plugins for the duration of a test."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["registered_plugins"]
 
 @contextmanager
 def registered_plugins(*plugins: object, **options: Any) -> Iterator[pluggy.PluginManager]:
-    """Have ``plugins`` and the built-in ones registered, and no others, within the block.
+    """Register ``plugins`` and the built-in plugins, and no others, within the block.
 
-    A plugin is what ``PLUGINS`` takes (a module, an instance, a class, a dotted path), or
-    the name of one that is installed. ``options`` are further keys of
-    ``DJANGO_CELERY_RESULTS``, which has nothing else in it meanwhile.
+    A plugin is anything that ``PLUGINS`` accepts (a module, an instance, a class, a dotted
+    path), or the name of an installed plugin. ``options`` are further keys of
+    ``DJANGO_CELERY_RESULTS``; within the block it contains no other keys.
 
-    Gives the plugin manager. Raises :class:`~django_celery_results.exceptions.PluginError`
-    when a plugin does not load.
+    Yields the plugin manager. Raises :class:`~django_celery_results.exceptions.PluginError`
+    if a plugin does not load.
     """
     installed = _installed()
     found = [_found(plugin, installed) for plugin in plugins]
     wanted = [one for one in installed.values() if one.info.built_in or one.plugin in found]
-    # A plugin that is given and not installed may have the name of one that is.
+    # A plugin that is given but not installed may share its name with an installed one.
     names = {one.info.name for one in wanted} | {_name(plugin) for plugin in found}
     settings: dict[str, Any] = {
         "PLUGINS": [one for one in found if one not in [other.plugin for other in wanted]],
@@ -46,7 +46,7 @@ def registered_plugins(*plugins: object, **options: Any) -> Iterator[pluggy.Plug
 
 
 def find_plugin(plugin: object) -> object:
-    """Return the plugin that ``plugin`` names, or is; a class is not instantiated."""
+    """Return the plugin that ``plugin`` is or names, without instantiating a class."""
     return _found(plugin, _installed())
 
 
@@ -56,7 +56,7 @@ def _installed() -> dict[str, Candidate]:
 
 
 def _found(plugin: object, installed: Mapping[str, Candidate]) -> object:
-    """Return the plugin itself; a path that leads nowhere stays, for the error that names it."""
+    """Return the plugin. Leave a path that cannot be imported, for the error that names it."""
     if isinstance(plugin, str) and plugin in installed:
         return installed[plugin].plugin
     with suppress(ImportError, AttributeError):

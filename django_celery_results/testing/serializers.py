@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CELERY_VALUES", "PLAIN_VALUES", "SerializerConformance"]
 
-#: What every serializer is expected to give back as it was.
+#: Values that every serializer is expected to return unchanged.
 PLAIN_VALUES: Sequence[Any] = (
     None,
     True,
@@ -51,9 +51,9 @@ PLAIN_VALUES: Sequence[Any] = (
     {"same": [True, 1, 1.0, False, 0, 0.0, None, ""]},
 )
 
-#: What Celery's JSON serializer takes besides; not all of it comes back as it was.
+#: Further values that Celery's JSON serializer accepts; not all of them come back unchanged.
 CELERY_VALUES: Sequence[Any] = (
-    datetime(2026, 2, 28, 12, 30, 1, 123456),  # noqa: DTZ001 - naive ones are among them
+    datetime(2026, 2, 28, 12, 30, 1, 123456),  # noqa: DTZ001 - naive on purpose
     datetime(2026, 2, 28, 12, 30, tzinfo=timezone.utc),
     datetime(2026, 2, 28, 12, 30, tzinfo=timezone(timedelta(hours=5, minutes=30))),
     date(2026, 2, 28),
@@ -71,7 +71,7 @@ CELERY_VALUES: Sequence[Any] = (
 
 
 def exact(value: Any) -> Any:
-    """Return ``value`` so that it equals only what has the same types all the way down."""
+    """Return a form of ``value`` that is equal only if all nested types are the same too."""
     if isinstance(value, Mapping):
         items = [(exact(key), exact(one)) for key, one in value.items()]
         return type(value), sorted(items, key=repr)
@@ -82,8 +82,8 @@ def exact(value: Any) -> Any:
 
 def read(
     _backend: Any, _number: int, *, contents: Contents
-) -> Any:  # pragma: no cover - in a process of its own
-    """Return the result in ``contents``, decoded by the process that calls this."""
+) -> Any:  # pragma: no cover - runs in another process
+    """Return the result in ``contents``, decoded by the calling process."""
     plugins = load_plugins()
     values = plugins.manager.hook.decode(
         contents=contents,
@@ -94,9 +94,9 @@ def read(
 
 
 class SerializerConformance(CodecConformance):
-    """What has to be true of every serializer.
+    """The suite that every serializer must pass.
 
-    Subclass it and say which::
+    Subclass it and name the serializer::
 
         class TestLiteral(SerializerConformance):
             plugin = "myplugins.literal_serializer"
@@ -108,15 +108,15 @@ class SerializerConformance(CodecConformance):
     name: ClassVar[str]
     #: Values that come back equal and of the same type.
     values: ClassVar[Sequence[Any]] = PLAIN_VALUES
-    #: Whether what Celery's JSON serializer takes comes back just as from that one.
+    #: Whether the serializer returns ``CELERY_VALUES`` exactly as Celery's JSON serializer.
     like_celery_json: ClassVar[bool] = False
-    #: Values that it cannot keep, and therefore has to refuse.
+    #: Values that the serializer cannot keep and must therefore refuse.
     refused: ClassVar[Sequence[Any]] = (object(), [object()])
-    #: Whether it can tell content of which the end is missing.
+    #: Whether the serializer detects content that was truncated.
     detects_corruption: ClassVar[bool] = True
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make a test for each of the values."""
+        """Generate one test per value."""
         celery_values = CELERY_VALUES if self.like_celery_json else ()
         lists = {"value": self.values, "celery_value": celery_values, "refusable": self.refused}
         for name, values in lists.items():
@@ -124,7 +124,7 @@ class SerializerConformance(CodecConformance):
                 metafunc.parametrize(name, values, ids=[f"{name}{i}" for i in range(len(values))])
 
     def payload(self, value: Any) -> tuple[str, str, str | bytes]:
-        """Return what Kombu makes of ``value``: content type, encoding and payload."""
+        """Return Kombu's serialization of ``value``: content type, encoding and payload."""
         made: tuple[str, str, str | bytes] = registry.dumps(value, serializer=self.name)
         return made
 
@@ -133,11 +133,11 @@ class SerializerConformance(CodecConformance):
         require_serializer(self.name)
 
     def test_value_comes_back(self, value: Any) -> None:
-        """Equal, and of the same type, as is all that is in it."""
+        """Equal and of the same type, and so is everything nested in it."""
         returned = self.returned(value, serializer=self.name)
 
         assert value == returned
-        assert exact(value) == exact(returned), "it is equal, but not all of the same types"
+        assert exact(value) == exact(returned), "the value is equal, but its types have changed"
 
     def test_none_is_a_value(self) -> None:
         """A task that returns ``None`` has a result."""
@@ -147,15 +147,15 @@ class SerializerConformance(CodecConformance):
         assert self.decode(encoded) == {"result": None}
 
     def test_values_are_left_as_they_are(self) -> None:
-        """They belong to the task."""
+        """The values belong to the task."""
         before = deepcopy(self.values)
         for value in self.values:
             self.encode({"result": value}, serializer=self.name)
 
-        assert before == self.values
+        assert before == self.values, "encoding a value has changed the value itself"
 
     def test_threads_do_not_meet(self) -> None:
-        """A worker may have many, and one serializer serves them all."""
+        """A worker may have many threads, which all share one serializer."""
         values = [{"number": number, "filler": "x" * 1000} for number in range(100)]
         with ThreadPoolExecutor(8) as pool:
             returned = list(pool.map(partial(self.returned, serializer=self.name), values))
@@ -163,52 +163,52 @@ class SerializerConformance(CodecConformance):
         assert values == returned
 
     def test_another_process_can_read(self) -> None:
-        """A worker writes and a web process reads: nothing that is needed is only in memory."""
+        """A worker writes and a web process reads, so decoding must not depend on memory."""
         value = {"key": [1, None, "ä"]}
         contents = self.encode({"result": value}, serializer=self.name)
 
         assert value == self.in_another_process(partial(read, contents=contents))
 
     def test_all_values_of_a_record_come_back(self) -> None:
-        """Each by itself, with nothing in it where there is nothing."""
+        """Each field on its own; ``None`` stays ``None``."""
         values = {"result": [1], "meta": {"a": "b"}, "args": None, "kwargs": "{}", "traceback": "T"}
 
         assert values == self.decode(self.encode(values, serializer=self.name))
 
     def test_celery_value_comes_back_as_from_json(self, celery_value: Any) -> None:
-        """Whatever Celery's own makes of it."""
+        """Exactly as Celery's own JSON serializer returns it."""
         expected = self.returned(celery_value, serializer="json")
         returned = self.returned(celery_value, serializer=self.name)
 
         assert exact(expected) == exact(returned)
 
     def test_contents_have_the_content_type(self) -> None:
-        """The one by which Kombu finds the serializer again."""
+        """Kombu finds the serializer by its content type."""
         encoded = self.encode({"result": 1}, serializer=self.name)
 
         assert self.name == registry.type_to_name[encoded.content_type]
 
     def test_payload_is_as_declared(self) -> None:
-        """Bytes where the serializer says ``binary``, text where it names a character set."""
+        """Bytes if the serializer declares ``binary``, text if it names a character set."""
         made = [self.payload(value) for value in self.values]
 
         declared = [bytes if encoding == "binary" else str for _, encoding, _ in made]
         assert declared == [type(payload) for _, _, payload in made]
 
     def test_contents_name_the_encoding(self) -> None:
-        """The serializer's own comes first in the list."""
+        """The serializer's own encoding comes first in the list."""
         encoded = self.encode({"result": 1}, serializer=self.name)
 
         assert self.payload(1)[1] == encoded.content_encoding.split(",")[0]
 
     def test_values_come_back_through_a_coding(self) -> None:
-        """The decoder is given what the encoder made, text or bytes."""
+        """The decoder receives exactly what the encoder returned, text or bytes."""
         how = {"serializer": self.name, "codings": ("identity",)}
 
         assert list(self.values) == [self.returned(value, **how) for value in self.values]
 
     def test_content_that_is_not_accepted_is_not_read(self) -> None:
-        """``result_accept_content`` has the last word."""
+        """``result_accept_content`` decides which content may be read."""
         encoded = self.encode({"result": 1}, serializer=self.name)
         accept = frozenset({"application/x-another"})
 
@@ -216,16 +216,16 @@ class SerializerConformance(CodecConformance):
             self.hook.decode(contents=encoded, accept=accept, codings=self.codings)
 
     def test_what_cannot_be_kept_is_refused(self, refusable: Any) -> None:
-        """When it is stored, with a reason; not when somebody wants to read it."""
+        """With a reason, when the value is stored and not only when it is read."""
         with pytest.raises(EncodeError) as refusal:
             self.encode({"result": refusable}, serializer=self.name)
 
-        assert str(refusal.value).strip() != ""
+        assert str(refusal.value).strip() != "", "the error must give a reason"
 
     def test_corrupt_content_is_an_error(self) -> None:
-        """Never another value."""
+        """Corrupt content must never decode to another value."""
         if not self.detects_corruption:
-            pytest.skip("it cannot tell")
+            pytest.skip("detects_corruption is False: the serializer does not detect corruption")
         encoded = self.encode({"result": ["one", "two", "three"]}, serializer=self.name)
         text = encoded.fields["result"]
         cut = text[: len(text) // 8 * 4]  # base64 comes in fours
@@ -244,7 +244,7 @@ class SerializerConformance(CodecConformance):
 
     @pytest.mark.django_db
     def test_backend_keeps_a_failure(self, make_backend: MakeBackend) -> None:
-        """The exception comes back as one."""
+        """The exception comes back as an exception."""
         backend = self._backend(make_backend)
         backend.store_result("bad", LookupError("gone"), states.FAILURE, traceback="Trace")
 

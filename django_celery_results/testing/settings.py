@@ -1,6 +1,6 @@
-"""Django settings for the tests of a plugin that needs nothing of a site of its own.
+"""Django settings for testing a plugin that needs no site of its own.
 
-The tests of a plugin name them in their ``pyproject.toml``::
+To use them, name this module in the plugin's ``pyproject.toml``::
 
     [tool.pytest.ini_options]
     DJANGO_SETTINGS_MODULE = "django_celery_results.testing.settings"
@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 from zlib import crc32
 
-# The same in every process that a test starts, another one in the tests of another plugin.
+# The same in every process that a test starts, but different for another plugin's tests.
 _NAME = f"django-celery-results-{crc32(str(Path.cwd()).encode()):08x}"
-# A file, which threads and processes can share.
+# A file, so that threads and processes can share the database.
 _FILE = str(Path(tempfile.gettempdir()) / f"{_NAME}.sqlite3")
 
 DATABASES = {
@@ -30,6 +30,6 @@ CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": _NAME},
 }
 INSTALLED_APPS = ["django_celery_results"]
-SECRET_KEY = "the tests of a plugin keep no secret"  # noqa: S105 - as it says
+SECRET_KEY = "the tests of a plugin keep no secret"  # noqa: S105 - not a secret
 USE_TZ = True
 CELERY_RESULT_BACKEND = "django-db"

@@ -1,4 +1,4 @@
-"""The suite for storages: chords, counted by distinct parts and claimed once."""
+"""The storage suite: chords, which count each distinct part and are claimed once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StorageOfChords"]
 
-#: Seconds after which a claim lapses where that is waited for: a cache counts whole ones.
+#: Claim timeout in seconds in the tests that wait for it: a cache counts whole seconds.
 CLAIM_TIMEOUT = 1
 
 IDS = ("one", "two", "three")
@@ -37,7 +37,7 @@ BODY = Contents(
 
 
 class StorageOfChords(StorageSuite):
-    """Chords are counted, where the storage does that."""
+    """The storage counts chords, if it supports them."""
 
     def start(self, *task_ids: str, **how: Any) -> bool:
         """Start the chord; return the storage's answer."""
@@ -52,7 +52,7 @@ class StorageOfChords(StorageSuite):
         return progress
 
     def claims(self, *task_ids: str) -> list[bool]:
-        """Let parts return; return which of them was given the claim."""
+        """Let parts return; return for each whether it got the claim."""
         return [bool(progress and progress.claimed) for progress in map(self.returned, task_ids)]
 
     def resize(self, size: int | None, *added: str) -> bool:
@@ -76,22 +76,22 @@ class StorageOfChords(StorageSuite):
         assert not progress.reclaimed
 
     def test_part_counts_once(self) -> None:
-        """However often it is delivered."""
+        """A part that is delivered again is not counted again."""
         self.start(*IDS)
 
         claims = self.claims("one", "one", "one", "two", "one")
-        assert [False] * 5 == claims, "a part that was delivered again was counted again"
+        assert [False] * 5 == claims, "a part that was delivered again was counted twice"
         assert [True] == self.claims("three")
 
     def test_failed_part_counts(self) -> None:
-        """The body is owed an error then."""
+        """The body must then receive an error."""
         self.start("one", "two")
         self.returned("one", status=states.FAILURE)
 
         assert [True] == self.claims("two")
 
     def test_what_is_still_to_come_is_told_if_it_is_known(self) -> None:
-        """``None`` is for: some, and counting them costs too much."""
+        """``None`` means that there are some, but counting them is too expensive."""
         self.start(*IDS)
 
         for number, task_id in ((2, "one"), (1, "two")):
@@ -108,7 +108,7 @@ class StorageOfChords(StorageSuite):
         assert [True] == self.claims("two")
 
     def test_chords_are_apart(self) -> None:
-        """A part of one says nothing about another."""
+        """A part of one chord does not count for another."""
         self.start("one")
         self.call("start_chord", chord=chord_of("other", "one"))
 
@@ -117,17 +117,17 @@ class StorageOfChords(StorageSuite):
         assert self.call("chord_part_returned", part=part).claimed
 
     def test_chord_may_have_the_id_of_a_task_and_of_a_group(self) -> None:
-        """A header that is saved has the chord's id."""
+        """A saved header group has the same id as its chord."""
         self.store("chord", result="of the task")
         self.start("one", "two")
-        if self.has_groups:  # pragma: no branch - those of ours that count chords keep groups
+        if self.has_groups:  # pragma: no branch - our storages with chords all keep groups
             self.call("save_group", group=group_of("chord", "one", "two"))
 
         assert [False, True] == self.claims("one", "two")
         assert "of the task" == self.value("chord")
 
     def test_unknown_chord_has_no_progress(self) -> None:
-        """It is finished, or was never started."""
+        """The chord is finished, or was never started."""
         assert self.returned("one") is None
 
     def test_nested_results_come_back_as_they_were(self) -> None:
@@ -141,7 +141,7 @@ class StorageOfChords(StorageSuite):
         assert nested == _as_lists(progress.results)
 
     def test_parts_that_bring_their_result_give_it_to_the_claim(self) -> None:
-        """A task that keeps none has it nowhere else."""
+        """The result of a task that ignores its result is stored nowhere else."""
         self.start("one", "two")
         contents = Contents(
             fields={"result": "5"}, content_type="application/json", content_encoding="utf-8"
@@ -155,17 +155,17 @@ class StorageOfChords(StorageSuite):
     # -- Storing and counting in one step ------------------------------------------------
 
     def stored(self, task_id: str, result: Any = None, **facts: Any) -> StoredPart:
-        """Store a header task and count it; skip the test of a storage that has no such step."""
+        """Store and count a header task in one step; skip the test if the storage cannot."""
         self.require_chords()
         task, part = task_of(task_id, result=result), part_of("chord", task_id, **facts)
         done = self.call("store_part", task=task, part=part)
-        assert self.stores_parts is (done is not None)
-        self.require(self.stores_parts, "it stores and counts one after the other")
+        assert self.stores_parts is (done is not None), f"stores_parts says {self.stores_parts}"
+        self.require(self.stores_parts, "stores_parts is False: the storage has no store_part")
         assert isinstance(done, StoredPart)
         return done
 
     def test_part_is_stored_and_counted(self) -> None:
-        """In one step, like in two."""
+        """In one step, with the same outcome as in two."""
         self.start(*IDS)
 
         done = self.stored("one", result=5)
@@ -174,7 +174,7 @@ class StorageOfChords(StorageSuite):
         assert [False, True] == self.claims("two", "three")
 
     def test_last_part_is_stored_and_left_to_be_counted(self) -> None:
-        """The claim is given by the hook that can give it."""
+        """``chord_part_returned`` then counts it and gives the claim."""
         self.start("one", "two")
         self.stored("one")
 
@@ -183,7 +183,7 @@ class StorageOfChords(StorageSuite):
         assert (5, [True]) == (self.value("two"), self.claims("two"))
 
     def test_part_that_is_delivered_again_changes_nothing(self) -> None:
-        """Whether the storage says that it is there, or that this takes another way."""
+        """``store_part`` may return that nothing was written, or ``None``."""
         self.start(*IDS)
         self.stored("one", result=5)
         again = self.call("store_part", task=task_of("one", result=6), part=part_of("chord", "one"))
@@ -192,7 +192,7 @@ class StorageOfChords(StorageSuite):
         assert (5, [False, True]) == (self.value("one"), self.claims("two", "three"))
 
     def test_part_that_is_stored_already_is_counted(self) -> None:
-        """Its worker may have died before it could do that."""
+        """Its worker may have died before it could count the part."""
         self.start(*IDS)
         self.store("one", result=5)
 
@@ -201,13 +201,13 @@ class StorageOfChords(StorageSuite):
         assert (5, [False, True]) == (self.value("one"), self.claims("two", "three"))
 
     def test_part_of_no_chord_is_stored(self) -> None:
-        """It may be finished, or never have been started."""
+        """The chord may be finished, or may never have been started."""
         done = self.stored("one", result=5)
 
         assert (StoredPart(written=True, counted=False), 5) == (done, self.value("one"))
 
     def test_part_that_is_stored_brings_its_result(self) -> None:
-        """As one that is counted alone does."""
+        """As a part does that is only counted."""
         self.start("one", "two")
         contents = Contents(
             fields={"result": "5"}, content_type="application/json", content_encoding="utf-8"
@@ -229,17 +229,17 @@ class StorageOfChords(StorageSuite):
         progress = self.returned("two", claimant="second")
         assert progress is not None
         assert progress.waiting == 0
-        assert not progress.claimed, "two are given the claim, and would send the body twice"
+        assert not progress.claimed, "two workers got the claim and would send the body twice"
 
     def test_claim_is_given_again_to_who_asks_again(self) -> None:
-        """The connection may be lost when the answer is under way."""
+        """The connection may be lost before the answer arrives."""
         self.start("one")
         progress = [self.returned("one", claimant="me") for _ in range(2)]
 
         assert [True, True] == [one is not None and one.claimed for one in progress]
 
     def test_claim_lapses(self, registered: Register) -> None:
-        """Its worker may have died: a part that returns later is given it."""
+        """Its worker may have died, so a part that returns later gets the claim."""
         registered(self.plugin, **{**self.options, "CHORD_CLAIM_TIMEOUT": CLAIM_TIMEOUT})
         self.backend = self.another()
         self.start("one")
@@ -252,7 +252,7 @@ class StorageOfChords(StorageSuite):
         assert results_of("one") == _as_lists(progress.results)
 
     def test_finished_chord_is_gone(self) -> None:
-        """Whatever is delivered again; and only once."""
+        """A part that returns later finds no chord. Finishing it again finds nothing to delete."""
         self.start("one")
         self.claims("one")
 
@@ -260,7 +260,7 @@ class StorageOfChords(StorageSuite):
         assert ([True, False], None) == (answers, self.returned("one"))
 
     def test_finished_chord_may_be_started_again(self) -> None:
-        """None of what returned to the first one counts for the second."""
+        """Parts that returned to the first chord do not count for the second."""
         self.start("one", "two")
         self.claims("one", "two")
         self.call("finish_chord", group_id="chord")
@@ -280,7 +280,7 @@ class StorageOfChords(StorageSuite):
         assert [False] * (size - 1) + [True] == self.claims(*ids)
 
     def test_size_that_is_right_changes_nothing(self) -> None:
-        """Nor does that of an unknown chord."""
+        """Nor does resizing an unknown chord."""
         self.start("one", "two")
 
         assert (False, [False, True]) == (self.resize(2), self.claims("one", "two"))
@@ -288,7 +288,7 @@ class StorageOfChords(StorageSuite):
         assert self.resize(2) is False
 
     def test_parts_are_added(self) -> None:
-        """Behind the others, each making the chord one longer."""
+        """After the existing parts; each makes the chord longer by one."""
         self.start("one")
 
         assert self.resize(None, "two", "three") is True
@@ -300,14 +300,14 @@ class StorageOfChords(StorageSuite):
     # -- Chords under way --------------------------------------------------------------
 
     def listed(self) -> list[UnfinishedChord]:
-        """Return what the storage lists; skip the test where it cannot."""
+        """Return the chords that the storage lists; skip the test if it cannot list them."""
         found = self.call("unfinished_chords")
-        assert self.lists_chords is (found is not None)
-        self.require(self.lists_chords, "it cannot list its chords")
+        assert self.lists_chords is (found is not None), f"lists_chords says {self.lists_chords}"
+        self.require(self.lists_chords, "lists_chords is False: the storage cannot list chords")
         return list(found)
 
     def test_unfinished_chord_is_listed(self) -> None:
-        """With all that is needed to finish it."""
+        """With everything that is needed to finish it."""
         self.start(*IDS, body=BODY)
         self.claims("two", "two")
 
@@ -318,7 +318,7 @@ class StorageOfChords(StorageSuite):
         assert chord.date_created is not None
 
     def test_claimed_chord_is_listed_with_its_claim(self) -> None:
-        """Nothing is waited for but whoever has it; a body that is not known is none."""
+        """No parts are missing, and the claim has a date. An unknown body is ``None``."""
         self.start("one")
         self.claims("one")
 
@@ -327,7 +327,7 @@ class StorageOfChords(StorageSuite):
         assert chord.date_claimed is not None
 
     def test_finished_chord_is_not_listed(self) -> None:
-        """Nor is one that was never started."""
+        """A finished chord is deleted."""
         self.start("one")
         self.call("finish_chord", group_id="chord")
 
@@ -337,7 +337,7 @@ class StorageOfChords(StorageSuite):
 
     @pytest.mark.parametrize("keeps_results", [True, False])
     def test_celery_sends_the_body_once(self, keeps_results: bool) -> None:
-        """With the header's values, whether its tasks keep them or not."""
+        """With the header's values, whether or not its tasks keep their results."""
         self.require_chords()
         backend = self.another(task_always_eager=True, task_store_eager_result=True)
         sent: list[Any] = []

@@ -1,4 +1,4 @@
-"""The suite for storages: expiry, asked for or by itself."""
+"""The storage suite: expiry, on request or by itself."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .storage_tasks import UNFINISHED
 
 __all__ = ["StorageThatExpires"]
 
-#: Seconds between what is old and what is young.
+#: Seconds between old and young results.
 APART = 0.3
-#: Seconds after which everything is old.
+#: Age in seconds at which the tests call a result old.
 NO_AGE = 0.01
-#: Seconds within which what expires by itself has to be gone, a second after its time.
+#: Seconds to wait at most until a storage has expired a result of one second by itself.
 PATIENCE = 10
 NEVER = Retention(seconds=None)
 AT_ONCE = Retention(seconds=0)
@@ -27,7 +27,7 @@ LATER = Retention(seconds=3600)
 
 
 class Listener:
-    """What an expiry tells of its batches; keeps those that it is to."""
+    """Records the batches of an expiry, and keeps them from deletion if ``keep`` is set."""
 
     def __init__(self, *, keep: bool = False) -> None:
         self.keep = keep
@@ -35,7 +35,7 @@ class Listener:
         self.after: list[ExpiryBatch] = []
 
     def expiry(self, expires: float | None, batch_size: int = 100) -> Expiry:
-        """Return an expiry that tells this one."""
+        """Return an expiry that calls this listener."""
         return Expiry(
             expires=expires,
             batch_size=batch_size,
@@ -48,14 +48,15 @@ class Listener:
         return not self.keep
 
     def ids(self, kind: str = "task") -> list[str]:
-        """Return what is gone of that kind, in alphabetical order."""
+        """Return the ids of that kind that were reported deleted, in alphabetical order."""
         return sorted(one for batch in self.after if batch.kind == kind for one in batch.ids)
 
 
 def apart() -> Callable[[], float]:
-    """Let what is there become old; return what gives an age that is more than all later ones.
+    """Let the stored results become old; return a function that returns a suitable age.
 
-    However long it takes to store those.
+    That age lies between those of the results stored before and after this call, however
+    long storing the later ones takes.
     """
     time.sleep(APART)
     since = time.monotonic()
@@ -63,22 +64,23 @@ def apart() -> Callable[[], float]:
 
 
 class StorageThatExpires(StorageSuite):
-    """Results go when they are old, and not before."""
+    """The storage deletes results when they are old, and not before."""
 
     @pytest.fixture
     def expiry(self) -> None:
-        """Skips the test of a storage that nobody has to ask."""
-        self.require(self.has_expiry and not self.expires_by_itself, "it expires nothing")
+        """Skips the test if the storage does not expire results on request."""
+        asked = self.has_expiry and not self.expires_by_itself
+        self.require(asked, "the storage does not expire results on request")
 
     def expire(self, expires: float | None, listener: Listener | None = None) -> int:
-        """Let expire what is as old as that; return the storage's answer."""
+        """Expire results older than ``expires`` seconds; return the storage's answer."""
         quiet = Expiry(expires=expires, batch_size=100)
         expiry = quiet if listener is None else listener.expiry(expires)
         deleted: int = self.call("expire_results", expiry=expiry)
         return deleted
 
     def age(self, *task_ids: str, status: str = states.SUCCESS, **how: Any) -> None:
-        """Store tasks, and let them become as old as :data:`NO_AGE`."""
+        """Store tasks, and wait until they are older than :data:`NO_AGE`."""
         for task_id in task_ids:
             self.store(task_id, status, **how)
         time.sleep(NO_AGE + 0.01)
@@ -86,34 +88,34 @@ class StorageThatExpires(StorageSuite):
     # -- By themselves -----------------------------------------------------------------
 
     def test_storage_that_expires_by_itself_deletes_nothing_else(self) -> None:
-        """Asked all the same, it answers that it deleted none."""
-        self.require(self.expires_by_itself, "it has to be asked")
+        """If asked anyway, it answers that it deleted nothing."""
+        self.require(self.expires_by_itself, "expires_by_itself is False")
         self.age("old")
 
         assert (0, ["old"]) == (self.expire(NO_AGE), list(self.load("old")))
 
     def test_storage_that_expires_by_itself_knows_the_age(self) -> None:
-        """That of the settings, and that of one result."""
-        self.require(self.expires_by_itself, "it has to be asked")
+        """The age from the settings, and the retention of a single result."""
+        self.require(self.expires_by_itself, "expires_by_itself is False")
         self.backend = self.another(result_expires=1)
         self.store("by-age")
         self.store("at-once", retention=AT_ONCE)
         self.store("later", retention=LATER)
         self.store("never", retention=NEVER)
         ids = ("by-age", "at-once", "later", "never")
-        # A server may look at its clock once a second.
+        # A server may check the time only once a second.
         latest = time.monotonic() + PATIENCE
         while {"by-age", "at-once"} & self.load(*ids).keys() and time.monotonic() < latest:
             time.sleep(0.05)
 
         assert {"later", "never"} == self.load(*ids).keys()
 
-    # -- Asked -------------------------------------------------------------------------
+    # -- On request --------------------------------------------------------------------
 
     @pytest.mark.usefixtures("expiry")
     @pytest.mark.parametrize("told", [True, False])
     def test_old_results_go(self, told: bool) -> None:
-        """And young ones stay, whether anybody is told of it or not."""
+        """Young results stay, with or without a listener."""
         self.age("old", "older")
         age_of_young = apart()
         self.store("young")
@@ -124,25 +126,25 @@ class StorageThatExpires(StorageSuite):
     @pytest.mark.usefixtures("expiry")
     @pytest.mark.parametrize("state", UNFINISHED)
     def test_unfinished_tasks_stay(self, state: str) -> None:
-        """Somebody may be waiting for them."""
+        """A caller may be waiting for them."""
         self.age("task", status=state)
 
         deleted = self.expire(NO_AGE)
-        assert ["task"] == list(self.load("task")), f"a task that is under way ({state}) expired"
+        assert ["task"] == list(self.load("task")), f"an unfinished task ({state}) expired"
         assert deleted == 0
 
     @pytest.mark.usefixtures("expiry")
     @pytest.mark.parametrize("state", sorted(states.READY_STATES))
     def test_finished_tasks_go(self, state: str) -> None:
-        """However they ended."""
+        """In every final state."""
         self.age("task", status=state)
 
         answer = (self.expire(NO_AGE), self.load("task"))
-        assert (1, {}) == answer, f"a task that has ended ({state}) does not expire"
+        assert (1, {}) == answer, f"a finished task ({state}) did not expire"
 
     @pytest.mark.usefixtures("expiry")
     def test_results_may_be_kept_for_ever(self) -> None:
-        """Age alone expires nothing then."""
+        """With ``expires`` set to ``None``, no result expires by age alone."""
         self.age("task")
 
         assert (0, ["task"]) == (self.expire(None), list(self.load("task")))
@@ -150,7 +152,7 @@ class StorageThatExpires(StorageSuite):
     @pytest.mark.usefixtures("expiry")
     @pytest.mark.parametrize("expires", [NO_AGE, None])
     def test_retention_of_one_result_counts_for_it(self, expires: float | None) -> None:
-        """Whatever the age of the others."""
+        """A result's own retention overrides the general age."""
         self.store("at-once", retention=AT_ONCE)
         self.store("later", retention=LATER)
         self.store("never", retention=NEVER)
@@ -161,7 +163,7 @@ class StorageThatExpires(StorageSuite):
 
     @pytest.mark.usefixtures("expiry")
     def test_retention_is_that_of_the_last_state(self) -> None:
-        """A failure that may go at once, and is tried again with success, may not."""
+        """A success after a failure does not keep the failure's retention."""
         self.store("task", states.FAILURE, retention=AT_ONCE)
         self.store("task", states.SUCCESS)
 
@@ -169,7 +171,7 @@ class StorageThatExpires(StorageSuite):
 
     @pytest.mark.usefixtures("expiry")
     def test_groups_go_too(self) -> None:
-        """As a kind of their own."""
+        """In batches of the kind ``group``."""
         self.call("save_group", group=group_of("old", "one"))
         age_of_young = apart()
         self.call("save_group", group=group_of("young", "one"))
@@ -181,7 +183,7 @@ class StorageThatExpires(StorageSuite):
 
     @pytest.mark.usefixtures("expiry")
     def test_batches_are_told_of_before_and_after(self) -> None:
-        """Each result once, in batches that are not too large."""
+        """Each result once, in batches no larger than ``batch_size``."""
         ids = [f"t{number}" for number in range(5)]
         self.age(*ids)
         listener = Listener()
@@ -195,7 +197,7 @@ class StorageThatExpires(StorageSuite):
 
     @pytest.mark.usefixtures("expiry")
     def test_batch_has_its_records(self) -> None:
-        """As they were stored, for whoever archives them."""
+        """As they were stored, so that a plugin can archive them."""
         self.age("task", result=[1, 2], name="shop.pay")
         listener = Listener()
         self.expire(NO_AGE, listener)
@@ -206,7 +208,7 @@ class StorageThatExpires(StorageSuite):
 
     @pytest.mark.usefixtures("expiry")
     def test_batch_is_gone_when_that_is_told(self) -> None:
-        """Durably: who is told may delete what belongs to it elsewhere."""
+        """The deletion is durable, so an observer may delete related data elsewhere."""
         self.age("one", "two")
         left: list[str] = []
         expiry = Expiry(
@@ -217,11 +219,11 @@ class StorageThatExpires(StorageSuite):
         )
 
         assert 2 == self.call("expire_results", expiry=expiry)
-        assert [] == left, "what is still there is told to be gone"
+        assert [] == left, "after was called for results that are still there"
 
     @pytest.mark.usefixtures("expiry")
     def test_batch_that_is_kept_stays(self) -> None:
-        """Nobody is told that it went, and it comes again."""
+        """``after`` is not called for it, and the next expiry includes it again."""
         self.age("task")
         listener = Listener(keep=True)
 
@@ -232,7 +234,7 @@ class StorageThatExpires(StorageSuite):
 
     @pytest.mark.usefixtures("expiry")
     def test_kept_batches_do_not_stop_the_others(self) -> None:
-        """An expiry of which all batches are kept ends."""
+        """An expiry that keeps every batch still visits all of them, and ends."""
         self.age(*(f"t{number}" for number in range(6)))
         listener = Listener(keep=True)
 

@@ -1,4 +1,4 @@
-"""The suite for storages: tasks and groups."""
+"""The storage suite: tasks and groups."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from .storage_suite import StorageSuite, group_of, task_of
 __all__ = ["StorageOfGroups", "StorageOfTasks"]
 
 UNFINISHED = ("PROGRESS", states.RECEIVED, states.STARTED, states.RETRY)
-#: What may follow what, without SUCCESS and PENDING.
+#: States in an order in which each may replace the one before it.
 COURSE = (states.PENDING, states.STARTED, states.RETRY, states.STARTED, states.FAILURE)
 
 RESULTS: Sequence[Any] = (None, "", 0, "ä 結果 🎉", "quote's \" \\ % line\nend", ["x" * 1000] * 200)
 
 
 class StorageOfTasks(StorageSuite):
-    """Tasks are kept, and the right state of them."""
+    """The storage keeps tasks, each in the right state."""
 
-    #: Ids that may be met, besides the usual UUIDs.
+    #: Ids that tasks may have, in addition to the usual UUIDs.
     ids: ClassVar[Sequence[str]] = ("t" * 150, "ä-結果-🎉", "a b/c?d%e'f", "Case", "case")
-    #: URLs that cannot be opened, and have to be refused with a reason.
+    #: URLs that cannot be opened and must be refused with a reason.
     bad_urls: ClassVar[Sequence[str]] = ()
 
     def test_bad_urls_are_refused(self) -> None:
-        """When the backend is made, not when the first result is lost."""
+        """When the backend is created, before any result can be lost."""
         for url in self.bad_urls:
             with pytest.raises(BackendMisconfigured) as refusal:
                 self.make_backend(url)
-            assert str(refusal.value).strip()
+            assert str(refusal.value).strip(), f"the error for {url!r} must give a reason"
 
     @pytest.mark.parametrize("number", range(len(RESULTS)))
     def test_contents_come_back_as_they_were(self, number: int) -> None:
-        """To whoever asks, with what is needed to decode them."""
+        """Together with the content type and encoding that decoding needs."""
         fields = {"traceback": "Trace: ü 結果 🎉", "meta": '{"children": []}'}
         stored = task_of("task", result=RESULTS[number], fields=fields)
         assert self.call("store_task", task=stored) is True
@@ -51,7 +51,7 @@ class StorageOfTasks(StorageSuite):
         assert (stored.status, stored.contents) == (loaded.status, loaded.contents)
 
     def test_contents_may_be_of_any_type(self) -> None:
-        """What they say of themselves comes back with them, unlike from one task to the next."""
+        """Each task keeps its own content type and encoding, which may differ between tasks."""
         tasks = [task_of("plain"), task_of("coded")]
         tasks[1].contents = replace(
             tasks[1].contents, content_type="application/x-other", content_encoding="binary, zstd"
@@ -63,29 +63,29 @@ class StorageOfTasks(StorageSuite):
         assert [task.contents for task in tasks] == loaded
 
     def test_task_that_is_stored_is_left_as_it_is(self) -> None:
-        """Observers see the same object afterwards; ``using`` may say where it is now."""
+        """Observers see the same object later. Only ``using`` may be set by the storage."""
         task = task_of("task", name="shop.pay")
         before = deepcopy(task)
         self.call("store_task", task=task)
 
-        assert before == replace(task, using=before.using)
+        assert before == replace(task, using=before.using), "store_task has changed the task"
 
     def test_ids_may_look_like_anything(self) -> None:
-        """They are other people's."""
+        """The caller chooses the ids."""
         for task_id in self.ids:
             self.store(task_id, result=task_id)
 
         found = {task_id: self.value(task_id) for task_id in self.ids}
-        assert {one: one for one in self.ids} == found, "ids are changed, or taken for one another"
+        assert {one: one for one in self.ids} == found, "ids were changed or confused"
 
     def test_names_may_be_long(self) -> None:
-        """A result is not lost for one that was to be cut."""
+        """A name that is too long, and has to be cut, must not lose the result."""
         self.store("task", result=1, name="n" * 1000, worker="w" * 1000)
 
         assert self.value("task") == 1
 
     def test_facts_come_back(self) -> None:
-        """Those that the storage says it keeps."""
+        """The facts that ``facts`` lists."""
         facts = {"name": "shop.pay", "worker": "celery@host", "periodic_task_name": "daily"}
         facts = {name: value for name, value in facts.items() if name in self.facts}
         self.store("task", **facts)
@@ -94,7 +94,7 @@ class StorageOfTasks(StorageSuite):
         assert facts == {name: getattr(loaded, name) for name in facts}
 
     def test_end_of_a_task_is_dated(self) -> None:
-        """With a time zone, or in the site's own."""
+        """With a time zone, or naive in the site's time zone."""
         self.store("task")
 
         done = self.load_one("task").date_done
@@ -103,13 +103,13 @@ class StorageOfTasks(StorageSuite):
         assert abs(now - (make_aware(done) if is_naive(done) else done)) < timedelta(minutes=10)
 
     def test_what_is_not_there_is_left_out(self) -> None:
-        """An unknown id is no error."""
+        """An unknown id is not an error."""
         self.store("there")
 
         assert ["there"] == list(self.load("absent", "there"))
 
     def test_many_ids_are_loaded_at_once(self) -> None:
-        """In any order, each once."""
+        """Each task once, in any order."""
         for number in range(0, 1000, 50):
             self.store(f"t{number}", result=number)
 
@@ -118,7 +118,7 @@ class StorageOfTasks(StorageSuite):
 
     @pytest.mark.parametrize("contents", [["result"], ["result", "meta"], []])
     def test_contents_that_are_wanted_are_there(self, contents: list[str]) -> None:
-        """More of them is no error."""
+        """Returning more contents than asked for is allowed."""
         self.store("task", result=1, fields={"meta": "{}", "traceback": "T"})
 
         loaded = self.load_one("task", contents=contents)
@@ -128,22 +128,24 @@ class StorageOfTasks(StorageSuite):
     # -- Which state stays ------------------------------------------------------------
 
     def check_stored(self, task_id: str, status: str, result: Any) -> None:
-        """Look at what is there."""
+        """Assert that the stored task has this state and result."""
         assert (status, result) == (self.load_one(task_id).status, self.value(task_id))
 
     def check_refused(self, task_id: str, status: str) -> None:
-        """Store a state that must not be taken."""
+        """Store a state that the storage must reject."""
         answer = self.store(task_id, status, result="late")
-        assert answer is False, f"store_task answers {answer}: {status} was to change nothing"
+        assert answer is False, (
+            f"store_task returned {answer}; it must reject {status} here and return False"
+        )
 
     def test_last_state_stays(self) -> None:
-        """As long as none of them is a success."""
+        """Each state replaces the one before it, as long as none is a success."""
         for number, state in enumerate(COURSE):
             assert self.store("task", state, result=number) is True
             self.check_stored("task", state, number)
 
     def test_failure_is_overwritten(self) -> None:
-        """By a task that is run again."""
+        """When the task runs again."""
         self.store("task", states.FAILURE)
 
         assert self.store("task", states.STARTED) is True
@@ -154,7 +156,7 @@ class StorageOfTasks(StorageSuite):
         "late", [*UNFINISHED, states.FAILURE, states.REVOKED, states.PENDING, states.SUCCESS]
     )
     def test_success_is_final(self, late: str) -> None:
-        """Whatever comes late or twice."""
+        """Any state that arrives late or twice is rejected."""
         self.store("task", result="first")
 
         self.check_refused("task", late)
@@ -162,14 +164,14 @@ class StorageOfTasks(StorageSuite):
 
     @pytest.mark.parametrize("earlier", [*UNFINISHED, states.FAILURE, states.REVOKED])
     def test_pending_overwrites_nothing(self, earlier: str) -> None:
-        """It says only that a task was sent, and may come after the worker's first word."""
+        """PENDING says only that a task was sent, and may arrive after the worker's first state."""
         self.store("task", earlier, result="known")
 
         self.check_refused("task", states.PENDING)
         self.check_stored("task", earlier, "known")
 
     def test_what_was_known_is_not_blanked(self) -> None:
-        """A later state that says neither name nor arguments leaves those that there are."""
+        """A later state without name and arguments keeps the stored ones."""
         arguments = {"args": '"(1,)"', "kwargs": '"{}"'}
         facts = {name: f"its {name}" for name in self.facts}
         self.store("task", states.STARTED, fields=arguments, **facts)
@@ -185,8 +187,9 @@ class StorageOfTasks(StorageSuite):
         """``StoredTask.with_known`` says it: arguments stay only if they can be decoded."""
         earlier = task_of("task", states.STARTED, fields={"args": '"(1,)"', "kwargs": '"{}"'})
         later = task_of("task", states.RETRY, result=1)
-        form = {"content_type": content_type, "content_encoding": encoding}
-        later.contents = replace(later.contents, **form)
+        later.contents = replace(
+            later.contents, content_type=content_type, content_encoding=encoding
+        )
         for task in (earlier, later):
             self.call("store_task", task=deepcopy(task))
 
@@ -198,7 +201,7 @@ class StorageOfTasks(StorageSuite):
     # -- Forgetting --------------------------------------------------------------------
 
     def test_forgotten_task_is_gone(self) -> None:
-        """Once: the second time there is nothing to forget."""
+        """Forgetting it again finds nothing to delete."""
         self.store("task")
         self.store("other")
 
@@ -206,7 +209,7 @@ class StorageOfTasks(StorageSuite):
         assert ["other"] == list(self.load("task", "other"))
 
     def test_forgotten_task_can_be_stored_again(self) -> None:
-        """As if there had been none."""
+        """As if it had never been stored."""
         self.store("task", result="old")
         self.forget("task")
 
@@ -220,22 +223,22 @@ class StorageOfTasks(StorageSuite):
 
     # -- Errors --------------------------------------------------------------------
 
-    #: Errors that it says may pass if the same call is made again.
+    #: Temporary errors, for which ``can_retry`` must return true.
     passing: ClassVar[Sequence[Exception]] = ()
 
     def test_only_what_may_pass_is_tried_again(self) -> None:
-        """Not an error of the task or of a plugin."""
-        errors = [*self.passing, ValueError("of somebody else"), KeyError("as well")]
+        """An error of the task or of a plugin is not retried."""
+        errors = [*self.passing, ValueError("from elsewhere"), KeyError("from elsewhere")]
 
         answers = [bool(self.call("can_retry", error=error)) for error in errors]
         assert [True] * len(self.passing) + [False, False] == answers
 
 
 class StorageOfGroups(StorageSuite):
-    """Groups are kept, where the storage has them."""
+    """The storage keeps groups, if it supports them."""
 
     def test_group_comes_back_as_it_was(self) -> None:
-        """With what is needed to decode it."""
+        """Together with the content type and encoding that decoding needs."""
         group = group_of("group", "one", "two")
         assert self.call("save_group", group=group) is True
 
@@ -245,7 +248,7 @@ class StorageOfGroups(StorageSuite):
         assert ("group", group.contents) == (loaded.group_id, loaded.contents)
 
     def test_group_that_is_saved_again_is_replaced(self) -> None:
-        """The last one counts, and the same again harms nothing."""
+        """The last save counts, and saving the same group twice is harmless."""
         groups = [group_of("group", "one"), group_of("group", "two"), group_of("group", "two")]
         for group in groups:
             self.call("save_group", group=group)
@@ -253,11 +256,11 @@ class StorageOfGroups(StorageSuite):
         assert groups[-1].contents == self.call("load_group", group_id="group").contents
 
     def test_unknown_group_is_none(self) -> None:
-        """It was never saved, or has expired."""
+        """The group was never saved, or has expired."""
         assert self.call("load_group", group_id="group") is None
 
     def test_forgotten_group_is_gone(self) -> None:
-        """And the results in it stay."""
+        """The results of its tasks stay."""
         self.store("one")
         self.call("save_group", group=group_of("group", "one"))
 
@@ -266,7 +269,7 @@ class StorageOfGroups(StorageSuite):
         assert ["one"] == list(self.load("one"))
 
     def test_group_may_have_the_id_of_a_task(self) -> None:
-        """Neither is taken for the other."""
+        """The storage does not confuse the two."""
         group = group_of("same", "one")
         self.store("same", result="of the task")
         self.call("save_group", group=group)
@@ -275,7 +278,7 @@ class StorageOfGroups(StorageSuite):
         assert ("of the task", group.contents) == (self.value("same"), found and found.contents)
 
     def test_celery_saves_and_restores_a_group(self) -> None:
-        """With the results in it."""
+        """Including the results of its tasks."""
         self.require_groups()
         app = self.backend.app
         for task_id in ("one", "two"):

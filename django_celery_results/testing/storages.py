@@ -13,15 +13,15 @@ __all__ = ["StorageConformance"]
 class StorageConformance(
     StorageOfTasks, StorageOfGroups, StorageOfChords, StorageThatExpires, StorageInRaces
 ):
-    """What has to be true of every storage.
+    """The suite that every storage must pass.
 
-    Subclass it and say where it is, and what it cannot do::
+    Subclass it, set the URL, and switch off what the storage does not support::
 
         class TestNotebook(StorageConformance):
             plugin = "myplugins.notebook"
             url = "django-results+notebook://{directory}/results.sqlite3"
             has_groups = has_chords = has_expiry = False
 
-    A storage in Django's database needs ``@pytest.mark.django_db(transaction=True)``: several
-    threads and processes use it at once.
+    A storage in Django's database needs ``@pytest.mark.django_db(transaction=True)``,
+    because several threads and processes use it at the same time.
     """

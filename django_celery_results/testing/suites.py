@@ -1,4 +1,4 @@
-"""What the suites share."""
+"""Base classes of the suites."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ __all__ = ["CodecConformance", "PluginConformance"]
 
 
 class PluginConformance:
-    """A suite of tests that a plugin has to pass. Subclass one of the suites below it."""
+    """Base class of the suites that a plugin must pass. Subclass a suite, not this class."""
 
-    #: The plugin: a module, an instance, a class, a dotted path, or the name of an installed one.
+    #: The plugin: a module, an instance, a class, a dotted path, or an installed plugin's name.
     plugin: ClassVar[Any]
-    #: Keys of ``DJANGO_CELERY_RESULTS`` that it needs, its own options among them.
+    #: Keys of ``DJANGO_CELERY_RESULTS`` that the plugin needs, including its own options.
     options: ClassVar[Mapping[str, Any]] = {}
 
     @pytest.fixture(autouse=True)
     def manager(self, registered: Register) -> pluggy.PluginManager:
-        """The plugin manager, with the plugin and the built-in ones."""
+        """The plugin manager, with this plugin and the built-in plugins."""
         return registered(self.plugin, **self.options)
 
 
 class CodecConformance(PluginConformance):
-    """What the suites of serializers and of codings share."""
+    """Base class of the suites for serializers and for codings."""
 
     @pytest.fixture(autouse=True)
     def _codec(self, manager: pluggy.PluginManager) -> None:
@@ -46,13 +46,13 @@ class CodecConformance(PluginConformance):
     def encode(
         self, values: Mapping[str, Any], serializer: str = "json", codings: tuple[str, ...] = ()
     ) -> Contents:
-        """Return ``values`` as they are stored."""
+        """Return ``values`` encoded as they would be stored."""
         chain = [self.codings[name] for name in codings]
         contents: Contents = self.hook.encode(values=values, serializer=serializer, codings=chain)
         return contents
 
     def decode(self, contents: Contents) -> Mapping[str, Any]:
-        """Return the values of ``contents``, whatever they are the contents of."""
+        """Return the values in ``contents``, accepting any content type."""
         accept = frozenset({contents.content_type})
         values: Mapping[str, Any] = self.hook.decode(
             contents=contents, accept=accept, codings=self.codings
@@ -60,18 +60,18 @@ class CodecConformance(PluginConformance):
         return values
 
     def returned(self, value: Any, **how: Any) -> Any:
-        """Return ``value`` after it was encoded and decoded."""
+        """Return ``value`` after encoding and decoding it."""
         return self.decode(self.encode({"result": value}, **how))["result"]
 
     def in_another_process(self, function: Callable[..., Any]) -> Any:
-        """Return what ``function(backend, number)`` gives where nothing of this process is.
+        """Return the result of ``function(backend, number)`` in a new process.
 
-        Skips the test of a plugin that another process cannot be told: a module can always be.
+        Skips the test if the plugin cannot be pickled. A plugin that is a module always can.
         """
         site = Site.here(self.plugin, self.options, "django-cache")
         try:
             pickle.dumps(site)
-        except Exception as error:  # noqa: BLE001 - whatever the plugin's objects raise
-            pytest.skip(f"no other process can have the plugin, name its module instead: {error}")
+        except Exception as error:  # noqa: BLE001 - a plugin's objects may raise anything
+            pytest.skip(f"the plugin cannot be pickled, name its module instead: {error}")
         with closing(Processes(site, 1)) as workers:
             return workers.call(function)[0]

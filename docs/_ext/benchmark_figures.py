@@ -1,6 +1,7 @@
-"""The tables of figures, made from ``benchmarks/figures.json``: ``benchmarks postgresql times``.
+"""A directive for tables of figures: ``benchmarks postgresql times``, for instance.
 
-The page and the file cannot differ, and what was not measured cannot be shown: the build fails.
+The figures come from ``benchmarks/figures.json``, so a page always agrees with that file. The
+build fails if a page asks for figures that were not measured.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Behind everything else: the package itself is the installed one.
+# At the end of the path, so that the package itself is imported from where it is installed.
 sys.path.append(str(ROOT))
 
 from benchmarks import figures, tables  # noqa: E402  (found by the line above)
@@ -26,7 +27,7 @@ FILE = ROOT / "benchmarks" / "figures.json"
 
 
 class BenchmarkTable(SphinxDirective):
-    """One table: what :func:`content` knows, of a database; or the ``conditions``."""
+    """One table: the name of a kind of table, and the database for kinds that need one."""
 
     required_arguments = 1
     optional_arguments = 1
@@ -44,7 +45,7 @@ class BenchmarkTable(SphinxDirective):
 
 #: The part of the figures that each table of the comparison shows.
 COMPARISONS = {"times": figures.part(durable=False), "durable": figures.part(durable=True)}
-#: Of each kind of table the headings, the part of the figures, and what makes rows of it.
+#: For each other kind of table: headings, part of the figures, and function that makes the rows.
 TABLES: dict[str, tuple[Sequence[str], str, Callable[[Any], tables.Rows]]] = {
     "workers": (tables.WORKERS, "workers", tables.worker_rows),
     "plugins": (tables.PLUGINS, "plugins", tables.plugin_rows),
@@ -53,7 +54,7 @@ TABLES: dict[str, tuple[Sequence[str], str, Callable[[Any], tables.Rows]]] = {
 
 
 def content(found: dict[str, Any], which: str, database: str) -> tuple[Sequence[str], tables.Rows]:
-    """Return headings and rows of a table; raise ``KeyError`` for what is not in the file."""
+    """Return headings and rows of a table; raise ``KeyError`` if the file lacks its figures."""
     if which == "conditions":
         return tables.CONDITIONS, tables.condition_rows(found)
     if which == "serializers":
@@ -67,7 +68,7 @@ def content(found: dict[str, Any], which: str, database: str) -> tuple[Sequence[
 
 
 def table(headings: Sequence[str], rows: tables.Rows) -> nodes.table:
-    """Return a table of text."""
+    """Return a table whose cells are plain text."""
     columns = zip(headings, *rows, strict=True)
     group = nodes.tgroup(cols=len(headings))
     group += [nodes.colspec(colwidth=max(map(len, column))) for column in columns]

@@ -1,7 +1,7 @@
-"""Names in signatures: ours are linked however short they are, those of others stay text.
+"""Resolves names in signatures: links short names of this package, leaves foreign names as text.
 
-Signatures say ``Contents``, where Sphinx would want the full dotted path; and they name
-classes of Python, Celery and Django, whose documentation is not part of this one.
+Signatures say ``Contents``, for which Sphinx needs the full dotted path. They also name classes
+of Python, Celery and Django, which this documentation does not contain.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ FOREIGN_NAMES = frozenset(
 def resolve(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
 ) -> Node | None:
-    """Return the link of a name of ours, or the plain text of one that is not."""
+    """Return a link for a name of this package, or the plain text of a known foreign name."""
     if node.get("refdomain") != "py":
         return None
     target = str(node["reftarget"])
@@ -63,10 +63,10 @@ def resolve(
 
 
 def find(env: BuildEnvironment, name: str) -> str | None:
-    """Return the full path of the one documented object of ours that is called ``name``."""
+    """Return the full path of this package's documented object ``name``, if there is only one."""
     objects: dict[str, Any] = env.domaindata["py"]["objects"]
     last = name.rpartition(".")[2]
-    # Not the module that a class stands in, where it is documented as part of its package.
+    # Skip aliases: a class that is documented in its package is also listed under its module.
     own = [one for one, entry in objects.items() if not entry.aliased and one.startswith(PACKAGE)]
     found = [one for one in own if one.endswith(f".{last}")]
     return found[0] if len(found) == 1 else None

@@ -1,7 +1,7 @@
-"""Let pages that are written to read well on a forge work in the built site too.
+"""Makes pages that are written to read well on a forge work in the built site too.
 
-- A list of links in an index page is its table of contents: a forge would show a ``toctree`` as
-  code.
+- A list of links in an index page is its table of contents, because a forge shows a ``toctree``
+  as code.
 - An rst page links to another page by its file name.
 - A Markdown page links to an explicit target of an rst page: ``hooks.rst#hook-before-store``.
 """
@@ -61,7 +61,7 @@ def connect_pages(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def page_link(docname: str, page: str, link: nodes.reference) -> pending_xref:
-    """Return what Sphinx resolves as a link to ``page``, with the text of ``link``."""
+    """Return a node that Sphinx resolves to a link to ``page``, with the text of ``link``."""
     options = {"refdomain": "std", "reftype": "doc", "refexplicit": True, "refwarn": True}
     text = nodes.inline("", "", *link.children)
     return pending_xref("", text, refdoc=docname, reftarget=page, **options)

@@ -1,7 +1,7 @@
-"""Results in a SQLite file of their own: ``sqlite-results:///var/lib/site/results.sqlite3``.
+"""Stores results in a SQLite file: ``sqlite-results:///var/lib/site/results.sqlite3``.
 
-A whole storage plugin in one module, which knows of django-celery-results the public names
-alone, and of Django and Celery nothing.
+A complete storage plugin in one module. It uses only public names of
+django-celery-results, and nothing of Django or Celery.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from django_celery_results.records import (
 if TYPE_CHECKING:
     from django_celery_results.records import ChordRecord, Expiry, Retention, StorageLocation
 
-#: The name is the scheme of its URLs.
+#: The plugin's name, which is also the scheme of its URLs.
 django_celery_results_name = "sqlite-results"
 
 SCHEMA = """
@@ -64,14 +64,14 @@ FACTS = ("name", "worker", "periodic_task_name")
 FIELDS = ("result", "traceback", "meta", "args", "kwargs")
 TYPES = ("content_type", "content_encoding")
 COLUMNS = ("id", "status", "written", "expires", "date_done", *FACTS, *FIELDS, *TYPES)
-#: What a later state leaves as it was, where it does not say it: ``StoredTask.with_known``.
+#: Columns that keep their value if a later state does not set one: ``StoredTask.with_known``.
 #: Arguments stay only under the same content type and encoding; others could not be decoded.
 ALIKE = "(content_type, content_encoding) = (excluded.content_type, excluded.content_encoding)"
 KEPT = {name: name for name in FACTS} | {
     name: f"CASE WHEN {ALIKE} THEN {name} END" for name in ("args", "kwargs")
 }
 
-# The rules stand in the statement, so that no other worker comes between a look and a write.
+# These rules are part of the statement, so that no other worker can write in between.
 STORE = "INSERT INTO task ({}) VALUES ({}) ON CONFLICT (id) DO UPDATE SET {} WHERE {}".format(
     ", ".join(COLUMNS),
     ", ".join(f":{name}" for name in COLUMNS),
@@ -84,25 +84,25 @@ STORE = "INSERT INTO task ({}) VALUES ({}) ON CONFLICT (id) DO UPDATE SET {} WHE
     "status <> 'SUCCESS' AND excluded.status <> 'PENDING'",
 )
 SAVE_GROUP = "INSERT OR REPLACE INTO saved_group VALUES (:id, :written, :result, :type, :encoding)"
-#: What may go, by table. Tasks that are under way stay: somebody may be waiting for them.
+#: Rows that may expire, by table. Unfinished tasks stay: a process may be waiting for them.
 DUE = {
     "task": "(expires <= :now OR expires IS NULL AND written < :now - :age AND status IN"
     " ('PENDING', 'SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED', 'IGNORED'))",
     "saved_group": "written < :now - :age",
 }
-#: SQLite takes so many values in a statement at least.
+#: SQLite accepts at least this many values in a statement.
 MOST_VALUES = 900
 
 
 @dataclass(frozen=True)
 class Store:
-    """The file. It is opened anew for each transaction, so that threads and forks are safe."""
+    """The file, opened anew for each transaction, so that threads and forks are safe."""
 
     path: Path
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection in a transaction that no other can write beside."""
+        """Yield a connection in a transaction that excludes other writers."""
         with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
             connection.row_factory = sqlite3.Row
             connection.execute("BEGIN IMMEDIATE")
@@ -110,7 +110,7 @@ class Store:
             connection.execute("COMMIT")
 
     def rows(self, statement: str, values: Any = ()) -> list[sqlite3.Row]:
-        """Return what ``statement`` reads, or returns of what it wrote."""
+        """Return the rows that ``statement`` selects, or returns after writing."""
         with self.transaction() as connection:
             return connection.execute(statement, values).fetchall()
 
@@ -122,12 +122,12 @@ class Store:
 
 @hookimpl
 def open_storage(location: StorageLocation) -> Store:
-    """Open the file that the URL names, or make it."""
+    """Open the file in the URL, and create it if it does not exist."""
     path = Path("/", location.path)
     if location.alias or location.options or not (location.path and path.parent.is_dir()):
         raise BackendMisconfigured(
-            "sqlite-results:// needs the absolute path of a file in a directory that exists, and "
-            f"nothing else, as in sqlite-results:///var/lib/site/results.sqlite3; not {location!r}"
+            f"sqlite-results:// cannot open {location!r}: it takes only the absolute path of a "
+            "file in an existing directory, such as sqlite-results:///var/lib/site/results.sqlite3"
         )
     with closing(sqlite3.connect(path, timeout=30)) as connection:
         connection.executescript(SCHEMA)
@@ -136,7 +136,7 @@ def open_storage(location: StorageLocation) -> Store:
 
 @hookimpl
 def can_retry(error: Exception) -> bool:
-    """Say yes where the file was locked for too long."""
+    """Retry if the file was locked for too long."""
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
@@ -145,7 +145,7 @@ def can_retry(error: Exception) -> bool:
 
 @hookimpl
 def store_task(storage: Store, task: StoredTask) -> bool:
-    """Write the task; SQLite has it on the disk when this returns."""
+    """Write the task; it is on the disk when this returns."""
     facts: dict[str, Any] = {name: getattr(task, name) for name in ("status", *FACTS)}
     return storage.write(
         STORE,
@@ -209,7 +209,7 @@ def forget_task(storage: Store, task_id: str) -> bool:
 
 @hookimpl
 def save_group(storage: Store, group: StoredGroup) -> bool:
-    """Write the group, in place of the one of that id."""
+    """Write the group, replacing one with the same id."""
     values = {
         "id": group.group_id,
         "written": time.time(),
@@ -243,7 +243,7 @@ def forget_group(storage: Store, group_id: str) -> bool:
 
 @hookimpl
 def start_chord(storage: Store, chord: ChordRecord) -> bool:
-    """Write the chord down, unless it is there."""
+    """Write the chord, unless it exists already."""
     statement = "INSERT OR IGNORE INTO chord VALUES (?, ?, ?, ?, ?, NULL, NULL)"
     results = json.dumps(chord.results)
     values = (chord.group_id, chord.size, results, _dumps(chord.body), time.time())
@@ -252,7 +252,7 @@ def start_chord(storage: Store, chord: ChordRecord) -> bool:
 
 @hookimpl
 def resize_chord(storage: Store, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
-    """Set the size, and add results to the header's."""
+    """Set the size, and add results to the header."""
     with storage.transaction() as connection:
         chord = _chord(connection, group_id)
         if chord is None or (not added and size == chord["size"]):
@@ -266,7 +266,7 @@ def resize_chord(storage: Store, group_id: str, size: int | None, added: Sequenc
 
 @hookimpl
 def chord_part_returned(storage: Store, part: ChordPart) -> ChordProgress | None:
-    """Count the part once; give the claim to whoever brings the last one."""
+    """Count the part once; let the part that completes the chord claim the body."""
     with storage.transaction() as connection:
         chord = _chord(connection, part.group_id)
         if chord is None:
@@ -292,7 +292,7 @@ def chord_part_returned(storage: Store, part: ChordPart) -> ChordProgress | None
 def _may_claim(chord: sqlite3.Row, claimant: str | None) -> bool:
     if chord["claimed"] is None or (claimant is not None and chord["claimant"] == claimant):
         return True
-    # Its worker has died, or somebody would have finished the chord by now.
+    # The claim has lapsed: its worker must have died, or the chord would be finished.
     return bool(chord["claimed"] <= time.time() - results_settings.chord_claim_timeout)
 
 
@@ -326,7 +326,7 @@ def finish_chord(storage: Store, group_id: str) -> bool:
 
 @hookimpl
 def unfinished_chords(storage: Store) -> Iterator[UnfinishedChord]:
-    """Read the chords, each when it is asked for."""
+    """Yield the unfinished chords, and read each one's parts only when it is reached."""
     for row in storage.rows("SELECT * FROM chord ORDER BY begun"):
         counted = storage.rows("SELECT id FROM part WHERE chord = ?", [row["id"]])
         yield UnfinishedChord(
@@ -360,7 +360,7 @@ def _loads(text: str | None) -> Contents | None:
 
 @hookimpl
 def expire_results(storage: Store, expiry: Expiry) -> int:
-    """Delete what is due, a batch in each transaction."""
+    """Delete all due rows, with one transaction per batch."""
     due = {"now": time.time(), "age": expiry.expires}
     return sum(
         size
@@ -372,7 +372,7 @@ def expire_results(storage: Store, expiry: Expiry) -> int:
 def _expire(
     storage: Store, expiry: Expiry, kind: Any, table: str, due: Mapping[str, Any]
 ) -> Iterator[int]:
-    """Yield how many rows went with each batch; one that is kept is passed over."""
+    """Yield the number of rows deleted in each batch; skip a batch that has to be kept."""
     query = f"SELECT * FROM {table} WHERE {DUE[table]} AND id > :last ORDER BY id LIMIT :size"
     last, size = "", min(expiry.batch_size, MOST_VALUES)
     while rows := storage.rows(query, {**due, "last": last, "size": size}):
@@ -397,7 +397,7 @@ def _batch(kind: Literal["task", "group"], rows: Sequence[sqlite3.Row]) -> Expir
 
 
 def _delete(storage: Store, table: str, due: Mapping[str, Any], ids: Sequence[str]) -> set[str]:
-    """Delete those of ``ids`` that are still due and return them: another may have been here."""
+    """Delete and return those of ``ids`` that are still due; another cleaner may have run."""
     names = {f"id{number}": one for number, one in enumerate(ids)}
     listed = ", ".join(f":{name}" for name in names)
     statement = f"DELETE FROM {table} WHERE id IN ({listed}) AND {DUE[table]} RETURNING id"

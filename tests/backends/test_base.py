@@ -220,7 +220,7 @@ def test_encode_has_to_give_contents(make_backend: MakeBackend, registered: Regi
             return dict(values)
 
     registered(Wrong())
-    with pytest.raises(HookError, match=r"has to give Contents, not dict$"):
+    with pytest.raises(HookError, match=r"must return Contents, not dict$"):
         make_backend().mark_as_done("t1", 1)
 
 
@@ -323,7 +323,7 @@ def test_a_decode_hook_has_to_give_a_mapping(
     backend = make_backend()
     backend.mark_as_done("t1", 1)
     with pytest.raises(
-        ResultUnreadable, match=r"task 't1' .*'decode' has to give a mapping, not str$"
+        ResultUnreadable, match=r"task 't1' .*'decode' must return a mapping, not str$"
     ):
         backend.get_task_meta("t1")
 

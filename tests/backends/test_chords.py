@@ -156,7 +156,7 @@ def test_a_result_that_is_gone_fails_the_body(chord: Chord) -> None:
     chord.done("a", 1)
     chord.backend.forget("a")
     chord.done("b", 2)
-    assert "Dependency a has no result any more (1 in all)" in body_error(chord)
+    assert "Dependency a no longer has a result (1 in all)" in body_error(chord)
 
 
 def test_a_result_that_cannot_be_read_fails_the_body(chord: Chord) -> None:
@@ -282,7 +282,7 @@ def test_a_result_that_is_not_final_is_no_value(chord: Chord) -> None:
     chord.backend.forget("a")
     chord.backend.mark_as_started("a")
     chord.done("b", 2)
-    assert "Dependency a has no result any more" in body_error(chord)
+    assert "Dependency a no longer has a result" in body_error(chord)
 
 
 def test_a_storages_part_need_not_bring_contents(chord: Chord) -> None:

@@ -81,7 +81,7 @@ def test_a_longer_one_leaves_the_chord_to_the_cleanup(
     ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - timedelta(minutes=6))
     assert (0, []) == (chord.backend.chords.finish_all(), chord.sent)
     assert states.PENDING == chord.app.AsyncResult("body-id").state
-    assert "Chord c1 is left to the next clean-up" in caplog.text
+    assert "Chord c1 is left to the next cleanup" in caplog.text
 
     vault.closed = 0
     ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - timedelta(minutes=6))

@@ -218,7 +218,7 @@ def test_every_column_is_coded() -> None:
 def test_a_coding_has_to_give_bytes() -> None:
     """Text would be stored as if it were not coded; the value is not in the error."""
     wrong: Any = Coding(name="wrong", encode=bytes.decode, decode=str.encode)  # type: ignore[arg-type]  # what is tested
-    with pytest.raises(HookError, match=r"'wrong' has to give bytes, and it gave str$"):
+    with pytest.raises(HookError, match=r"'wrong' must return bytes, not str$"):
         encode(VALUES, codings=[wrong])
 
 

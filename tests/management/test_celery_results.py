@@ -1,4 +1,4 @@
-"""``manage.py celery_results``: what it prints of plugins and hooks."""
+"""``manage.py celery_results``: what it prints about plugins and hooks."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Tagging:
 
 
 def declare(parser: Any) -> None:
-    """Declare whom to greet."""
+    """Declare the argument that names whom to greet."""
     parser.add_argument("--whom", default="you")
 
 
 class Greeting:
-    """A plugin with two commands: one with arguments and words of its own, one without."""
+    """A plugin with two commands: one with its own arguments and help text, one without."""
 
     django_celery_results_name = "greeting"
 
     @hookimpl
     def contribute_commands(self) -> Iterator[Command]:
-        """Offer them."""
+        """Contribute the commands."""
 
         def run(command: Any, options: Mapping[str, Any]) -> None:
             command.stdout.write(f"hello {options.get('whom')}")
@@ -55,14 +55,14 @@ class Greeting:
 
 
 def output(*arguments: str) -> str:
-    """What the command prints."""
+    """The command's output."""
     out = StringIO()
     call_command("celery_results", *arguments, stdout=out, no_color=True)
     return out.getvalue()
 
 
 def test_plugins_are_printed_in_execution_order() -> None:
-    """The settings' plugin is called first, and stands first."""
+    """The plugin from the settings is called first, so it is printed first."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Tagging]}):
         lines = output("plugins").splitlines()
     assert ["PLUGIN", "tagging", "codec", "django-cache", "django-db"] == [
@@ -71,15 +71,15 @@ def test_plugins_are_printed_in_execution_order() -> None:
 
 
 def test_plugins_that_are_not_active_are_counted() -> None:
-    """A disabled plugin is not listed, and not passed over in silence either."""
+    """A disabled plugin is not listed, but the output says that there is one."""
     with override_settings(DJANGO_CELERY_RESULTS={"DISABLED_PLUGINS": ["django-cache"]}):
         printed = output("plugins")
     assert "django-cache" not in printed
-    assert "1 more not active; --all shows why." in printed
+    assert "1 more not active; run with --all to see why." in printed
 
 
 def test_all_plugins_are_printed_with_the_reason() -> None:
-    """With --all, disabled and failed ones are listed with why, even where plugins are strict."""
+    """With --all, disabled and failed plugins are listed with the reason, even if strict."""
     options = {"DISABLED_PLUGINS": ["django-cache"], "PLUGINS": ["no.such.module"]}
     with override_settings(DJANGO_CELERY_RESULTS=options):
         printed = output("plugins", "--all")
@@ -88,7 +88,7 @@ def test_all_plugins_are_printed_with_the_reason() -> None:
 
 
 def test_plugins_as_json_have_every_field() -> None:
-    """JSON holds what the typed description holds."""
+    """The JSON has every field of :class:`PluginInfo`."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Tagging]}):
         first = json.loads(output("plugins", "--json"))[0]
     expected = {
@@ -105,7 +105,7 @@ def test_plugins_as_json_have_every_field() -> None:
 
 
 def test_hooks_are_printed_with_signature_and_implementers() -> None:
-    """The contract is shown as code would call it."""
+    """The signature is printed as in the hook specifications."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Tagging]}):
         printed = output("hooks")
     assert "before_store(task: TaskRecord) -> None\n" in printed
@@ -114,20 +114,20 @@ def test_hooks_are_printed_with_signature_and_implementers() -> None:
 
 
 def test_hooks_as_json_are_complete_and_in_order() -> None:
-    """JSON has every hook, in the order of the contract."""
+    """The JSON has every hook, in the order of the contract."""
     hooks = json.loads(output("hooks", "--json"))
     assert hook_names() == [hook["name"] for hook in hooks]
     assert {"name", "signature", "summary", "firstresult", "plugins"} == set(hooks[0])
 
 
 def test_an_action_is_required() -> None:
-    """Called without an action, the command says which there are."""
+    """Without an action, the command lists the actions."""
     with pytest.raises(CommandError, match="ACTION"):
         output()
 
 
 def test_what_fails_to_load_is_shown_from_a_shell_too(tmp_path: Path) -> None:
-    """Where Django runs its checks before a command, and this package's would end it."""
+    """Django runs system checks before a command; here they must not end the command."""
     site = Site(tmp_path, sqlite("shown"))
     site.configure("DJANGO_CELERY_RESULTS = {'PLUGINS': ['no.such.plugin']}")
     assert "no.such.plugin: failed" in site.manage("celery_results", "plugins", "--all")
@@ -141,7 +141,7 @@ def test_what_fails_to_load_is_shown_from_a_shell_too(tmp_path: Path) -> None:
     [(["greet", "--whom", "them"], "hello them\n"), (["wave"], "hello None\n")],
 )
 def test_command_of_a_plugin_is_run(arguments: list[str], expected: str) -> None:
-    """With its own arguments, if it has any."""
+    """It gets its own arguments, if it has any."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Greeting]}):
         assert expected == output(*arguments)
 
@@ -152,7 +152,7 @@ def test_command_of_a_plugin_is_run(arguments: list[str], expected: str) -> None
 def test_help_has_the_commands_of_plugins(
     action: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the list of actions, and above the arguments of each."""
+    """The commands are in the list of actions, and each help text is above its arguments."""
     with (
         override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Greeting]}),
         pytest.raises(SystemExit),

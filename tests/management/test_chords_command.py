@@ -1,4 +1,4 @@
-"""``manage.py celery_results chords``: what it lists, and what it finishes."""
+"""``manage.py celery_results chords``: what it lists and what it finishes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADINGS = ["GROUP", "AGE", "RETURNED", "CLAIMED", "BODY"]
 
 @pytest.fixture
 def use_app() -> Iterator[Callable[..., Any]]:
-    """Makes the site's Celery app."""
+    """Creates the site's Celery app."""
     from celery._state import get_current_app
 
     before: Any = get_current_app()
@@ -40,7 +40,7 @@ def use_app() -> Iterator[Callable[..., Any]]:
 
 
 def total(values: list[int]) -> int:
-    """Add them up."""
+    """Return the sum."""
     return sum(values)
 
 
@@ -58,19 +58,19 @@ def start(app: Any, *task_ids: str, backend: Any = None) -> None:
 
 
 def output(*arguments: str) -> str:
-    """What the command prints."""
+    """The command's output."""
     out = StringIO()
     call_command("celery_results", "chords", *arguments, stdout=out, no_color=True)
     return out.getvalue()
 
 
 def table(*arguments: str) -> list[list[str]]:
-    """The words that it prints, by line."""
+    """The words of the output, by line."""
     return [line.split() for line in output(*arguments).splitlines()]
 
 
 def test_chords_are_listed(app: Any) -> None:
-    """With their age, how many parts are in, and the body's task."""
+    """Each line has the chord's age, its finished parts, and the task of its body."""
     start(app, "a", "b")
     app.backend.store_result("a", 1, states.SUCCESS)
     now = datetime.now(timezone.utc)
@@ -81,7 +81,7 @@ def test_chords_are_listed(app: Any) -> None:
 
 
 def test_a_claim_is_listed_with_its_age(app: Any) -> None:
-    """A day and more has its days."""
+    """An age of a day or more includes the days."""
     start(app, "a")
     now = datetime.now(timezone.utc)
     ChordCounter.objects.update(date_claimed=now - timedelta(days=2, minutes=3), count=0)
@@ -90,20 +90,20 @@ def test_a_claim_is_listed_with_its_age(app: Any) -> None:
 
 @pytest.mark.usefixtures("app")
 def test_a_body_that_is_not_known_has_a_dash() -> None:
-    """As with chords of 2.6."""
+    """2.6 did not record the body of a chord."""
     ChordCounter.objects.create(group_id="old", sub_tasks='[[["a", null], null]]', count=1)
     assert ["0/1", "-", "-"] == table()[1][2:]
 
 
 def test_a_body_that_cannot_be_read_says_so(app: Any) -> None:
-    """The others are listed all the same."""
+    """The other chords are still listed."""
     start(app, "a")
     ChordCounter.objects.update(body="{")
     assert "(cannot be read)" in output()
 
 
 def test_nothing_is_finished_unless_asked(app: Any) -> None:
-    """Looking changes nothing."""
+    """Listing changes nothing."""
     start(app, "a")
     app.backend.store_result("a", 1, states.SUCCESS)
     assert "0/1" in output()
@@ -111,7 +111,7 @@ def test_nothing_is_finished_unless_asked(app: Any) -> None:
 
 
 def test_finish_sends_what_nobody_sent(app: Any) -> None:
-    """And shows what is left."""
+    """The command then lists the chords that are left."""
     start(app, "a")
     app.backend.store_result("a", 1, states.SUCCESS)
     assert [["Finished", "1", "chord."], HEADINGS] == table("--finish")
@@ -119,7 +119,7 @@ def test_finish_sends_what_nobody_sent(app: Any) -> None:
 
 
 def test_json_has_every_field(app: Any) -> None:
-    """Dates as ISO 8601, and null where there is none."""
+    """Dates are in ISO 8601, and missing ones are null."""
     start(app, "a", "b")
     counter = ChordCounter.objects.get()
     expected = {
@@ -135,13 +135,13 @@ def test_json_has_every_field(app: Any) -> None:
 
 @pytest.mark.usefixtures("app")
 def test_json_says_how_many_were_finished() -> None:
-    """With --finish alone."""
+    """Only with --finish does the JSON have the number."""
     assert {"finished": 0, "chords": []} == json.loads(output("--json", "--finish"))
 
 
 @pytest.mark.django_db(databases=["default", "secondary"])
 def test_another_database_can_be_named(app: Any) -> None:
-    """The site's own is left alone."""
+    """The site's own database is left alone."""
     backend = type(app.backend)(app, url="django-db://secondary")
     start(app, "a", backend=backend)
     assert (1, 2) == (len(table()), len(table("--database", "secondary")))
@@ -149,27 +149,27 @@ def test_another_database_can_be_named(app: Any) -> None:
 
 @pytest.mark.django_db(databases=["default", "secondary"])
 def test_a_database_can_be_named_whatever_the_backend(use_app: Callable[..., Any]) -> None:
-    """The site may have changed over."""
+    """The site may have switched to another backend since."""
     use_app("cache+memory://")
     assert [HEADINGS] == table("--database", "secondary")
 
 
 @pytest.mark.usefixtures("app")
 def test_an_unknown_database_is_an_error() -> None:
-    """It says which there are."""
+    """The error lists the databases that exist."""
     with pytest.raises(CommandError, match="'nowhere'"):
         output("--database", "nowhere")
 
 
 def test_a_backend_of_somebody_else_is_an_error(use_app: Callable[..., Any]) -> None:
-    """There is nothing of ours to list."""
+    """Another backend has none of this package's chords to list."""
     use_app("cache+memory://")
-    with pytest.raises(CommandError, match="none of django-celery-results"):
+    with pytest.raises(CommandError, match="is not from django-celery-results"):
         output()
 
 
 def test_a_storage_that_lists_no_chords_is_an_error(use_app: Callable[..., Any]) -> None:
-    """It says what finishes them instead."""
+    """The error says what finishes that storage's chords instead."""
     use_app("django-cache")
     with pytest.raises(CommandError, match="'django-cache' cannot list its chords"):
         output("--finish")

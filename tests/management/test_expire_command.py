@@ -1,4 +1,4 @@
-"""``manage.py celery_results expire``: what it deletes, and what it says."""
+"""``manage.py celery_results expire``: what it deletes and what it prints."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def use_app() -> Iterator[UseApp]:
-    """Makes the site's Celery app; without a call, one on the database."""
+    """Creates the site's Celery app; by default, one with the backend ``django-db``."""
     from celery._state import get_current_app
 
     before: Any = get_current_app()
@@ -46,7 +46,7 @@ def use_app() -> Iterator[UseApp]:
 
 
 class Listener:
-    """Sees what goes: a plugin."""
+    """A plugin that records what expires."""
 
     django_celery_results_name = "listener"
 
@@ -56,29 +56,29 @@ class Listener:
 
     @hookimpl
     def before_expire(self, batch: ExpiryBatch) -> None:
-        """Note the batch, and fail from the second on if told to."""
+        """Record the batch; raise from the second batch on if told to."""
         if self.error is not None and self.seen:
             raise self.error
         self.seen += batch.ids
 
 
 class Terminal(StringIO):
-    """A terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """Say so."""
+        """Return true."""
         return True
 
 
 def expire(*arguments: str, out: StringIO | None = None, **options: Any) -> str:
-    """Run the command; return what it printed."""
+    """Run the command; return its output."""
     out = out or StringIO()
     call_command("celery_results", "expire", *arguments, stdout=out, no_color=True, **options)
     return out.getvalue()
 
 
 def test_what_is_older_than_result_expires_goes(use_app: UseApp) -> None:
-    """Tasks, groups and chords, in one line."""
+    """The output counts tasks, groups and chords in one line."""
     use_app(result_expires=3600)
     make(3)
     make(1, 0, prefix="young")
@@ -86,12 +86,12 @@ def test_what_is_older_than_result_expires_goes(use_app: UseApp) -> None:
     GroupResult.objects.update(date_done=ago(DAY))
     ChordCounter.objects.create(group_id="c", sub_tasks="[]", count=1)
     ChordCounter.objects.update(date_created=ago(40 * DAY))
-    assert "Deleted 3 tasks, 1 groups, 1 rows of chords given up.\n" == expire()
+    assert "Deleted 3 tasks, 1 groups, 1 rows of abandoned chords.\n" == expire()
     assert ["young0"] == ids()
 
 
 def test_without_an_age_at_all_only_own_dates_count(use_app: UseApp) -> None:
-    """As for cleanup()."""
+    """Results with their own expiry date still expire, as in ``cleanup()``."""
     use_app(result_expires=None)
     make(1, 100 * DAY)
     make(1, prefix="own", date_expires=ago(1))
@@ -100,7 +100,7 @@ def test_without_an_age_at_all_only_own_dates_count(use_app: UseApp) -> None:
 
 
 def test_an_age_may_be_given() -> None:
-    """Whatever result_expires says."""
+    """The given age overrides ``result_expires``."""
     make(1, 3 * DAY, prefix="old")
     make(1, 1.5 * DAY, prefix="newer")
     expire("--older-than", "2d")
@@ -119,7 +119,7 @@ def test_an_age_may_be_given() -> None:
     ],
 )
 def test_ages(text: str, age: timedelta) -> None:
-    """A number and a unit."""
+    """An age is a number and a unit."""
     assert age == parse_age(text)
 
 
@@ -127,13 +127,13 @@ def test_ages(text: str, age: timedelta) -> None:
     "text", ["", "7", "d", "7 d", "-7d", "7D", "1.5h", "60000w", "9" * 10 + "d"]
 )
 def test_what_is_no_age(text: str) -> None:
-    """The error says how one is written."""
+    """The error shows the form of an age."""
     with pytest.raises(ArgumentTypeError, match="30s, 15m, 12h, 7d or 2w"):
         parse_age(text)
 
 
 def test_states_may_be_chosen() -> None:
-    """Groups and chords have none, and stay."""
+    """Groups and chords lack a state, so they stay."""
     for state in (states.SUCCESS, states.FAILURE, states.REVOKED):
         make(1, 2 * DAY, prefix=state, status=state)
     GroupResult.objects.create(group_id="g")
@@ -143,7 +143,7 @@ def test_states_may_be_chosen() -> None:
 
 
 def test_what_is_under_way_stays_though_it_is_chosen() -> None:
-    """Until EXPIRE_UNFINISHED_AFTER."""
+    """It stays until EXPIRE_UNFINISHED_AFTER has passed."""
     make(1, 2 * DAY, prefix="stays", status=states.STARTED)
     make(1, 31 * DAY, prefix="goes", status=states.STARTED)
     expire("--state", "STARTED", "--older-than", "1s")
@@ -163,7 +163,7 @@ def test_what_is_under_way_stays_though_it_is_chosen() -> None:
     ],
 )
 def test_names_may_be_chosen(glob: str, gone: list[str]) -> None:
-    """With * and ?; everything else stands for itself."""
+    """Only * and ? are wildcards; every other character matches itself."""
     names = ["shop.mail.send", "shop.mail2send", "[a+](b)%_|", "other"]
     for number, name in enumerate(names):
         make(1, 2 * DAY, prefix=f"n{number}-", task_name=name)
@@ -174,7 +174,7 @@ def test_names_may_be_chosen(glob: str, gone: list[str]) -> None:
 
 
 def test_a_dry_run_counts_and_deletes_nothing() -> None:
-    """By kind and state."""
+    """It counts by kind and state."""
     make(2, 2 * DAY)
     make(1, 2 * DAY, prefix="bad", status=states.FAILURE)
     make(1, 0, prefix="own", date_expires=ago(60))
@@ -192,7 +192,7 @@ def test_a_dry_run_counts_and_deletes_nothing() -> None:
 
 
 def test_a_dry_run_of_chosen_tasks_counts_tasks_alone() -> None:
-    """For no others would go."""
+    """Choosing tasks excludes groups and chords from the deletion."""
     make(1, 2 * DAY)
     assert ["KIND", "task", "Nothing"] == [
         line.split()[0] for line in expire("--dry-run", "--state", "SUCCESS").splitlines()
@@ -201,7 +201,7 @@ def test_a_dry_run_of_chosen_tasks_counts_tasks_alone() -> None:
 
 @pytest.mark.django_db(databases=["default", "secondary"])
 def test_another_database_may_be_named(use_app: UseApp) -> None:
-    """Also where the site's results go to a cache."""
+    """This works even if the site's results go to a cache."""
     use_app("django-cache")
     make(1, 2 * DAY)
     make(2, 2 * DAY, using="secondary")
@@ -210,14 +210,14 @@ def test_another_database_may_be_named(use_app: UseApp) -> None:
 
 
 def test_results_that_are_elsewhere_are_refused(use_app: UseApp) -> None:
-    """With what to do."""
+    """The error says what to do."""
     use_app("django-cache")
     with pytest.raises(CommandError, match=r"go to django-cache.*name it with --database"):
         expire()
 
 
 def test_plugins_see_what_goes(settings: Settings) -> None:
-    """In batches of the size that is asked for."""
+    """The batches have the requested size."""
     listener = Listener()
     settings.DJANGO_CELERY_RESULTS = {"PLUGINS": [listener]}
     make(3, 2 * DAY)
@@ -226,22 +226,22 @@ def test_plugins_see_what_goes(settings: Settings) -> None:
 
 
 def test_what_a_plugin_failed_to_take_is_an_error(settings: Settings) -> None:
-    """After all the rest is gone."""
+    """All other results are deleted first."""
     settings.DJANGO_CELERY_RESULTS = {"PLUGINS": [Listener(OSError())]}
     make(3, 2 * DAY)
     out = StringIO()
-    with pytest.raises(CommandError, match="1 tasks were kept, because a before_expire") as raised:
+    with pytest.raises(CommandError, match="1 tasks were kept because a before_expire") as raised:
         expire("--batch-size", "2", out=out)
     assert 1 == raised.value.returncode
     assert "Deleted 2 tasks, 0 groups" in out.getvalue()
 
 
 def test_an_interruption_leaves_whole_batches(settings: Settings) -> None:
-    """And is said, with the shell's status for it."""
+    """The command reports it, and its exit status is the shell's for an interruption."""
     listener = Listener(KeyboardInterrupt())
     settings.DJANGO_CELERY_RESULTS = {"PLUGINS": [listener]}
     make(5, 2 * DAY)
-    with pytest.raises(CommandError, match="Interrupted; 2 tasks, 0 groups") as raised:
+    with pytest.raises(CommandError, match="Interrupted after deleting 2 tasks, 0") as raised:
         expire("--batch-size", "2")
     assert 130 == raised.value.returncode
     assert sorted({"t0", "t1", "t2", "t3", "t4"} - set(listener.seen)) == ids()
@@ -249,28 +249,28 @@ def test_an_interruption_leaves_whole_batches(settings: Settings) -> None:
 
 @pytest.mark.parametrize("size", ["0", "-1", "many"])
 def test_a_batch_has_at_least_one_row(size: str) -> None:
-    """Anything else is refused."""
-    with pytest.raises(CommandError, match="no number of rows above zero"):
+    """Any other size is refused."""
+    with pytest.raises(CommandError, match="is not a whole number above zero"):
         expire("--batch-size", size)
 
 
 def test_a_terminal_shows_how_far_it_is() -> None:
-    """In one line that is written over, and a last one."""
+    """It overwrites one line, and prints a last one."""
     make(4, 2 * DAY)
     printed = expire("--batch-size", "2", out=Terminal())
     states_shown = [part.split("]")[1].split() for part in printed.split("\r")[1:]]
     assert ["0%", "50%", "100%"] == [words[0] for words in states_shown[:3]]
     assert ["2", "of", "4"] == states_shown[1][1:]
-    assert printed.endswith("4 of 4\nDeleted 4 tasks, 0 groups, 0 rows of chords given up.\n")
+    assert printed.endswith("4 of 4\nDeleted 4 tasks, 0 groups, 0 rows of abandoned chords.\n")
 
 
 def test_a_terminal_may_show_that_there_is_nothing() -> None:
-    """Which is all of it."""
+    """The progress bar is full then."""
     assert "\r[##############################] 100% 0 of 0" in expire(out=Terminal())
 
 
 def test_nothing_is_said_to_those_who_ask_for_quiet() -> None:
-    """With --verbosity 0, on a terminal too."""
+    """With --verbosity 0, the command prints nothing on a terminal either."""
     make(1, 2 * DAY)
     assert "" == expire(out=Terminal(), verbosity=0)
     assert [] == ids()

@@ -1,4 +1,4 @@
-"""``manage.py celery_results startplugin``: what it writes works, and overwrites nothing."""
+"""``manage.py celery_results startplugin``: the written plugin works; no file is overwritten."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ KINDS = sorted(USAGE)
 
 
 def start(*arguments: str) -> str:
-    """Run the command; return what it printed."""
+    """Run the command; return its output."""
     output = StringIO()
     call_command("celery_results", "startplugin", *arguments, stdout=output)
     return output.getvalue()
 
 
 def written(directory: Path) -> set[str]:
-    """Return the names of the files."""
+    """Return the names of the written files."""
     files = (path for path in directory.rglob("*") if path.is_file())
     return {str(path.relative_to(directory)) for path in files}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_distribution_is_written(tmp_path: Path, kind: str) -> None:
-    """All that it takes, and nothing of the templates' own."""
+    """It has every file that a distribution needs, and no placeholder of the templates is left."""
     start("my-own", str(tmp_path / "new"), f"--kind={kind}")
 
     package = "django_celery_results_my_own"
@@ -56,7 +56,7 @@ def test_distribution_is_written(tmp_path: Path, kind: str) -> None:
 def test_usual_directory_has_the_name_of_the_distribution(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Below the current one; the output says what to do next."""
+    """It is in the current directory; the output says what to do next."""
     monkeypatch.chdir(tmp_path)
 
     said = start("mine")
@@ -66,17 +66,17 @@ def test_usual_directory_has_the_name_of_the_distribution(
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    """Neither a file nor what is in a directory."""
+    """This protects both a file of that name and the files in a directory."""
     (tmp_path / "kept").write_text("kept")
 
     for place in (tmp_path, tmp_path / "kept"):
-        with pytest.raises(CommandError, match="exists already, and is not an empty directory"):
+        with pytest.raises(CommandError, match="exists and is not an empty directory"):
             start("mine", str(place))
     assert {"kept"} == written(tmp_path)
 
 
 def test_empty_directory_is_filled(tmp_path: Path) -> None:
-    """It may have been made before."""
+    """The user may have created the directory before."""
     start("mine", str(tmp_path))
 
     assert "README.md" in written(tmp_path)
@@ -86,8 +86,8 @@ def test_empty_directory_is_filled(tmp_path: Path) -> None:
     "name", ["", "Mine", "my_own", "-mine", "my--own", "9lives", "mine-", "../mine", "m" * 41]
 )
 def test_bad_name_is_refused(tmp_path: Path, name: str) -> None:
-    """With one that would do."""
-    with pytest.raises(CommandError, match="is no name for a plugin; use lower-case letters"):
+    """The error shows a valid name."""
+    with pytest.raises(CommandError, match="is not a valid plugin name; use lowercase letters"):
         start("--kind=tweak", "--", name, str(tmp_path / "new"))
     assert set() == written(tmp_path)
 
@@ -96,7 +96,7 @@ def test_bad_name_is_refused(tmp_path: Path, name: str) -> None:
     ("kind", "name"),
     [
         ("serializer", "json"),
-        ("serializer", "python-serialize"),  # the content type of pickle, but for "x-"
+        ("serializer", "python-serialize"),  # the content type of pickle without "x-"
         ("coding", "gzip"),
         ("coding", "identity"),
         ("coding", "binary"),
@@ -105,14 +105,14 @@ def test_bad_name_is_refused(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_name_that_would_not_load_is_refused(tmp_path: Path, kind: str, name: str) -> None:
-    """What is written works at once, and takes nothing away from others."""
-    with pytest.raises(CommandError, match=f"has a {kind} '{name}' already; choose another"):
+    """A written plugin works at once, and never takes the name of an existing one."""
+    with pytest.raises(CommandError, match=f"already has a {kind} '{name}'; choose another"):
         start(name, str(tmp_path / "new"), f"--kind={kind}")
     assert set() == written(tmp_path)
 
 
 def test_name_counts_for_its_kind_alone(tmp_path: Path) -> None:
-    """A tweak may be called like a serializer."""
+    """A tweak may have the name of a serializer."""
     start("json", str(tmp_path / "new"))
 
     assert "README.md" in written(tmp_path / "new")
@@ -120,16 +120,16 @@ def test_name_counts_for_its_kind_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["file/new", "nowhere", "nowhere/new"])
 def test_place_that_cannot_be_written_is_an_error(tmp_path: Path, place: str) -> None:
-    """Below a file; where a link leads nowhere."""
+    """Such places are a path below a file, and a broken symbolic link."""
     (tmp_path / "file").touch()
     (tmp_path / "nowhere").symlink_to("elsewhere")
 
-    with pytest.raises(CommandError, match="cannot be written: "):
+    with pytest.raises(CommandError, match="Cannot write to "):
         start("mine", str(tmp_path / place))
 
 
 def test_name_that_is_taken_is_refused(tmp_path: Path) -> None:
-    """The message says by whom."""
+    """The message says which plugin has the name."""
     with pytest.raises(CommandError, match=r"already: 'django-db' \(django-celery-results "):
         start("django-db", str(tmp_path))
 
@@ -144,7 +144,7 @@ INSTALLED_APPS = ["django_celery_results"]
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The Python of a new environment with a plugin of each kind, and where their sources are."""
+    """The Python of a new environment with a plugin of each kind, and the folder of the sources."""
     directory = tmp_path_factory.mktemp("startplugin")
     checkout = directory / "checkout"
     copy_sources(checkout)
@@ -159,7 +159,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 
 
 def run(command: list[str], directory: Path, **environment: str) -> str:
-    """Run ``command`` away from the checkout; return what it said."""
+    """Run ``command`` outside the checkout; return its output."""
     done = subprocess.run(
         command,
         cwd=directory,
@@ -176,7 +176,7 @@ def run(command: list[str], directory: Path, **environment: str) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_plugins_that_are_written_are_found(installed: tuple[str, Path], tmp_path: Path) -> None:
-    """Each kind, from its wheel, beside the core's."""
+    """Each kind is found, from its wheel, in addition to the core's plugins."""
     python, _ = installed
     (tmp_path / "site_settings.py").write_text(SITE)
     command = [python, "-m", "django", "celery_results", "plugins", "--json"]
@@ -192,7 +192,7 @@ def test_plugins_that_are_written_are_found(installed: tuple[str, Path], tmp_pat
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", KINDS)
 def test_plugin_that_is_written_passes_its_tests(installed: tuple[str, Path], kind: str) -> None:
-    """Those that were written with it, with all the others installed."""
+    """The tests are the ones that the command wrote; all other written plugins are installed."""
     python, directory = installed
     said = run([python, "-m", "pytest", "-q"], directory / kind)
 

@@ -1,4 +1,4 @@
-"""The migrations: what they make, and what they tell a database that stopped half-way."""
+"""The migrations: what they create, and their message for a database that stopped half-way."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SQUASHED = "0001_squashed_0014_alter_taskresult_status"
 
-#: Makes the migrations that are recorded those of a database of 2.6 that reached ``sys.argv[1]``.
+#: Removes records of migrations, so that the database looks like 2.6's after ``sys.argv[1]``.
 REWIND = """
 import sys
 import django
@@ -34,13 +34,13 @@ ours.exclude(name__in=[name for name in REPLACED if name <= sys.argv[1]]).delete
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A site whose database is empty."""
+    """A site with an empty database."""
     with empty_database("migrations", tmp_path) as database:
         yield Site(tmp_path, database)
 
 
 def applied(output: str) -> list[str]:
-    """Return the migrations that ``migrate`` said it applied."""
+    """Return the migrations that ``migrate`` reported as applied."""
     return re.findall(r"Applying (\S+)\.\.\. OK", output)
 
 
@@ -54,20 +54,20 @@ def applied(output: str) -> list[str]:
     ],
 )
 def test_no_setting_asks_for_a_migration(site: Site, lines: str) -> None:
-    """``makemigrations --check`` is clean with any length of ids and any default key."""
+    """``makemigrations --check`` is clean for any length of ids and any default key."""
     site.configure(lines)
     assert "No changes detected\n" == site.manage("makemigrations", "--check", "--dry-run")
 
 
 @pytest.mark.django_db
 def test_the_models_need_no_migration() -> None:
-    """The migrations describe the models as they are."""
+    """The migrations describe the models as they are now."""
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
 
 
 @pytest.mark.django_db
 def test_the_squashed_migration_replaces_the_fourteen() -> None:
-    """A database that ran the squashed migration has all that it replaces on record."""
+    """After the squashed migration, all fourteen that it replaces are recorded."""
     loader = MigrationLoader(connection)
     expected = {("django_celery_results", name) for name in (SQUASHED, *REPLACED)}
     assert expected <= set(loader.applied_migrations)
@@ -83,7 +83,7 @@ def test_a_fresh_database_goes_through_apps_that_name_replaced_migrations(site: 
 
 
 def test_an_app_that_names_replaced_migrations_stays_in_step(site: Site) -> None:
-    """A database in which 2.6 and such an app migrated goes on to the new migrations."""
+    """A database that 2.6 and such an app have migrated can run the new migrations."""
     site.configure("INSTALLED_APPS += ['tests.dependent']")
     site.manage("migrate", "dependent")
     site.manage("migrate", "django_celery_results", SQUASHED)
@@ -95,7 +95,7 @@ def test_an_app_that_names_replaced_migrations_stays_in_step(site: Site) -> None
 
 
 def test_a_database_of_the_last_2_6_release_only_runs_what_is_new(site: Site) -> None:
-    """Where all fourteen are recorded, the squashed migration counts as applied."""
+    """If all fourteen are recorded, the squashed migration counts as applied."""
     site.manage("migrate", "django_celery_results", SQUASHED)
     site.checked("-c", REWIND, REPLACED[-1])
     output = site.manage("migrate", "django_celery_results")
@@ -122,7 +122,7 @@ def test_migrate_tells_a_half_migrated_database_what_to_do(site: Site, reached: 
 
 
 def test_the_migrations_can_be_undone(site: Site) -> None:
-    """Every migration has its way back."""
+    """Every migration can be reversed."""
     site.manage("migrate")
     output = site.manage("migrate", "django_celery_results", "zero")
     assert f"Unapplying django_celery_results.{SQUASHED}... OK" in output

@@ -1,4 +1,4 @@
-"""Indexes that are made and dropped while results are being stored."""
+"""Indexes that are added and removed while results are being stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "online_idx"
 
 
 def statements(operation: Any, *, forwards: bool, within: Any = nullcontext()) -> list[str]:  # noqa: B008  it has no state
-    """Return the SQL of the operation, or of undoing it, on an index of the date of creation."""
+    """Return the SQL of the operation, or of its reversal, on an index of the creation date."""
     without = ProjectState.from_apps(apps)
     with_index = without.clone()
     index = models.Index(fields=["date_created"], name=NAME)
@@ -48,7 +48,7 @@ def remove() -> RemoveIndexOnline:
     ids=["add", "undo add", "remove", "undo remove"],
 )
 def test_an_index_is_made_or_dropped(operation: Any, forwards: bool, makes: bool) -> None:
-    """With CONCURRENTLY where that is needed, and rid of what an interrupted build left."""
+    """CONCURRENTLY is used where needed, after removing what an interrupted build left."""
     made = statements(operation, forwards=forwards)
     words = [sql.partition(" ")[0] for sql in made]
     online = connection.vendor == "postgresql"
@@ -59,6 +59,6 @@ def test_an_index_is_made_or_dropped(operation: Any, forwards: bool, makes: bool
 
 @pytest.mark.django_db(transaction=True)
 def test_within_a_transaction_it_is_the_plain_operation() -> None:
-    """In which PostgreSQL would refuse the other."""
+    """PostgreSQL refuses CONCURRENTLY inside a transaction."""
     (made,) = statements(add(), forwards=True, within=transaction.atomic())
     assert "CONCURRENTLY" not in made

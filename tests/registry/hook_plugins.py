@@ -1,4 +1,4 @@
-"""Plugins for the tests of the hooks, and how these tests call them."""
+"""Plugins for the tests of the hooks, and functions that call the hooks like a backend."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ CONTENTS = Contents(fields={}, content_type="application/json", content_encoding
 
 
 class Shelf:
-    """A storage that says who it is."""
+    """A storage that signs what it stores with its name."""
 
     def __init__(self, name: str) -> None:
         self.django_celery_results_name = name
 
     @hookimpl
     def open_storage(self) -> str:
-        """Answer with the name."""
+        """Return the storage's name."""
         return self.django_celery_results_name
 
     @hookimpl(specname="store_task")
     def put(self, task: StoredTask) -> bool:
-        """Sign the task; the function has a name of its own."""
+        """Sign the task; this function has another name than its hook."""
         task.worker = f"{task.worker or ''} {self.django_celery_results_name}".strip()
         return True
 
     @hookimpl
     def load_tasks(self) -> list[StoredTask]:
-        """Have none."""
+        """Return no tasks."""
         return []
 
     @hookimpl
     def forget_task(self) -> None:
-        """Give no answer, which it should."""
+        """Return ``None``, which is not a valid answer."""
 
 
 class Wrapping:
-    """A plugin around whichever storage is used."""
+    """A plugin that wraps whichever storage is used."""
 
     django_celery_results_name = "wrapping"
 
@@ -56,7 +56,7 @@ class Wrapping:
 
 
 class Observer:
-    """Looks on, and fails if it is to."""
+    """Records the observed tasks, and raises its error if it has one."""
 
     def __init__(self, name: str, error: Exception | None = None) -> None:
         self.django_celery_results_name = name
@@ -65,7 +65,7 @@ class Observer:
 
     @hookimpl
     def after_store(self, task: TaskRecord) -> None:
-        """Note the task."""
+        """Record the task."""
         self.seen.append(task.task_id)
         if self.error is not None:
             raise self.error
@@ -73,18 +73,18 @@ class Observer:
 
 @contextmanager
 def using(*plugins: object, storage: str = "django-db") -> Iterator[Hooks]:
-    """The hooks as a backend on ``storage`` calls them, with ``plugins`` in the settings."""
+    """The hooks of a backend on ``storage``, with ``plugins`` in the settings."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": list(plugins)}):
         yield Hooks(storage)
 
 
 def stored() -> StoredTask:
-    """A task for a storage."""
+    """A task to store."""
     return StoredTask(task_id="a task", status="SUCCESS", contents=CONTENTS)
 
 
 def store(own: Hooks) -> StoredTask:
-    """Store a task and return it as it now is."""
+    """Store a task and return the stored version."""
     task = stored()
     own.call("store_task", storage=None, task=task, present=lambda _contents: None)
     return task
@@ -96,5 +96,5 @@ def encode(own: Hooks) -> Any:
 
 
 def observe(own: Hooks) -> None:
-    """Tell the observers of a task."""
+    """Notify the observers of a task."""
     own.observe("after_store", task=record(), stored=stored(), written=True)

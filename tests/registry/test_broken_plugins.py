@@ -1,8 +1,7 @@
-"""Plugins that are broken in every way there is: each is reported, all of them at once.
+"""Plugins broken in every possible way: each is reported, and all of them together.
 
-The distributions are real to whoever looks for them: a .dist-info directory on the path of a
-site of its own, and the module that its entry point names. The same modules, listed in the
-settings, fail likewise.
+The distributions are real: each has a .dist-info directory on the path of the site, and the
+module that its entry point names. The same modules also fail when the settings list them.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ pytestmark = pytest.mark.alike
 
 
 class Broken(NamedTuple):
-    """A distribution, its entry point and its module; and why that is refused."""
+    """A distribution with its entry point and its module, and why it is refused."""
 
     distribution: str
     name: str
     reason: str
     source: str
     attribute: str = ""
-    #: Whether the same would fail in the settings: there, names are the module's own.
+    #: Whether it fails from the settings too: there, a module alone decides its name.
     in_settings: bool = True
 
     @property
@@ -37,7 +36,7 @@ class Broken(NamedTuple):
 
     @property
     def reference(self) -> str:
-        """What its entry point says."""
+        """The reference of its entry point."""
         return f"{self.module}:{self.attribute}" if self.attribute else self.module
 
 
@@ -109,7 +108,7 @@ BROKEN = [
     Broken(
         "acme-class",
         "class",
-        r"acme_class:Plugin is a class; let the entry point name an instance of it "
+        r"acme_class:Plugin is a class; make the entry point name an instance of it "
         r"\(such as plugin = Plugin\(\)\) or a module",
         "class Plugin:\n    pass\n",
         "Plugin",
@@ -119,7 +118,7 @@ BROKEN = [
         "acme-version",
         "version",
         r"it was written for version 99 of the hooks and this is version 1; install a release of "
-        r"it that supports this one",
+        r"it that supports this version",
         f"django_celery_results_api = 99\n{HOOK}",
     ),
     Broken(
@@ -132,13 +131,13 @@ BROKEN = [
         "acme-storage",
         "storage",
         r"it implements store_task like a storage but not open_storage, load_tasks, forget_task; "
-        r"to tweak another storage use hookimpl\(wrapper=True\)",
+        r"to change another storage use hookimpl\(wrapper=True\)",
         HOOK.replace("before_store", "store_task"),
     ),
     Broken(
         "acme-contribution",
         "contribution",
-        r"contribute_codings gave 'gzip'; it has to give instances of "
+        r"contribute_codings returned 'gzip'; it has to return instances of "
         r"django_celery_results\.records\.Coding",
         HOOK.replace("before_store(task)", "contribute_codings()").replace(
             "pass", "return ['gzip']"
@@ -180,7 +179,7 @@ def contribute_serializers():
         ]
     ),
 ]
-#: Good ones among them: one that works, and one that nobody may import.
+#: Sound plugins: one that works, and a disabled one that must not be imported.
 SOUND = [
     Broken("acme-sound", "sound", "", HOOK),
     Broken("acme-blocked", "blocked", "", "raise SystemExit('this was not to be imported')"),
@@ -188,7 +187,7 @@ SOUND = [
 
 LENIENT = "DJANGO_CELERY_RESULTS['STRICT_PLUGINS'] = False"
 
-#: What a first use gives, and what is known of each plugin.
+#: Prints the errors of a first use, and the facts about each plugin.
 LOOK = """
 import json, django
 django.setup()
@@ -218,7 +217,7 @@ print(json.dumps({
 
 
 def install(directory: Path, one: Broken) -> None:
-    """Make a distribution known in ``directory``."""
+    """Write the distribution's metadata and module to ``directory``."""
     metadata = directory / f"{one.module}-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(
@@ -230,7 +229,7 @@ def install(directory: Path, one: Broken) -> None:
 
 
 class Looked(NamedTuple):
-    """A site with broken plugins, and what was seen there."""
+    """A site with broken plugins, and the output of its first use."""
 
     site: Site
     options: str
@@ -249,7 +248,7 @@ class Looked(NamedTuple):
 
     @property
     def all(self) -> list[str]:
-        """All that there is to tell."""
+        """All broken plugins."""
         return [one.module for _, _, one in self.broken]
 
 
@@ -278,7 +277,7 @@ def looked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("one", BROKEN, ids=[one.distribution for one in BROKEN])
 def test_plugin_is_described_with_what_is_wrong(looked: Looked, one: Broken) -> None:
-    """Name, distribution, version, place and cause."""
+    """The facts include name, distribution, version, place and cause."""
     expected = {
         (name, *(source.split() if source != "settings" else ("", "")), each.reference, "failed")
         for name, source, each in looked.broken
@@ -291,18 +290,18 @@ def test_plugin_is_described_with_what_is_wrong(looked: Looked, one: Broken) -> 
 
 
 def test_all_failures_are_in_one_error(looked: Looked) -> None:
-    """At the first use of the plugins."""
+    """One run shows every broken plugin, so that they can be fixed together."""
     assert looked.seen["manager"].startswith("PluginError: ")
     assert looked.all == looked.told(looked.seen["manager"])
 
 
 def test_backend_cannot_be_made(looked: Looked) -> None:
-    """Even where its own storage is whole: the site asked for more than that."""
+    """A backend whose own storage works is refused too: one of its site's plugins is missing."""
     assert looked.seen["manager"] == looked.seen["backend"]
 
 
 def test_all_failures_are_found_by_the_check(looked: Looked) -> None:
-    """``manage.py check`` fails, with an error for each."""
+    """``manage.py check`` fails with one error for each plugin."""
     looked.site.configure(looked.options)
     done = looked.site.run("-m", "django", "check")
     assert (1, looked.all) == (done.returncode, looked.told(done.stderr))
@@ -310,19 +309,19 @@ def test_all_failures_are_found_by_the_check(looked: Looked) -> None:
 
 
 def test_sound_plugin_is_none_of_them(looked: Looked) -> None:
-    """It is loaded."""
+    """The sound plugin is loaded."""
     statuses = {reference: status for _, _, _, reference, status, _ in looked.seen["infos"]}
     assert "active" == statuses["acme_sound"]
 
 
 def test_disabled_plugin_is_none_of_them(looked: Looked) -> None:
-    """It was not even imported."""
+    """The disabled plugin is not even imported: its module would end the process."""
     statuses = {reference: status for _, _, _, reference, status, _ in looked.seen["infos"]}
     assert "disabled" == statuses["acme_blocked"]
 
 
 def test_built_in_plugin_keeps_its_name(looked: Looked) -> None:
-    """Whoever wants it."""
+    """A distribution that uses the same name cannot replace it."""
     found = [info[4] for info in looked.seen["infos"] if info[:2] == ["django-db", BUILT_IN]]
     assert ["active"] == found
 
@@ -331,7 +330,7 @@ BUILT_IN = "django-celery-results"
 
 
 class Lenient(NamedTuple):
-    """The same site where plugins are lenient."""
+    """The same site with ``STRICT_PLUGINS`` off."""
 
     seen: dict[str, Any]
     logged: str
@@ -340,7 +339,7 @@ class Lenient(NamedTuple):
 
 @pytest.fixture(scope="module")
 def lenient(looked: Looked) -> Lenient:
-    """What was seen and logged with STRICT_PLUGINS off."""
+    """The output and the log of the site with ``STRICT_PLUGINS`` off."""
     looked.site.configure(f"{looked.options}\n{LENIENT}")
     done = looked.site.run("-c", LOOK)
     assert done.returncode == 0, done.stderr
@@ -348,15 +347,15 @@ def lenient(looked: Looked) -> Lenient:
 
 
 def test_lenient_site_works(lenient: Lenient) -> None:
-    """Its backend can be made."""
+    """The backend works without the broken plugins."""
     assert (None, None) == (lenient.seen["manager"], lenient.seen["backend"])
 
 
 def test_lenient_site_logs_every_failure(lenient: Lenient) -> None:
-    """Nothing is passed over in silence."""
+    """Without ``STRICT_PLUGINS``, the log is the only place that reports the failures."""
     assert lenient.looked.all == lenient.looked.told(lenient.logged)
 
 
 def test_lenient_site_still_refuses_a_selected_storage_that_failed(lenient: Lenient) -> None:
-    """Whether its name is known or, in settings, could be that of any that failed."""
+    """From the settings, any plugin that failed to import may be the selected storage."""
     assert "it implements store_task like a storage but not" in lenient.seen["selected"]

@@ -1,4 +1,4 @@
-"""Calling the hooks: one storage among several, answers, observers apart."""
+"""Calling the hooks: one storage among several, missing answers, isolated observers."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 
 class Twofold(Observer):
-    """Looks on in two functions."""
+    """Observes with two functions."""
 
     @hookimpl(specname="after_store")
     def also(self, task: TaskRecord) -> None:
-        """Note the task, otherwise."""
+        """Record the task under another name."""
         self.seen.append(f"also {task.task_id}")
 
 
 class Signed(Shelf):
-    """A storage that is more than that."""
+    """A storage that also implements another hook."""
 
     @hookimpl
     def before_store(self, task: TaskRecord) -> None:
@@ -50,7 +50,7 @@ class Signed(Shelf):
 
 
 class Witness:
-    """Notes which observer failed, and fails itself if it is to."""
+    """Records which observer failed, and raises its error if it has one."""
 
     def __init__(self, name: str = "witness", error: Exception | None = None) -> None:
         self.django_celery_results_name = name
@@ -59,7 +59,7 @@ class Witness:
 
     @hookimpl
     def observer_failed(self, plugin: str, hook: str, error: Exception) -> None:
-        """Note all that is told."""
+        """Record the arguments."""
         self.seen.append((plugin, hook, error))
         if self.error is not None:
             raise self.error
@@ -70,19 +70,19 @@ class Witness:
 
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_only_the_selected_storage_is_called(name: str) -> None:
-    """By its name, not by its place in the list, and whatever its functions are called."""
+    """The name decides, not the order of the plugins or the names of their functions."""
     with using(Shelf("one"), Shelf("two"), storage=name) as own:
         assert (name, name) == (own.ask("open_storage", location=None), store(own).worker)
 
 
 def test_wrappers_go_around_any_storage() -> None:
-    """They are no storage."""
+    """A wrapper does not count as a storage, so it wraps whichever storage is selected."""
     with using(Shelf("one"), Wrapping, storage="one") as own:
         assert "wrapped one" == store(own).worker
 
 
 def test_other_hooks_of_another_storage_are_called() -> None:
-    """A storage that is not selected may look on all the same."""
+    """A storage that is not selected can still observe results."""
     storage = Signed("one")
     with using(storage) as own:
         task = record()
@@ -91,16 +91,16 @@ def test_other_hooks_of_another_storage_are_called() -> None:
 
 
 def test_storage_that_is_not_there() -> None:
-    """The error lists those that are."""
+    """The error lists the storages that exist."""
     with (
-        pytest.raises(BackendMisconfigured, match=r"installed: django-cache, django-db, one$"),
+        pytest.raises(BackendMisconfigured, match=r"Installed: django-cache, django-db, one$"),
         using(Shelf("one"), storage="two"),
     ):
         pass
 
 
 def test_storage_that_is_disabled() -> None:
-    """The error says by which setting."""
+    """The error names the setting that disables it."""
     options = {"PLUGINS": [Shelf("one")], "DISABLED_PLUGINS": ["one"]}
     with (
         override_settings(DJANGO_CELERY_RESULTS=options),
@@ -110,7 +110,7 @@ def test_storage_that_is_disabled() -> None:
 
 
 def test_selected_storage_that_failed_is_an_error_even_where_plugins_are_lenient() -> None:
-    """Nothing else could keep the results."""
+    """No other plugin could keep the results, so this is an error without STRICT_PLUGINS too."""
     shelf = Shelf("one")
     shelf.django_celery_results_api = 99  # type: ignore[attr-defined]  # what a plugin may say
     options = {"PLUGINS": [shelf], "STRICT_PLUGINS": False}
@@ -122,7 +122,7 @@ def test_selected_storage_that_failed_is_an_error_even_where_plugins_are_lenient
 
 
 def test_storage_that_may_be_the_one_that_failed() -> None:
-    """A plugin that cannot be imported could not say its name; so its failure is told."""
+    """The failed plugin may be the storage: its name is unknown. So the error shows its failure."""
     options = {"PLUGINS": ["nowhere"], "STRICT_PLUGINS": False}
     with (
         override_settings(DJANGO_CELERY_RESULTS=options),
@@ -132,7 +132,7 @@ def test_storage_that_may_be_the_one_that_failed() -> None:
 
 
 def test_failures_are_an_error_where_plugins_are_strict() -> None:
-    """Even of a plugin that the storage does not need."""
+    """With STRICT_PLUGINS, this includes a plugin that the storage does not need."""
     with (
         override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": ["nowhere"]}),
         pytest.raises(PluginError),
@@ -144,14 +144,14 @@ def test_failures_are_an_error_where_plugins_are_strict() -> None:
 
 
 def test_hook_that_has_to_be_answered() -> None:
-    """No answer is an error that names the hook and the storage."""
+    """A missing answer is an error that names the hook and the storage."""
     message = "No plugin answered the hook 'forget_task' for storage 'one'"
     with using(Shelf("one"), storage="one") as own, pytest.raises(HookError, match=message):
         own.ask("forget_task", storage=None, task_id="a task", present=None)
 
 
 def test_none_survives() -> None:
-    """A result that is None is wrapped, and so is not taken for no answer."""
+    """A stored ``None`` arrives wrapped, so it is not mistaken for a missing answer."""
     with using() as own:
         contents = encode(own)
         values = own.ask("decode", contents=contents, accept=None, codings={})
@@ -159,7 +159,7 @@ def test_none_survives() -> None:
 
 
 def test_hook_that_nobody_implements() -> None:
-    """Has no answer, whether one is collected or the first one taken."""
+    """This holds for hooks that collect all answers and for hooks that stop at the first."""
     with using() as own:
         for hook in ("before_store", "result_retention"):
             assert None is own.call(hook, task=record())
@@ -167,7 +167,7 @@ def test_hook_that_nobody_implements() -> None:
 
 @pytest.mark.parametrize(("plugins", "expected"), [((), False), ((Observer("one"),), True)])
 def test_listening(plugins: tuple[object, ...], expected: bool) -> None:
-    """Whether there is anybody to tell."""
+    """``listens`` returns whether any plugin implements one of the hooks."""
     with using(*plugins) as own:
         assert expected is own.listens("before_expire", "after_store")
 
@@ -176,7 +176,7 @@ def test_listening(plugins: tuple[object, ...], expected: bool) -> None:
 
 
 def test_observers_are_called_in_order() -> None:
-    """As listed."""
+    """The order is that of the list in the settings."""
     seen: list[str] = []
     observers = Observer("one"), Observer("two")
     for observer in observers:
@@ -188,7 +188,7 @@ def test_observers_are_called_in_order() -> None:
 
 
 def test_observer_that_fails_harms_no_other() -> None:
-    """Neither those before nor those after it."""
+    """The observers before and after it are called."""
     observers = [Observer("one"), Observer("two", ValueError("tired")), Observer("three")]
     with using(*observers) as own:
         observe(own)
@@ -196,7 +196,7 @@ def test_observer_that_fails_harms_no_other() -> None:
 
 
 def test_observer_that_fails_is_logged_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
-    """And with its error."""
+    """The log record has the traceback too."""
     with using(Observer("tired", ValueError("no more"))) as own:
         observe(own)
     message = "Plugin 'tired' failed in the hook 'after_store'; the result is not affected"
@@ -205,7 +205,7 @@ def test_observer_that_fails_is_logged_with_its_name(caplog: pytest.LogCaptureFi
 
 
 def test_observer_that_fails_is_told_to_the_others() -> None:
-    """Who failed, where, and with what; the one that failed is told as well."""
+    """They get its name, the hook and the error; so does the observer that failed."""
     error, witness = ValueError("no more"), Witness()
     with using(Observer("tired", error), witness) as own:
         observe(own)
@@ -213,7 +213,7 @@ def test_observer_that_fails_is_told_to_the_others() -> None:
 
 
 def test_witness_that_fails_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Not told in turn, which could go on for ever; the other witnesses are told."""
+    """Telling the witnesses again could go on for ever; the other witnesses are called once."""
     error, witness = ValueError("no more"), Witness()
     with using(Observer("tired", error), Witness("weary", OSError("nor I")), witness) as own:
         observe(own)
@@ -223,7 +223,7 @@ def test_witness_that_fails_is_only_logged(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_observer_in_two_functions_is_called_once_in_each() -> None:
-    """Not each function once for each."""
+    """A caller for each plugin, not for each function, would call both functions twice."""
     observer = Twofold("twofold")
     with using(observer) as own:
         observe(own)
@@ -231,7 +231,7 @@ def test_observer_in_two_functions_is_called_once_in_each() -> None:
 
 
 def test_result_is_stored_although_an_observer_fails() -> None:
-    """As Celery sees it."""
+    """Celery sees no error."""
     storage = Memory()
     options = {"PLUGINS": [storage, Observer("tired", ValueError("no more"))]}
     with override_settings(DJANGO_CELERY_RESULTS=options):

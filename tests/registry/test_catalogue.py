@@ -1,4 +1,4 @@
-"""Contributions: taken in whole or not at all, and withdrawn when plugins are dropped."""
+"""Contributions: accepted completely or not at all, and withdrawn when plugins are dropped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Contributing:
-    """A plugin that contributes what it is given."""
+    """A plugin that contributes the given serializers and codings."""
 
     def __init__(
         self, serializers: Iterable[Any] = (), codings: Iterable[Any] = (), name: str = "giver"
@@ -34,17 +34,17 @@ class Contributing:
 
     @hookimpl
     def contribute_serializers(self) -> Iterable[Serializer]:
-        """Give them."""
+        """Return them."""
         return self.serializers
 
     @hookimpl
     def contribute_codings(self) -> Iterable[Coding]:
-        """Give them."""
+        """Return them."""
         return self.codings
 
 
 class Unhashable:
-    """What a serializer may be made of."""
+    """A callable that cannot be hashed, which a serializer may use."""
 
     __hash__ = None  # type: ignore[assignment]  # what unhashable objects have
 
@@ -54,23 +54,23 @@ class Unhashable:
 
 
 def serializer(name: str = "literal", content_type: str = "text/x-literal") -> Serializer:
-    """A serializer that could be contributed."""
+    """A serializer that a plugin may contribute."""
     return Serializer(name=name, encode=Unhashable(), decode=eval, content_type=content_type)
 
 
 def coding(name: str = "same") -> Coding:
-    """A coding that could be contributed."""
+    """A coding that a plugin may contribute."""
     return Coding(name=name, encode=bytes, decode=bytes)
 
 
 def failures(*plugins: object) -> dict[str, str]:
-    """Why plugins failed, by their names."""
+    """The reasons why plugins failed, by their names."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": list(plugins)}):
         return {info.name: info.reason for info in load_plugins().failures}
 
 
 def test_contributed_serializer_is_known_to_kombu() -> None:
-    """Where Celery looks for it, and it works there."""
+    """Celery looks for serializers in Kombu, and this one works there."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Contributing([serializer()])]}):
         load_plugins()
         dumped = registry.dumps({1: (2,)}, serializer="literal")
@@ -78,7 +78,7 @@ def test_contributed_serializer_is_known_to_kombu() -> None:
 
 
 def test_contributed_serializer_is_withdrawn_with_its_plugin() -> None:
-    """Another set of plugins starts without it."""
+    """The next set of plugins starts without it."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Contributing([serializer()])]}):
         load_plugins()
     assert ("literal" in registry.name_to_type, "text/x-literal" in registry.type_to_name) == (
@@ -88,7 +88,7 @@ def test_contributed_serializer_is_withdrawn_with_its_plugin() -> None:
 
 
 def test_serializer_that_somebody_withdrew_before() -> None:
-    """Is no trouble when its plugin goes."""
+    """Dropping its plugin then causes no error."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Contributing([serializer()])]}):
         contributions = load_plugins().contributions
         registry.unregister("literal")
@@ -96,14 +96,14 @@ def test_serializer_that_somebody_withdrew_before() -> None:
 
 
 def test_contributed_coding_is_found_by_name() -> None:
-    """Beside the built-in ones."""
+    """The built-in codings are found as well."""
     own = coding()
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Contributing(codings=[own])]}):
         assert load_plugins().contributions.coding("same") is own
 
 
 def test_compression_of_kombu_is_found_by_either_name() -> None:
-    """Its alias and its type are one coding."""
+    """Its alias and its content type select one coding."""
     contributions = load_plugins().contributions
     found = contributions.coding("gzip")
     assert found is not None
@@ -113,7 +113,7 @@ def test_compression_of_kombu_is_found_by_either_name() -> None:
 def test_name_of_a_first_party_coding_is_no_method_of_kombus(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also while its plugin is not installed: what is meant does not change without a word."""
+    """It stays so while the plugin is not installed: the meaning must not change silently."""
     monkeypatch.setattr(contributions, "FIRST_PARTY", {"gzip": "results-gzip"})
     monkeypatch.setattr(distributions, "FIRST_PARTY", {"gzip": "results-gzip"})
     found = load_plugins().contributions
@@ -122,13 +122,13 @@ def test_name_of_a_first_party_coding_is_no_method_of_kombus(
     ]
     expected = (
         "is not installed; install results-gzip "
-        "(if you mean Kombu's method of that name, say 'application/x-gzip')"
+        "(if you mean Kombu's method of that name, write 'application/x-gzip')"
     )
     assert expected == found.missing("gzip")
 
 
 def test_coding_that_nobody_contributes() -> None:
-    """None."""
+    """The result is ``None``."""
     assert load_plugins().contributions.coding("nobody's") is None
 
 
@@ -152,27 +152,30 @@ def test_coding_that_nobody_contributes() -> None:
         ),
         (
             {"serializers": [serializer(), serializer(content_type="text/other")]},
-            "contribute_serializers gave one name twice: literal, literal",
+            "contribute_serializers returned one name twice: literal, literal",
         ),
         (
             {"serializers": [serializer(), serializer("other")]},
-            "contribute_serializers gave one content_type twice: text/x-literal, text/x-literal",
+            (
+                "contribute_serializers returned one content_type twice: "
+                "text/x-literal, text/x-literal"
+            ),
         ),
         (
             {"codings": [coding(), coding()]},
-            "contribute_codings gave one name twice: same, same",
+            "contribute_codings returned one name twice: same, same",
         ),
         (
             {"serializers": ["literal"]},
             (
-                "contribute_serializers gave 'literal'; it has to give instances of "
+                "contribute_serializers returned 'literal'; it has to return instances of "
                 "django_celery_results.records.Serializer"
             ),
         ),
         (
             {"codings": [1]},
             (
-                "contribute_codings gave 1; it has to give instances of "
+                "contribute_codings returned 1; it has to return instances of "
                 "django_celery_results.records.Coding"
             ),
         ),
@@ -183,14 +186,14 @@ def test_coding_that_nobody_contributes() -> None:
         (
             {"codings": (Coding(name=name, encode=bytes, decode=bytes) for name in ["a b"])},
             (
-                "contribute_codings raised ValueError: coding name 'a b' is not a word of 1 to 40 "
-                "letters, digits and !#$%&'*+.^_`|~/-"
+                "contribute_codings raised ValueError: coding name 'a b' is invalid: use 1 to 40 "
+                "letters, digits or !#$%&'*+.^_`|~/-"
             ),
         ),
     ],
 )
 def test_contribution_that_is_refused(given: dict[str, Any], reason: str) -> None:
-    """The plugin fails, and the reason names the hook, or what is taken and by whom."""
+    """The plugin fails; the reason names the hook, or the name that is taken and its owner."""
     assert {"giver": reason} == failures(Contributing(**given))
 
 
@@ -206,13 +209,13 @@ def test_contribution_that_is_refused(given: dict[str, Any], reason: str) -> Non
     ],
 )
 def test_contribution_of_two_plugins(kind: str, one: object, reason: str) -> None:
-    """The one that is called last has it; the other is told who that is."""
+    """The plugin that is registered first keeps the name; the error of the other names it."""
     plugins = [Contributing(**{kind: [one]}, name=name) for name in ("first", "second")]
     assert {"first": reason} == failures(*plugins)
 
 
 def test_plugin_that_contributes_something_wrong_contributes_nothing() -> None:
-    """Its good serializer goes with its bad coding."""
+    """Its valid serializer is rejected together with its invalid coding."""
     plugin = Contributing([serializer()], [coding("identity")])
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
         load_plugins()
@@ -223,12 +226,12 @@ def test_plugin_that_contributes_something_wrong_contributes_nothing() -> None:
 
 
 def test_serializer_that_is_there() -> None:
-    """No error."""
+    """No error is raised."""
     require_serializer("json")
 
 
 def test_serializer_that_is_not_there() -> None:
-    """The error lists those that are; Kombu's raw one cannot hold values."""
+    """The error lists the existing ones, without Kombu's ``raw``, which cannot hold values."""
     with pytest.raises(BackendMisconfigured) as caught:
         require_serializer("jsno")
     message = str(caught.value)
@@ -237,7 +240,7 @@ def test_serializer_that_is_not_there() -> None:
 
 
 def test_serializer_of_a_plugin_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says where to get it."""
+    """The error says what to install."""
     monkeypatch.setattr(distributions, "FIRST_PARTY", {"quick": "results-quick"})
     expected = "^There is no serializer 'quick'; install results-quick. Installed: json, "
     with pytest.raises(BackendMisconfigured, match=expected):
@@ -245,7 +248,7 @@ def test_serializer_of_a_plugin_that_is_not_installed(monkeypatch: pytest.Monkey
 
 
 def test_serializer_whose_library_is_not_there() -> None:
-    """The error says what Kombu misses."""
+    """The error is Kombu's, which says what is missing."""
     registry.register("absent", None, None, "application/x-absent")
     try:
         with pytest.raises(BackendMisconfigured, match="'absent' cannot be used: No "):
@@ -255,7 +258,7 @@ def test_serializer_whose_library_is_not_there() -> None:
 
 
 def test_serializer_that_refuses_none() -> None:
-    """It is there all the same."""
+    """It exists, so no error is raised."""
     registry.register("picky", len, eval, "application/x-picky")
     try:
         require_serializer("picky")
@@ -274,7 +277,7 @@ def command(name: str = "greet") -> Command:
 
 
 class Commanding:
-    """A plugin that contributes a command."""
+    """A plugin that contributes the given commands."""
 
     def __init__(self, name: str, *commands: Command) -> None:
         self.django_celery_results_name = name
@@ -282,12 +285,12 @@ class Commanding:
 
     @hookimpl
     def contribute_commands(self) -> Iterable[Command]:
-        """Give them."""
+        """Return them."""
         return self.commands
 
 
 def test_command_of_two_plugins() -> None:
-    """The one that is called last has it; the other is told who that is."""
+    """The plugin that is registered first keeps the name; the error of the other names it."""
     plugins = [Commanding("first", command()), Commanding("second", command())]
     expected = {"first": "command 'greet' exists already, from the plugin 'second'"}
     assert expected == failures(*plugins)
@@ -295,7 +298,7 @@ def test_command_of_two_plugins() -> None:
 
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS, ids=lambda one: one.name)
 def test_built_in_commands_cannot_be_taken(subcommand: Subcommand) -> None:
-    """Each of them is the core's."""
+    """Each of them belongs to the core."""
     name = subcommand.name
     reason = f"command {name!r} exists already, from the plugin 'django-celery-results'"
     assert {"taker": reason} == failures(Commanding("taker", command(name)))
@@ -303,14 +306,14 @@ def test_built_in_commands_cannot_be_taken(subcommand: Subcommand) -> None:
 
 @pytest.mark.parametrize("name", ["", "Greet", "two words", "-x", "a" * 41])
 def test_name_of_a_command_is_a_word(name: str) -> None:
-    """As one types it."""
-    with pytest.raises(ValueError, match="is not a word of small letters"):
+    """It is typed on the command line."""
+    with pytest.raises(ValueError, match="is invalid: use up to 40 lowercase letters"):
         command(name)
 
 
 @pytest.mark.parametrize("broken", [{"run": None}, {"add_arguments": 5}])
 def test_command_needs_callables(broken: dict[str, Any]) -> None:
-    """What is no function is found when the plugin is loaded."""
+    """A command without a function is found when the plugin is loaded, not when it is run."""
     whole = {"name": "x", "help": "x", "run": print, **broken}
-    with pytest.raises(ValueError, match="its functions must be callables"):
+    with pytest.raises(ValueError, match="its functions must be callable"):
         Command(**whole)

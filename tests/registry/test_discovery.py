@@ -1,4 +1,4 @@
-"""Finding plugins: in the settings in every form, and among the distributions."""
+"""Finding plugins in every form in the settings, and among the installed distributions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.signing import Signing, failure, installed, names, signatures
 
 
 def test_class_in_settings_is_instantiated() -> None:
-    """Without arguments."""
+    """The class is called without arguments."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Signing]}):
         assert ["signing"] == signatures()
 
 
 def test_module_in_settings_is_a_plugin() -> None:
-    """With its functions."""
+    """The functions of the module are its hooks."""
     module = ModuleType("a_module")
     module.before_store = Signing("module").before_store  # type: ignore[attr-defined]  # a hook
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [module]}):
@@ -29,7 +29,7 @@ def test_module_in_settings_is_a_plugin() -> None:
 
 
 def test_instance_without_a_name_is_called_by_its_class() -> None:
-    """So that it can be disabled."""
+    """This name can be used in DISABLED_PLUGINS."""
     plugin = Signing()
     del plugin.django_celery_results_name
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
@@ -48,12 +48,12 @@ def test_instance_without_a_name_is_called_by_its_class() -> None:
     ],
 )
 def test_dotted_path_names_a_module_or_what_is_in_it(source: str, expected: str) -> None:
-    """With a dot or, as in entry points, with a colon."""
+    """The path has a dot or, as in entry points, a colon before the last name."""
     assert expected == import_plugin(source).__name__
 
 
 def test_what_is_no_path_is_the_plugin() -> None:
-    """An instance stays what it is."""
+    """An instance is returned unchanged."""
     plugin = Signing()
     assert import_plugin(plugin) is plugin
 
@@ -68,7 +68,7 @@ def test_what_is_no_path_is_the_plugin() -> None:
     ],
 )
 def test_path_that_leads_nowhere_says_where_it_ends(source: str, message: str) -> None:
-    """At the module, or at the name in it."""
+    """The error names the missing module, or the missing name in a module."""
     with pytest.raises((ImportError, AttributeError), match=message):
         import_plugin(source)
 
@@ -77,7 +77,7 @@ def test_path_that_leads_nowhere_says_where_it_ends(source: str, message: str) -
 def test_what_a_module_itself_misses_is_what_is_reported(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not that the module "does not exist", whatever the absent one is called."""
+    """The error names the module that the plugin could not import, not the plugin."""
     (tmp_path / "package_of_theirs_too").mkdir()
     module = tmp_path / "package_of_theirs_too" / "broken_plugin.py"
     module.write_text(f"import {missing}\n")
@@ -87,14 +87,14 @@ def test_what_a_module_itself_misses_is_what_is_reported(
 
 
 def test_name_has_to_be_a_name() -> None:
-    """A number or nothing could neither be selected nor disabled."""
+    """A plugin without a proper name could be neither selected nor disabled."""
     plugin = Signing()
     plugin.django_celery_results_name = ""
     assert "its django_celery_results_name has to be a name, not ''" == failure(plugin)
 
 
 def test_distribution_whose_metadata_are_broken() -> None:
-    """Its plugin loads, from nobody knows where, and hides no other."""
+    """Its plugin loads with an unknown origin, and the other plugins load too."""
     with installed((None, "orphan", Signing("orphan"))):
         info = load_plugins().infos[0]
     assert ("'orphan' (entry point, installed:orphan)", "active") == (str(info), info.status)
@@ -105,7 +105,7 @@ def test_distribution_whose_metadata_are_broken() -> None:
     [("acme", "1.0", "'a' (acme 1.0, b:c)"), ("", "", "'a' (settings, b:c)")],
 )
 def test_info_as_text(distribution: str, version: str, expected: str) -> None:
-    """Name, where it came from, and what it is."""
+    """The text has the name, the origin and the reference."""
     info = PluginInfo(
         name="a", distribution=distribution, version=version, origin="settings", reference="b:c"
     )
@@ -113,14 +113,14 @@ def test_info_as_text(distribution: str, version: str, expected: str) -> None:
 
 
 def test_class_of_an_entry_point_is_refused() -> None:
-    """Whoever writes an entry point can as well name an instance."""
+    """An entry point can name an instance instead."""
     with installed(("acme", "signing", Signing)):
         (failed,) = load_plugins().failures
-    assert failed.reason.startswith("installed:signing is a class; let the entry point name an ")
+    assert failed.reason.startswith("installed:signing is a class; make the entry point name an ")
 
 
 def test_name_of_two_distributions_is_neithers() -> None:
-    """Both fail, and each names the other."""
+    """Both fail, and each failure names the other plugin."""
     one, two = Signing("twin"), Signing("twin")
     with (
         installed(("acme", "twin", one)),
@@ -135,7 +135,7 @@ def test_name_of_two_distributions_is_neithers() -> None:
 
 
 def test_name_of_a_built_in_plugin_stays_its_own() -> None:
-    """The other one fails."""
+    """The other plugin fails."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Signing("codec")]}):
         found = [(info.name, info.origin, info.status) for info in load_plugins().infos]
     assert [("codec", "entry point", "active"), ("codec", "settings", "failed")] == [
@@ -144,7 +144,7 @@ def test_name_of_a_built_in_plugin_stays_its_own() -> None:
 
 
 def test_failure_of_a_plugin_is_told_on_one_line() -> None:
-    """However many pluggy needs."""
+    """A report or log shows each failure in one line, although pluggy's message has several."""
 
     class Mistaken(Signing):
         @hookimpl

@@ -1,4 +1,4 @@
-"""The plugin manager: found, put in order, described, and dropped when settings change."""
+"""The plugin manager: how plugins are ordered and described, and when they are loaded again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUILT_IN = ["codec", "django-cache", "django-db"]
 
 
 class First(Signing):
-    """One that wants to be called first."""
+    """A plugin that asks to be called first."""
 
     @hookimpl(tryfirst=True)
     def before_store(self, task: Any) -> None:
@@ -32,7 +32,7 @@ class First(Signing):
 
 
 class Last(Signing):
-    """One that wants to be called last."""
+    """A plugin that asks to be called last."""
 
     @hookimpl(trylast=True)
     def before_store(self, task: Any) -> None:
@@ -41,7 +41,7 @@ class Last(Signing):
 
 
 class Around:
-    """One that goes around all others."""
+    """A plugin that wraps all others."""
 
     django_celery_results_name = "around"
 
@@ -58,27 +58,27 @@ class Around:
 
 
 def test_built_in_plugins_come_through_entry_points() -> None:
-    """They are found like everybody's."""
+    """They are found like any other plugin, without a private way in."""
     found = [(info.name, info.origin, info.built_in) for info in load_plugins().infos]
     assert [(name, "entry point", True) for name in BUILT_IN] == found
 
 
 def test_settings_come_first_as_listed() -> None:
-    """Then the entry points."""
+    """The plugins from entry points follow."""
     options = {"PLUGINS": [Signing("z"), Signing("a"), Signing("m")]}
     with override_settings(DJANGO_CELERY_RESULTS=options):
         assert (["z", "a", "m", *BUILT_IN], ["z", "a", "m"]) == (names(), signatures())
 
 
 def test_entry_points_come_by_distribution_then_name() -> None:
-    """Whatever order they are found in, and however a distribution spells its name."""
+    """Neither the order on disk nor upper and lower case in names matter."""
     wanted = [("Zoo", "a"), ("acme", "z"), ("acme", "b"), ("zebra", "c")]
     with installed(*((distribution, name, Signing(name)) for distribution, name in wanted)):
         assert (["b", "z", "c", "a", *BUILT_IN], ["b", "z", "c", "a"]) == (names(), signatures())
 
 
 def test_settings_come_before_entry_points() -> None:
-    """The site has the first word."""
+    """The site's own plugins come before those of distributions."""
     options = {"PLUGINS": [Signing("listed")]}
     with (
         installed(("acme", "installed", Signing("installed"))),
@@ -88,7 +88,7 @@ def test_settings_come_before_entry_points() -> None:
 
 
 def test_tryfirst_trylast_and_wrapper_are_pluggys() -> None:
-    """They are stronger than the order of the list."""
+    """The markers of pluggy take precedence over the order of the list."""
     listed = [Last("last"), Signing("middle"), First("first"), Around]
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": listed}):
         assert ["(first", "middle", "last", ")"] == signatures()
@@ -98,15 +98,15 @@ def test_tryfirst_trylast_and_wrapper_are_pluggys() -> None:
 
 
 def test_object_that_is_a_plugin_already() -> None:
-    """It was installed, and somebody lists it too."""
+    """This happens if a plugin is installed and also listed in the settings."""
     plugin = Signing("listed")
-    expected = "it is the same object as the plugin 'installed'; one of the two is enough"
+    expected = "it is the same object as the plugin 'installed'; remove one of the two"
     with installed(("acme", "installed", plugin)):
         assert expected == failure(plugin)
 
 
 def test_object_that_cannot_be_hashed() -> None:
-    """A plugin is kept in sets."""
+    """The manager of pluggy keeps plugins in sets."""
     plugin = SimpleNamespace(before_store=Signing().before_store)
     assert failure(plugin).startswith("TypeError: ")
 
@@ -117,7 +117,7 @@ def test_nothing_is_no_plugin() -> None:
 
 
 def test_unknown_hooks_may_be_optional() -> None:
-    """A plugin may be ready for a hook of another version."""
+    """A plugin may support a hook of another version of the contract."""
 
     class Ahead(Signing):
         @hookimpl(optionalhook=True)
@@ -129,7 +129,7 @@ def test_unknown_hooks_may_be_optional() -> None:
 
 
 def test_unknown_hook_with_no_likeness() -> None:
-    """No guess is made where none is near."""
+    """The error suggests a name only if a similar one exists."""
 
     class Lost(Signing):
         @hookimpl
@@ -140,7 +140,7 @@ def test_unknown_hook_with_no_likeness() -> None:
 
 
 def test_two_plugins_with_one_misspelling_are_two_failures() -> None:
-    """The first must not make the second's hook known."""
+    """The hook must not become known after the first plugin has registered it."""
 
     class Misspelt:
         def __init__(self, name: str) -> None:
@@ -156,7 +156,7 @@ def test_two_plugins_with_one_misspelling_are_two_failures() -> None:
 
 
 def test_plugin_asks_for_the_plugins_while_it_is_loaded() -> None:
-    """It is told so, instead of the loading starting anew."""
+    """It gets an error, instead of starting to load the plugins again."""
     expected = "a plugin must not ask for the plugins while they are being loaded"
 
     class Impatient(Signing):
@@ -168,7 +168,7 @@ def test_plugin_asks_for_the_plugins_while_it_is_loaded() -> None:
 
 
 def test_loading_can_be_tried_again_after_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the machine is not kept for ever."""
+    """A temporary error of the machine must not last until the process ends."""
     plugins.forget_plugins()
     with monkeypatch.context() as patch:
         patch.setattr(plugins, "_build", lambda: 1 / 0)
@@ -181,7 +181,7 @@ def test_loading_can_be_tried_again_after_it_failed(monkeypatch: pytest.MonkeyPa
 
 
 def test_info_has_what_is_known() -> None:
-    """Of a plugin from settings."""
+    """This plugin comes from the settings."""
     plugin = Signing("mine")
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [plugin]}):
         info = load_plugins().info("mine")
@@ -193,17 +193,17 @@ def test_info_has_what_is_known() -> None:
 
 
 def test_info_of_a_plugin_that_is_not_there() -> None:
-    """None."""
+    """The result is ``None``."""
     assert load_plugins().info("nobody") is None
 
 
 def test_storages_are_the_schemes_of_urls() -> None:
-    """Those that open one; a wrapper around opening is none."""
+    """These are the plugins that open a storage; a wrapper around opening does not count."""
 
     class Watching:
         @hookimpl(wrapper=True)
         def open_storage(self) -> Generator[None, Any, Any]:
-            """Look on."""
+            """Wrap the opening."""
             return (yield)
 
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Watching(), Memory()]}):
@@ -211,13 +211,13 @@ def test_storages_are_the_schemes_of_urls() -> None:
 
 
 def test_hook_names_are_those_of_the_contract() -> None:
-    """In the order in which a result meets them."""
+    """The order is that in which a result meets the hooks."""
     order = ["contribute_serializers", "encode", "before_store", "store_task", "after_expire"]
     assert order == sorted(order, key=hook_names().index)
 
 
 def test_manager_is_pluggys() -> None:
-    """Nothing else, so that all that pluggy documents holds."""
+    """Everything that pluggy documents about its manager holds here."""
     assert type(get_plugin_manager()) is pluggy.PluginManager
 
 
@@ -225,19 +225,19 @@ def test_manager_is_pluggys() -> None:
 
 
 def test_manager_is_built_once() -> None:
-    """The second call gives the same."""
+    """The second call returns the same object."""
     assert get_plugin_manager() is get_plugin_manager()
 
 
 def test_manager_is_built_anew_when_the_settings_change() -> None:
-    """``override_settings`` works in tests."""
+    """Tests can therefore use ``override_settings``."""
     before = get_plugin_manager()
     with override_settings(DJANGO_CELERY_RESULTS={}):
         assert get_plugin_manager() is not before
 
 
 def test_manager_stays_when_other_settings_change() -> None:
-    """Nothing is loaded again for them."""
+    """Other settings do not cause the plugins to be loaded again."""
     before = get_plugin_manager()
     with override_settings(USE_TZ=False):
         assert get_plugin_manager() is before
@@ -247,7 +247,7 @@ def test_manager_stays_when_other_settings_change() -> None:
 
 
 def test_failure_is_an_error_at_first_use() -> None:
-    """And at every one after it."""
+    """Every later use raises it too."""
     with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": ["nowhere"]}):
         for _ in range(2):
             with pytest.raises(PluginError, match="No module named 'nowhere'"):
@@ -255,7 +255,7 @@ def test_failure_is_an_error_at_first_use() -> None:
 
 
 def test_failure_is_logged_where_plugins_are_lenient(caplog: pytest.LogCaptureFixture) -> None:
-    """And the others work."""
+    """The other plugins work."""
     options = {"PLUGINS": ["nowhere", Signing], "STRICT_PLUGINS": False}
     with override_settings(DJANGO_CELERY_RESULTS=options):
         assert ["signing"] == signatures()
@@ -266,7 +266,7 @@ def test_failure_is_logged_where_plugins_are_lenient(caplog: pytest.LogCaptureFi
 
 
 def test_disabled_plugin_is_not_imported() -> None:
-    """One that cannot even be imported can be switched off."""
+    """Even a plugin that cannot be imported can be disabled."""
     options = {"PLUGINS": ["nowhere"], "DISABLED_PLUGINS": ["nowhere"]}
     with override_settings(DJANGO_CELERY_RESULTS=options):
         get_plugin_manager()
@@ -277,14 +277,14 @@ def test_disabled_plugin_is_not_imported() -> None:
 
 
 def test_disabled_plugin_is_not_called() -> None:
-    """By the name that it gives itself."""
+    """The name that the plugin sets for itself is the one in DISABLED_PLUGINS."""
     options = {"PLUGINS": [Signing("a"), Signing("b")], "DISABLED_PLUGINS": ["a"]}
     with override_settings(DJANGO_CELERY_RESULTS=options):
         assert (["b", *BUILT_IN, "a"], ["b"]) == (names(), signatures())
 
 
 def test_plugin_with_a_part_of_a_storage_is_refused() -> None:
-    """It would store and never read."""
+    """It would store results that it could never read."""
 
     class Half(Signing):
         @hookimpl

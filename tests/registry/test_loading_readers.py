@@ -1,4 +1,4 @@
-"""What disabled plugins wrote stays readable; nothing else of them is used."""
+"""Results of disabled plugins stay readable; the plugins' other hooks are not used."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ ACCEPTED = ["json", "literal"]
 
 
 def backwards(data: bytes) -> bytes:
-    """Turn it round."""
+    """Reverse the contents."""
     return data[::-1]
 
 
 class Reader:
-    """A plugin with a coding and a serializer, and a hook that is not called when off."""
+    """A plugin with a coding, a serializer, and a hook that is not called while it is disabled."""
 
     django_celery_results_name = "reader"
 
     @hookimpl
     def contribute_codings(self) -> Iterator[Coding]:
-        """Offer ``backwards``."""
+        """Contribute ``backwards``."""
         yield Coding(name="backwards", encode=backwards, decode=backwards)
 
     @hookimpl
     def contribute_serializers(self) -> Iterator[Serializer]:
-        """Offer ``literal``."""
+        """Contribute ``literal``."""
         yield Serializer(
             name="literal", encode=repr, decode=ast.literal_eval, content_type="text/x-literal"
         )
@@ -57,29 +57,29 @@ class Reader:
 
 
 class Rival:
-    """A plugin that has the names of :class:`Reader`."""
+    """A plugin whose coding and serializer have the names of those of :class:`Reader`."""
 
     django_celery_results_name = "rival"
 
     @hookimpl
     def contribute_codings(self) -> Iterator[Coding]:
-        """Offer another ``backwards``."""
+        """Contribute another ``backwards``."""
         yield Coding(name="backwards", encode=bytes, decode=bytes)
 
     @hookimpl
     def contribute_serializers(self) -> Iterator[Serializer]:
-        """Offer another ``literal``."""
+        """Contribute another ``literal``."""
         yield Serializer(name="literal", encode=repr, decode=len, content_type="text/x-literal")
 
 
 class Gzip:
-    """A plugin whose coding has the name of a method of Kombu's, and is another."""
+    """A plugin whose coding has the name of a method of Kombu but works differently."""
 
     django_celery_results_name = "gzipper"
 
     @hookimpl
     def contribute_codings(self) -> Iterator[Coding]:
-        """Offer ``gzip``."""
+        """Contribute ``gzip``."""
         yield Coding(name="gzip", encode=backwards, decode=backwards)
 
 
@@ -105,7 +105,7 @@ def use(settings: Settings) -> Any:
 
 @pytest.fixture
 def disabled(use: Any) -> None:
-    """A site with a row of the plugin's, which is disabled since."""
+    """A site with a row that the plugin wrote before it was disabled."""
     use(PLUGINS=[Reader], CODINGS=["backwards"])
     backend(result_serializer="literal").store_result("t1", {1: (2,)}, "SUCCESS")
     use(PLUGINS=[Reader], DISABLED_PLUGINS=["reader"])
@@ -113,14 +113,14 @@ def disabled(use: Any) -> None:
 
 @pytest.mark.usefixtures("disabled")
 def test_row_of_a_disabled_plugin_is_read() -> None:
-    """Its coding and its serializer are both found."""
+    """The plugin's coding and serializer are both found."""
     row = TaskResult.objects.get(task_id="t1")
     assert ("text/x-literal", "utf-8, backwards") == (row.content_type, row.content_encoding)
     assert {1: (2,)} == backend().get_result("t1")
 
 
 def test_row_with_a_disabled_serializer_alone_is_read(use: Any) -> None:
-    """The accepted content may name its type."""
+    """``result_accept_content`` may name the serializer's content type."""
     use(PLUGINS=[Reader])
     backend(result_serializer="literal").store_result("t1", [5], "SUCCESS")
     use(PLUGINS=[Reader], DISABLED_PLUGINS=["reader"])
@@ -129,7 +129,7 @@ def test_row_with_a_disabled_serializer_alone_is_read(use: Any) -> None:
 
 @pytest.mark.usefixtures("disabled")
 def test_row_with_a_disabled_coding_alone_is_read(use: Any) -> None:
-    """Nothing but the row itself asks for the plugin."""
+    """Only the row's encoding shows that the plugin is needed."""
     use(PLUGINS=[Reader], CODINGS=["backwards"])
     backend(result_accept_content=["json"]).store_result("t2", 7, "SUCCESS")
     use(PLUGINS=[Reader], DISABLED_PLUGINS=["reader"])
@@ -138,7 +138,7 @@ def test_row_with_a_disabled_coding_alone_is_read(use: Any) -> None:
 
 @pytest.mark.usefixtures("disabled")
 def test_hooks_of_a_disabled_plugin_are_not_called() -> None:
-    """Also after something was read with it."""
+    """This stays so after the plugin has been used to read a row."""
     own = backend(result_extended=True)
     own.get_result("t1")
     own.store_result("t3", 1, "SUCCESS")
@@ -148,7 +148,7 @@ def test_hooks_of_a_disabled_plugin_are_not_called() -> None:
 
 @pytest.mark.usefixtures("disabled")
 def test_disabled_plugin_is_left_alone_where_no_row_needs_it() -> None:
-    """It is not even imported."""
+    """The plugin is not even imported."""
     own = backend(result_accept_content=["json"])
     own.store_result("t4", 1, "SUCCESS")
     own.get_result("t4")
@@ -157,7 +157,7 @@ def test_disabled_plugin_is_left_alone_where_no_row_needs_it() -> None:
 
 @pytest.mark.usefixtures("disabled")
 def test_disabled_coding_cannot_be_selected(use: Any) -> None:
-    """The error says whose it is."""
+    """The error names the plugin that has the coding."""
     use(PLUGINS=[Reader], DISABLED_PLUGINS=["reader"], CODINGS=["backwards"])
     expected = "'backwards' .* belongs to the plugin 'reader', which is disabled"
     with pytest.raises(BackendMisconfigured, match=expected):
@@ -165,12 +165,14 @@ def test_disabled_coding_cannot_be_selected(use: Any) -> None:
 
 
 def test_disabled_coding_gives_its_name_to_no_method_of_kombus(use: Any) -> None:
-    """That would be another coding, without a word of it; the error says how to select it."""
+    """Kombu's method would silently be another coding; the error says how to select it."""
     use(PLUGINS=[Gzip], CODINGS=["gzip"])
     backend(result_accept_content=["json"]).store_result("t1", 7, "SUCCESS")
     assert "utf-8, gzip" == TaskResult.objects.get().content_encoding
     use(PLUGINS=[Gzip], DISABLED_PLUGINS=["gzipper"], CODINGS=["gzip"])
-    expected = r"the plugin 'gzipper', which is disabled \(.*say 'application/x-gzip'\)\. Installed"
+    expected = (
+        r"the plugin 'gzipper', which is disabled \(.*write 'application/x-gzip'\)\. Installed"
+    )
     with pytest.raises(BackendMisconfigured, match=expected):
         backend(result_accept_content=["json"])
     assert ["django_celery_results.E012"] == [message.id for message in check_plugins()]
@@ -181,14 +183,14 @@ def test_disabled_coding_gives_its_name_to_no_method_of_kombus(use: Any) -> None
 @pytest.mark.usefixtures("disabled")
 @pytest.mark.usefixtures("disabled")
 def test_disabled_serializer_cannot_be_selected() -> None:
-    """The error says whose it is."""
-    expected = "'literal' cannot be used: its plugin 'reader' is disabled, and only reads"
+    """The error names the plugin that has the serializer."""
+    expected = "'literal' cannot be used: its plugin 'reader' is disabled and can only decode"
     with pytest.raises(BackendMisconfigured, match=expected):
         backend(result_serializer="literal")
 
 
 def test_accepted_serializer_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the setting and what to install; Celery's own names the serializer alone."""
+    """The error names the setting and the plugin to install; Celery's names only the serializer."""
     monkeypatch.setattr(distributions, "FIRST_PARTY", {"quick": "results-quick"})
     expected = (
         "^CELERY_RESULT_ACCEPT_CONTENT, or .* has 'quick', and there is no such serializer; "
@@ -200,7 +202,7 @@ def test_accepted_serializer_that_nobody_has(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("disabled")
 def test_active_plugin_keeps_the_name(use: Any) -> None:
-    """A disabled one never takes the place of another."""
+    """A disabled plugin never replaces a coding or serializer of an active one."""
     use(PLUGINS=[Reader, Rival], DISABLED_PLUGINS=["reader"])
     load_plugins().load_readers()
     contributions = load_plugins().contributions
@@ -212,7 +214,7 @@ def test_active_plugin_keeps_the_name(use: Any) -> None:
 def test_disabled_plugin_that_cannot_be_imported(
     use: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is logged once, and the row's own error says what to install."""
+    """The failure is logged once, and the error for the row says what to install."""
     monkeypatch.setattr(distributions, "FIRST_PARTY", {"rot13": "results-rot13"})
     use(PLUGINS=["nowhere"], DISABLED_PLUGINS=["nowhere"])
     own = backend(result_accept_content=["json"])
@@ -221,7 +223,7 @@ def test_disabled_plugin_that_cannot_be_imported(
         with pytest.raises(ResultUnreadable, match=r"'t1' .* install results-rot13 "):
             own.get_result("t1")
     message = (
-        "What the disabled plugin 'nowhere' wrote cannot be read: "
+        "Results of the disabled plugin 'nowhere' cannot be read: "
         "ModuleNotFoundError: No module named 'nowhere'"
     )
     logged = ("django_celery_results.registry.loading", logging.WARNING, message)
@@ -230,7 +232,7 @@ def test_disabled_plugin_that_cannot_be_imported(
 
 @pytest.mark.usefixtures("disabled")
 def test_plugin_that_is_gone_is_no_loss(use: Any) -> None:
-    """Its row is read again when it is back."""
+    """The row can be read again once the plugin is installed again."""
     use()
     with pytest.raises(ResultUnreadable, match="install the plugin that contributes it"):
         backend(result_accept_content=["json"]).get_result("t1")

@@ -1,4 +1,4 @@
-"""Each first-party plugin as it comes: a wheel that is installed alone beside the core's."""
+"""Each first-party plugin as published: its wheel, installed with only the core's wheel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ each_plugin = pytest.mark.parametrize("name", NAMES)
 
 @each_plugin
 def test_folder_has_what_a_distribution_needs(name: str) -> None:
-    """What plugins/README.md lists, and a page of the documentation."""
+    """plugins/README.md lists what it needs, and the documentation has a page for it."""
     package = f"django_celery_results_{name}"
     wanted = ["pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"]
     wanted += [f"{package}/{file}" for file in ("__init__.py", "py.typed")]
@@ -37,7 +37,7 @@ def test_folder_has_what_a_distribution_needs(name: str) -> None:
 
 @each_plugin
 def test_names_of_tests_are_the_plugins_own(name: str) -> None:
-    """Pytest and mypy know each test module by its name alone."""
+    """Both pytest and mypy identify each of these test modules by its name alone."""
     modules = [path.name for path in (ROOT / "plugins" / name / "tests").rglob("test_*.py")]
     assert modules
     assert [] == [module for module in modules if not module.startswith(f"test_{name}_")]
@@ -45,7 +45,7 @@ def test_names_of_tests_are_the_plugins_own(name: str) -> None:
 
 @each_plugin
 def test_coverage_counts_the_package(name: str) -> None:
-    """Its source, and where it is installed."""
+    """The settings name its source folder and its installed package."""
     package = f"django_celery_results_{name}"
     wanted = [
         f'    "{package}",\n',
@@ -70,7 +70,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plugins_of(wheels: Path, directory: Path, *names: str) -> dict[str, Any]:
-    """The plugins that a site finds with the core and these installed: their status by name."""
+    """The status, by name, of the plugins on a site with the core and the plugins ``names``."""
     packages = ["django_celery_results", *(f"django_celery_results_{name}" for name in names)]
     python = new_environment(directory / "venv")
     install(python, *(str(file) for one in packages for file in wheels.glob(f"{one}-*.whl")))
@@ -81,12 +81,12 @@ def plugins_of(wheels: Path, directory: Path, *names: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_core_alone_has_no_plugin(wheels: Path, tmp_path: Path) -> None:
-    """And works."""
+    """The core works without any plugin but its built-in ones."""
     assert {} == plugins_of(wheels, tmp_path)
 
 
 @pytest.mark.slow
 @each_plugin
 def test_plugin_installed_alone_is_active(wheels: Path, tmp_path: Path, name: str) -> None:
-    """With what its wheel requires, and nothing else."""
+    """Its wheel requires everything that it needs."""
     assert {name: "active"} == plugins_of(wheels, tmp_path, name)

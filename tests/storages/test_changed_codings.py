@@ -41,10 +41,11 @@ def stored_arguments(
 ) -> list[Any]:
     """Return the arguments after STARTED with some and SUCCESS without, under these codings."""
     found = []
-    for status, coding, facts in (
+    course: list[tuple[str, str, dict[str, Any]]] = [
         (states.STARTED, codings[0], {"args": [1, 2], "kwargs": {"a": 3}}),
         (states.SUCCESS, codings[1], {}),
-    ):
+    ]
+    for status, coding, facts in course:
         settings.DJANGO_CELERY_RESULTS = {"CODINGS": [coding] if coding else []}
         backend = make_backend(url, result_extended=True)
         backend.store_result("t1", None, status, request=request_of(**facts))

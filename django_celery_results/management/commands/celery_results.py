@@ -1,4 +1,4 @@
-"""``manage.py celery_results``: the entry point of this package's actions."""
+"""``manage.py celery_results``: runs this package's actions."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
 class Command(BaseCommand):
     """Runs one action."""
 
-    help = "Inspect and maintain django-celery-results: its plugins, its hooks, its results."
-    # What fails to load is part of what is shown; `check` is what fails because of it.
+    help = "Inspect and maintain django-celery-results: its plugins, hooks and results."
+    # The actions must run, and report plugins that fail to load; `check` fails for those.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -56,7 +56,7 @@ class Command(BaseCommand):
 
 
 def _subcommands() -> Iterator[Subcommand | PluginCommand]:
-    """Yield the built-in actions, and then those of plugins by name."""
+    """Yield the built-in actions, then the plugins' actions sorted by name."""
     yield from SUBCOMMANDS
     contributed = load_plugins().contributions.commands
     yield from (contributed[name] for name in sorted(contributed))

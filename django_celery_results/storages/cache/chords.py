@@ -1,8 +1,8 @@
-"""Chords under way, in a Django cache: an atomic counter and a key for each part.
+"""Chords under way in a Django cache: an atomic counter and a key for each part.
 
-A part's key can be added only once, which makes the count distinct; the counter says
-when it is worth looking whether all keys are there; the key of the claim can be added
-only once, which lets one caller send the body.
+A part's key can be added only once, so each part counts once. The counter tells when it is
+worth checking whether all keys exist. The claim's key can be added only once, so only one
+caller sends the body.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .writes import add_surely, cache_lock, set_surely
 
 __all__ = ["CacheChords"]
 
-#: Keys that are asked for in one round trip.
+#: The most keys to read in one round trip.
 KEYS_AT_ONCE = 500
 
 
 class CacheChords:
-    """The chords in one cache."""
+    """The chords under way in one cache."""
 
     def __init__(
         self, cache: BaseCache, timeout: float | None, chord_key: Callable[[str], str]
@@ -35,11 +35,11 @@ class CacheChords:
         self.cache = cache
         self.timeout = timeout
         self.chord_key = chord_key
-        # BaseCache's own incr reads and then writes: two processes could both count one.
+        # BaseCache.incr reads and then writes, so two processes could count as one.
         self.counts = type(cache).incr is not BaseCache.incr
 
     def start(self, chord: ChordRecord) -> bool:
-        """Add the chord; return False, and leave it alone, when it is there."""
+        """Add the chord; return False, and change nothing, if it already exists."""
         key = self.chord_key(chord.group_id)
         add_surely(self.cache, f"{key}.count", 0, self.timeout)
         value = {"size": chord.size, "results": list(chord.results)}
@@ -60,7 +60,7 @@ class CacheChords:
             return set_surely(self.cache, key, value, self.timeout, partial(eq, value))
 
     def part_returned(self, part: ChordPart) -> ChordProgress | None:
-        """Count the part if it is new; claim the body when it was the last one missing."""
+        """Count the part if it is new; claim the body if it was the last missing part."""
         key = self.chord_key(part.group_id)
         chord = self.cache.get(key)
         if chord is None:
@@ -73,21 +73,21 @@ class CacheChords:
         if not self._claim(key, part.claimant):
             return ChordProgress(group_id=part.group_id, waiting=0)
         if self.cache.get(key) is None:
-            # Somebody else sent the body since we read the chord, and has let go of the claim.
+            # Another process sent the body since we read the chord, and deleted its claim.
             self.cache.delete(f"{key}.claim")
             return None
         return ChordProgress(
             group_id=part.group_id,
             waiting=0,
             claimed=True,
-            # That a claim lapsed is all that the cache knows of it; this key outlives it.
+            # An expired claim is gone from the cache; this key outlives it as a trace.
             reclaimed=not add_surely(self.cache, f"{key}.claimed", 1, self.timeout),
             results=chord["results"],
             parts=self._parts_with_contents(key, chord["results"]),
         )
 
     def _count(self, key: str, part: ChordPart) -> int:
-        """Return how many parts have returned, this one included and counted once."""
+        """Count the part if it is new; return how many parts have returned."""
         part_key = _part_key(key, part.task_id)
         is_new = add_surely(self.cache, part_key, (part, False), self.timeout)
         counted = False if is_new else self.cache.get(part_key, (part, False))[1]
@@ -95,19 +95,19 @@ class CacheChords:
             return 0
         if counted:
             return int(self.cache.get(f"{key}.count") or 0)
-        # Were the worker to die before the second step, the part would be counted again
-        # when it is delivered again. That counts one too many, which only makes for an
-        # earlier look at the keys.
+        # If the worker dies before the second step, the part is counted again when it is
+        # redelivered. The count is then one too high, and the keys are checked earlier; that
+        # does no harm.
         try:
             count = self.cache.incr(f"{key}.count")
         except ValueError:
-            # The counter went, with the chord or before it: the keys of the parts will tell.
+            # The counter is gone, with the chord or before it: check the keys of the parts.
             return maxsize
         self.cache.set(part_key, (part, True), self.timeout)
         return int(count)
 
     def _claim(self, key: str, claimant: str | None) -> bool:
-        """Return whether the claim is this caller's, now or by a try whose answer was lost."""
+        """Return whether this caller has the claim, perhaps since a try whose answer was lost."""
         timeout = ceil(results_settings.chord_claim_timeout)
         if add_surely(self.cache, f"{key}.claim", claimant or "", timeout):
             return True
@@ -116,8 +116,8 @@ class CacheChords:
     def _is_missing(self, key: str, results: Sequence[Any]) -> bool:
         """Return whether any part is missing.
 
-        The last ones are looked at first, and the look ends where one is missing: the
-        header's end is what returns last, so most looks are short.
+        The check starts with the last parts, which usually return last, and ends at the
+        first missing part, so most checks are short.
         """
         part_keys = [_part_key(key, task_id) for task_id in reversed(leaf_ids(results))]
         size = 1 if not self.counts else KEYS_AT_ONCE
@@ -136,12 +136,12 @@ class CacheChords:
         return found
 
     def finish(self, group_id: str) -> bool:
-        """Delete the chord, its parts and its claim; return whether it was there."""
+        """Delete the chord, its parts and its claim; return whether it existed."""
         key = self.chord_key(group_id)
         chord = self.cache.get(key)
         if chord is None:
             return False
-        # The chord first: what returns from now on finds that it is finished.
+        # The chord first, so that parts that return from now on find it finished.
         self.cache.delete(key)
         parts = [_part_key(key, task_id) for task_id in leaf_ids(chord["results"])]
         self.cache.delete_many([*parts, f"{key}.count", f"{key}.claim", f"{key}.claimed"])
@@ -153,7 +153,7 @@ def _part_key(key: str, task_id: str) -> str:
 
 
 def _chunks(length: int, first: int) -> list[tuple[int, int]]:
-    """Return the bounds of chunks of ``first`` items and then of ever more, up to KEYS_AT_ONCE."""
+    """Return the bounds of chunks: ``first`` items, then twice as many each, up to KEYS_AT_ONCE."""
     bounds, start, size = [], 0, first
     while start < length:
         bounds.append((start, min(start + size, length)))

@@ -1,7 +1,7 @@
-"""Which errors of a cache may pass, by the names that its client gives them.
+"""Temporary errors of a cache, recognized by the names of their classes.
 
-Neither redis-py nor pymemcache has to be installed, and their classes have bases of
-their own: a time-out of redis-py is not Python's.
+Classes are compared by name because redis-py and pymemcache may not be installed. Some do not
+derive from Python's own: redis-py's ``TimeoutError`` is not the built-in one.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ PASSING = frozenset(
         "ConnectionError",  # Python's and redis-py's: also "max number of clients reached"
         "TimeoutError",  # Python's and redis-py's
         "gaierror",  # Python's: the name of the host cannot be resolved
-        "BusyLoadingError",  # LOADING: the server reads its data
-        "TryAgainError",  # TRYAGAIN: a slot of the cluster is on its way
+        "BusyLoadingError",  # LOADING: the server is loading its data
+        "TryAgainError",  # TRYAGAIN: a slot of the cluster is being moved
         "ClusterDownError",  # CLUSTERDOWN, and MASTERDOWN of a replica
         "ReadOnlyError",  # READONLY: no longer the primary
-        "MaxConnectionsError",  # redis-py's pool has none left
+        "MaxConnectionsError",  # redis-py's: its pool is used up
         "MemcacheUnexpectedCloseError",
     }
 )
-#: Those of redis-py that are a ``ConnectionError`` all the same.
+#: Permanent errors of redis-py, although they are subclasses of its ``ConnectionError``.
 PERMANENT = frozenset({"AuthenticationError", "AuthorizationError", "ExternalAuthProviderError"})
 
-#: pymemcache's for "All servers seem to be down right now".
+#: pymemcache's error for "All servers seem to be down right now".
 GIVEN_UP = "MemcacheError"
 
 
 def prepare_retry(error: Exception, alias: str) -> bool:
-    """Return whether what raised ``error`` may be tried again, and make ready for it."""
+    """Return whether the call that raised ``error`` may be retried, and prepare the retry."""
     if isinstance(error, Error):
         # A cache in the database.
         return database_retry.prepare_retry(error)
-    # django-redis has one exception for all, around that of redis-py.
+    # django-redis raises one exception for every error, and redis-py's is its cause.
     wrapped = error.__cause__ if type(error).__name__ == "ConnectionInterrupted" else None
     names = {kind.__name__ for kind in type(wrapped or error).__mro__}
     given_up = type(error).__name__ == GIVEN_UP
     if names & PERMANENT or not (names & PASSING or given_up):
         return False
     annotate(error, f"in the cache {alias!r}")
-    # pymemcache's client does nothing for a second, and says nothing, after a connection
-    # was lost, and for a minute when it has given a server up: take a new one.
+    # After a lost connection, pymemcache's client silently does nothing for a second, and for
+    # a minute once it has given up on a server: take a new client.
     caches[alias].close()
     del caches[alias]
     return True

@@ -32,7 +32,7 @@ UNKNOWN = "application/x-unknown"
 
 
 def to_meta(task: StoredTask) -> dict[str, Any]:
-    """Return the value under which the cache keeps ``task``."""
+    """Return the value that the cache keeps for ``task``."""
     contents = task.contents
     facts = {name: getattr(task, name) for name in (*FACTS, *MEMBERSHIP)}
     meta = {name: value for name, value in facts.items() if value is not None}
@@ -79,7 +79,7 @@ def _objects(fields: Mapping[str, Any]) -> Contents:
 
 
 def contents_to_dict(contents: Contents, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``fields``, with the content type and encoding of ``contents`` where encoded."""
+    """Return ``fields``, with the content type and encoding of ``contents`` if they are encoded."""
     if contents.content_type == PYTHON_CONTENT_TYPE:
         return dict(fields)
     return {

@@ -11,10 +11,12 @@ from operator import is_not
 from typing import TYPE_CHECKING, Any
 
 from celery import states
-from django.core.cache import DEFAULT_CACHE_ALIAS, caches
+from django.core.cache import caches
+from django.core.checks import CheckMessage, Warning  # noqa: A004 - Django's name for it
 
 from ... import hookimpl
-from ...exceptions import StorageError
+from ...conf import CHECK_PREFIX, results_settings
+from ...exceptions import BackendMisconfigured, StorageError
 from ...options import require_known
 from ...records import (
     ChordPart,
@@ -34,11 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CacheStorage", "CacheStoragePlugin", "plugin"]
 
-#: pymemcache's error for an item over the server's limit, among other troubles of the server.
+#: pymemcache's error for an item over the server's limit, and for other errors of the server.
 TOO_LARGE = "MemcacheServerError"
 
 DEFAULT_PARAMETERS: Mapping[str, Any] = {
-    "default_alias": DEFAULT_CACHE_ALIAS,
+    "default_alias": None,
     "task_key": "celery-task-meta-{}".format,
     "group_key": "celery-taskset-meta-{}".format,
     "chord_key": "chord-unlock-{}".format,
@@ -47,7 +49,7 @@ DEFAULT_PARAMETERS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class CacheStorage:
-    """Where a ``django-cache`` URL points: a cache alias, and the keys of results in it."""
+    """The target of a ``django-cache`` URL: a cache alias, and the functions that make its keys."""
 
     alias: str
     #: Seconds until a result expires; ``None``: never.
@@ -58,7 +60,7 @@ class CacheStorage:
 
     @property
     def cache(self) -> BaseCache:
-        """The cache, this thread's own connection to it."""
+        """The cache, through this thread's own connection."""
         return caches[self.alias]
 
     @property
@@ -78,15 +80,26 @@ class CacheStoragePlugin:
         if location.path:
             require_known("path", [location.path], (), where)
         parameters = {**DEFAULT_PARAMETERS, **location.parameters}
-        default = parameters.pop("default_alias")
+        default = parameters.pop("default_alias") or results_settings.cache_backend
         where = where if location.alias else "CELERY_CACHE_BACKEND"
         alias = location.alias or default
         require_known("cache alias", [alias], caches.settings, where)
         return CacheStorage(alias=alias, timeout=location.expires, **parameters)
 
     @hookimpl(trylast=True)
+    def check_settings(self, location: StorageLocation | None) -> Iterator[CheckMessage]:
+        """Warn of a cache that loses results by its nature or by its default."""
+        if location is None or location.name != "django-cache":
+            return
+        try:
+            alias = self.open_storage(location).alias
+        except BackendMisconfigured:
+            return  # The check of the backend's URL reports it.
+        yield from _unsuitable_cache(alias, caches.settings[alias])
+
+    @hookimpl(trylast=True)
     def store_task(self, storage: CacheStorage, task: StoredTask) -> bool:
-        """Put the task into the cache, unless it is there as a SUCCESS already."""
+        """Put the task into the cache, unless it is already stored as SUCCESS."""
         key, timeout = storage.task_key(task.task_id), _timeout(storage, task)
         if timeout is not None and timeout <= 0:
             return _drop(storage.cache, key, task)
@@ -113,7 +126,7 @@ class CacheStoragePlugin:
         value = contents_to_dict(group.contents, group.contents.fields)
         key = storage.group_key(group.group_id)
         with _size_limit(key):
-            # That something is there: a cache may give tuples back as lists.
+            # Only check that a value is there, because a cache may return tuples as lists.
             if not set_surely(storage.cache, key, value, storage.timeout, partial(is_not, None)):
                 raise _not_kept(key)
         return True
@@ -140,7 +153,7 @@ class CacheStoragePlugin:
     def resize_chord(
         self, storage: CacheStorage, group_id: str, size: int | None, added: Sequence[Any]
     ) -> bool:
-        """Correct the chord."""
+        """Set the chord's size, or add results to it."""
         return storage.chords.resize(group_id, size, added)
 
     @hookimpl(trylast=True)
@@ -155,28 +168,47 @@ class CacheStoragePlugin:
 
     @hookimpl(trylast=True)
     def can_retry(self, storage: CacheStorage, error: Exception) -> bool:
-        """Say yes to what may pass; a client that has given its servers up is replaced."""
+        """Say yes to a temporary error; replace a client that has given up on its servers."""
         return prepare_retry(error, storage.alias)
 
     @hookimpl(trylast=True)
     def expire_results(self) -> int:
-        """Do nothing: the cache lets results expire by itself."""
+        """Do nothing, because the cache itself expires results."""
         return 0
 
 
 plugin = CacheStoragePlugin()
 
 
+def _unsuitable_cache(alias: str, options: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    kind = options["BACKEND"].rpartition(".")[2]
+    if kind in {"LocMemCache", "DummyCache"}:
+        yield Warning(
+            f"The result backend keeps results in the cache {alias!r}, a {kind}: what a worker "
+            "stores there, no other process sees.",
+            hint="Use a cache that processes share, such as Redis or Memcached.",
+            id=f"{CHECK_PREFIX}.W003",
+        )
+    says_max_entries = "MAX_ENTRIES" in {**options, **options.get("OPTIONS", {})}
+    if kind in {"DatabaseCache", "FileBasedCache"} and not says_max_entries:
+        yield Warning(
+            f"The result backend keeps results in the cache {alias!r}, a {kind}, which deletes "
+            "entries that have not expired when it has more than 300 of them.",
+            hint="Set MAX_ENTRIES in the cache's OPTIONS to more results than are ever kept.",
+            id=f"{CHECK_PREFIX}.W004",
+        )
+
+
 def _timeout(storage: CacheStorage, task: StoredTask) -> float | None:
     """Return the whole seconds until the task expires, ``None`` for never."""
     seconds = storage.timeout if task.retention is None else task.retention.seconds
-    # Redis and Memcached cut fractions off, and half a second would be none.
+    # Redis and Memcached drop fractions, so half a second would become zero.
     return None if seconds is None else ceil(seconds)
 
 
 @contextmanager
 def _size_limit(key: str) -> Iterator[None]:
-    """Say which result it was when the server finds one too large."""
+    """Raise an error that names the result if the server finds it too large."""
     try:
         yield
     except Exception as error:
@@ -186,7 +218,7 @@ def _size_limit(key: str) -> Iterator[None]:
 
 
 def _replace(cache: BaseCache, key: str, task: StoredTask, timeout: float | None) -> bool:
-    """Overwrite the value under ``key`` unless the rule keeps it; the lock excludes other writers."""
+    """Overwrite the value under ``key`` unless the rule keeps it; a lock excludes others."""
     with cache_lock(cache, key):
         present = cache.get(key)
         if present is None:
@@ -217,7 +249,7 @@ def _is_written(value: Mapping[str, Any], present: Any) -> bool:
 
 
 def _stays(present: Any, task: StoredTask) -> bool:
-    """Return whether the cached value outlasts ``task``: SUCCESS is final, PENDING is empty."""
+    """Return whether the cached value stays: SUCCESS is final, PENDING never overwrites."""
     if not isinstance(present, Mapping):
         return False
     return task.status == states.PENDING or present.get("status") == states.SUCCESS

@@ -1,8 +1,8 @@
-"""Writes to a Django cache that either happen or are known not to have happened.
+"""Writes to a Django cache that either succeed or are known to have failed.
 
-Django's database cache lets an ``add`` or ``set`` fail without a word when the database
-is locked (SQLite) or sees a deadlock, and Memcached drops what is too large. What a
-chord or a result hangs on is therefore looked at again, and written again if need be.
+Django's database cache lets an ``add`` or ``set`` fail silently when the database is locked
+(SQLite) or sees a deadlock, and Memcached drops values that are too large. Values that a
+chord or a result depends on are therefore read back, and written again if necessary.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 
 
 def add_surely(cache: BaseCache, key: str, value: Any, timeout: float | None) -> bool:
-    """Add ``value`` under ``key``; return whether it was this call that added it.
+    """Add ``value`` under ``key``; return whether this call added it.
 
-    Raises :class:`StorageError` when the key stays empty all the same.
+    Raises :class:`StorageError` if the key is still empty after the last try.
     """
     for pause in PAUSES:
         if cache.add(key, value, timeout):
@@ -49,9 +49,9 @@ def set_surely(
     timeout: float | None,
     is_written: Callable[[Any], bool],
 ) -> bool:
-    """Set ``key`` to ``value``; return whether what can be read then ``is_written``.
+    """Set ``key`` to ``value``; return whether ``is_written`` accepts the value read back.
 
-    The caller holds the lock of ``key``, so that nobody else writes in between.
+    The caller holds the lock of ``key``, so that no other process writes in between.
     """
     for pause in PAUSES:
         cache.set(key, value, timeout)
@@ -63,21 +63,21 @@ def set_surely(
 
 @contextmanager
 def cache_lock(cache: BaseCache, key: str) -> Iterator[None]:
-    """Hold the lock of ``key`` in ``cache``: ``add`` lets only one have it.
+    """Hold the lock of ``key`` in ``cache``, a key that only one process can ``add``.
 
-    Raises :class:`StorageError` when it cannot be had in twice its own time-out.
+    Raises :class:`StorageError` if it is not free within twice its own time-out.
     """
     lock, token = f"{key}.lock", uuid4().hex
     deadline = time.monotonic() + 2 * LOCK_TIMEOUT
     pause = FIRST_PAUSE
     while not cache.add(lock, token, LOCK_TIMEOUT):
         if time.monotonic() > deadline:
-            raise StorageError(f"The cache does not give the lock {lock!r}")
+            raise StorageError(f"Cannot get the lock {lock!r} of the cache: it is taken")
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
     try:
         yield
     finally:
-        # One that took longer than the time-out has no lock to give back.
+        # A holder that took longer than the time-out has lost the lock.
         if cache.get(lock) == token:
             cache.delete(lock)

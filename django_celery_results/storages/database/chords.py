@@ -1,4 +1,4 @@
-"""Chords under way, in the database: a counter and its distinct parts."""
+"""Chords under way in the database: a counter and its distinct parts."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
 
 __all__ = ["DatabaseChords"]
 
-#: Chords that one transaction deletes, each with all of its parts.
+#: Chords to delete in one transaction, each with all of its parts.
 CHORDS_PER_DELETE = 100
-#: Chords that are read at a time, each with the ids of its header.
+#: Chords to read at a time, each with the ids of its header.
 CHORDS_PER_PAGE = 50
 
 logger = logging.getLogger(__name__)
 
 
 class DatabaseChords:
-    """The chords on one database; writes and locks all go where the routers write."""
+    """The chords of one database: that of the alias, or else the routers' choice for writes."""
 
     def __init__(self, alias: str | None) -> None:
         self.counters = apps.get_model("django_celery_results", "ChordCounter")
         self.using = alias or router.db_for_write(self.counters)
 
     def start(self, chord: ChordRecord) -> bool:
-        """Insert the counter; return False, and leave it alone, when there is one."""
+        """Insert the counter; return False, and change nothing, if it already exists."""
         require_id(self.counters, "group_id", chord.group_id)
         columns = {"sub_tasks": _dumps(chord.results), "count": chord.size, "size": chord.size}
         if chord.body is not None:
@@ -74,7 +74,7 @@ class DatabaseChords:
             known = counter.count if counter.size is None else counter.size
             results = [*json.loads(counter.sub_tasks), *added]
             size = known if size is None else size
-            # What a header task added before Celery said the size is not part of that.
+            # Celery's size leaves out the tasks that a header task added before Celery gave it.
             size = max(size + len(added), len(set(leaf_ids(results))))
             counter.count = max(0, counter.count + size - known)
             counter.size = size
@@ -87,7 +87,7 @@ class DatabaseChords:
         return bool(counters.exclude(size=size).exists())
 
     def part_returned(self, part: ChordPart) -> ChordProgress | None:
-        """Count the part if it is new; claim the body when it was the last one missing."""
+        """Count the part if it is new; claim the body if it was the last missing part."""
         if count_quickly(self.using, part):
             return ChordProgress(group_id=part.group_id, waiting=None)
         with transaction.atomic(using=self.using):
@@ -98,7 +98,7 @@ class DatabaseChords:
             again = counter.date_claimed is not None
             if counter.count or not self._claim(counter, part.claimant):
                 return ChordProgress(group_id=part.group_id, waiting=counter.count)
-            # Within the transaction: what fails here takes the claim back with it.
+            # Within the transaction, so that an error here rolls the claim back.
             return ChordProgress(
                 group_id=part.group_id,
                 waiting=0,
@@ -112,8 +112,8 @@ class DatabaseChords:
         """Return the counter, locked until the transaction ends."""
         counters = self.counters.objects.using(self.using).filter(group_id=group_id)
         if not connections[self.using].features.has_select_for_update:
-            # SQLite locks the whole file, at the first write. Were the first statement
-            # a read, two transactions could both wait for the other to end.
+            # SQLite locks the whole file, at the first write. If the first statement were
+            # a read, two transactions could wait for each other.
             counters.update(count=F("count"))
         counter: ChordCounter | None = counters.select_for_update().first()
         return counter
@@ -169,7 +169,7 @@ class DatabaseChords:
                     logger.exception("The header of chord %s cannot be read", counter.group_id)
 
     def _counted(self, page: Iterable[ChordCounter]) -> dict[int, list[str]]:
-        """Return the ids of the parts that are in, by counter."""
+        """Return the ids of the parts that have been counted, by counter."""
         parts = apps.get_model("django_celery_results", "ChordPart").objects.using(self.using)
         found: dict[int, list[str]] = defaultdict(list)
         rows = parts.filter(counter__in=[one.pk for one in page]).order_by("pk")
@@ -178,18 +178,18 @@ class DatabaseChords:
         return found
 
     def finish(self, group_id: str) -> bool:
-        """Delete the counter and its parts; return whether there was one."""
+        """Delete the counter and its parts; return whether the counter existed."""
         counters = self.counters.objects.using(self.using).filter(group_id=group_id)
         return bool(counters.delete()[0])
 
     def begun(self, before: datetime) -> QuerySet[ChordCounter]:
-        """Return the counters of the chords that were started before then."""
+        """Return the counters of the chords started before ``before``."""
         counters = self.counters.objects.using(self.using)
         begun: QuerySet[ChordCounter] = counters.filter(date_created__lt=before)
         return begun
 
     def expire(self, before: datetime) -> int:
-        """Delete the chords that were started before then; return how many rows went."""
+        """Delete the chords started before ``before``; return the number of deleted rows."""
         counters = self.counters.objects.using(self.using)
         old = self.begun(before).values_list("pk", flat=True)
         deleted = 0
@@ -198,7 +198,7 @@ class DatabaseChords:
         return deleted + self._expire_orphans(before)
 
     def _expire_orphans(self, before: datetime) -> int:
-        """Delete parts whose counter a worker of 2.6, which knows no parts, has deleted."""
+        """Delete parts whose counter was deleted by a worker of 2.6, which does not know parts."""
         parts = apps.get_model("django_celery_results", "ChordPart").objects.using(self.using)
         counters = self.counters.objects.filter(pk=OuterRef("counter_id"))
         orphans = parts.filter(~Exists(counters), date_created__lt=before)

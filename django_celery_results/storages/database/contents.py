@@ -1,4 +1,4 @@
-"""All contents in a database, read in batches and written back in another form."""
+"""Reading all contents of a database in batches, and writing them back in another form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ContentRow", "DatabaseContents"]
 
-#: What a row is the record of: a task, a saved group, a chord's body, a chord's part.
+#: The record in a row: a task, a saved group, a chord's body or a chord's part.
 ContentKind = Literal["task", "group", "chord", "part"]
 
 FORM = ("content_type", "content_encoding")
@@ -34,15 +34,15 @@ class ContentRow:
     """One row, as it was read."""
 
     kind: ContentKind
-    #: The id of the task, the group or the chord; a part has that of its task.
+    #: The id of the task, the group or the chord; for a part, the id of its task.
     id: str
     contents: Contents
     pk: Any = field(repr=False)
-    #: The columns that say whether the row is still as it was.
+    #: The columns that tell whether the row has changed since.
     seen: Mapping[str, Any] = field(repr=False)
 
     def __str__(self) -> str:
-        """Return what it is, for people."""
+        """Return the kind and the id of the record, for messages."""
         names = {"chord": "the body of chord", "part": "the result of chord part"}
         return f"{names.get(self.kind, self.kind)} {self.id!r}"
 
@@ -54,20 +54,19 @@ class _Table:
     kind: ContentKind
     rows: QuerySet[Any]
     key: str
-    #: The column of each content.
+    #: The column of each content, by the content's name.
     columns: Mapping[str, str]
-    #: The column that every write sets anew; ``""``: a row is written only once.
+    #: The column that every write updates; ``""`` if a row is written only once.
     date: str = ""
 
 
 class DatabaseContents:
-    """The rows of a database storage that have contents, or some of them.
+    """The rows of a database storage that have contents, all of them or a selection.
 
-    ``wanted`` is given the names of a table's columns of contents, and returns the
-    condition of the rows that are meant; beside those columns it may use
-    ``content_type`` and ``content_encoding``. ``repeat`` makes a batch, and makes it
-    again if the database fails it in a way that passes: that of
-    :class:`~django_celery_results.records.Expiry`.
+    ``wanted`` gets the names of a table's content columns, and returns the condition that
+    selects its rows; the condition may also use ``content_type`` and ``content_encoding``.
+    ``repeat`` reads or writes a batch, and does so again after a temporary error of the
+    database: the ``repeat`` of :class:`~django_celery_results.records.Expiry`.
 
     .. versionadded:: 3.0
     """
@@ -91,7 +90,7 @@ class DatabaseContents:
         return sum(table.rows.count() for table in self.tables.values())
 
     def batches(self, size: int) -> Iterator[list[ContentRow]]:
-        """Yield the rows, at most ``size`` at a time; each is read when it is asked for."""
+        """Yield the rows in batches of at most ``size``; each batch is read on demand."""
         for table in self.tables.values():
             last: Any = None
             names = ("pk", table.key, *_compared(table))
@@ -105,10 +104,10 @@ class DatabaseContents:
                 yield [_content_row(table, columns) for columns in found]
 
     def replace(self, changes: Sequence[tuple[ContentRow, Contents]]) -> int:
-        """Write other contents to rows, in one transaction; return how many took them.
+        """Write other contents to rows, in one transaction; return how many rows changed.
 
-        A row that was written or deleted since it was read stays as it is. Dates stay too:
-        nothing lives longer for it. No signal is sent.
+        A row that was written or deleted since it was read is left alone. Dates do not change,
+        so results do not expire any later. No signal is sent.
         """
         written: int = self.repeat(partial(self._replace, changes)) if changes else 0
         return written
@@ -149,7 +148,7 @@ def _meant(table: _Table, wanted: Callable[[Sequence[str]], Q]) -> QuerySet[Any]
 
 
 def _compared(table: _Table) -> Sequence[str]:
-    # MariaDB finds texts equal that differ in case: the date tells of every later write.
+    # MariaDB ignores case when it compares text; the date shows every later write.
     return (*FORM, *table.columns.values(), *filter(None, [table.date]))
 
 

@@ -1,4 +1,4 @@
-"""What is due in the database, counted or deleted."""
+"""Counting and deleting the rows that are due in the database."""
 
 from __future__ import annotations
 
@@ -26,45 +26,45 @@ if TYPE_CHECKING:
 
 __all__ = ["DatabaseExpiry", "TaskCriteria"]
 
-#: What a row that goes is the record of.
+#: The kind of record in a row that is due.
 ExpiryKind = Literal["task", "group", "chord"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskCriteria:
-    """What else has to be true of a task that is due; nothing, unless something is said."""
+    """Further conditions on tasks that are due; by default all of them meet the criteria."""
 
-    #: States, of which the task has to be in one.
+    #: The task must be in one of these states; empty: in any state.
     states: tuple[str, ...] = ()
-    #: A pattern of the task's name, with ``*`` for any characters and ``?`` for one.
+    #: A pattern for the task's name, with ``*`` for any characters and ``?`` for one; empty: any.
     name: str = ""
 
     def __bool__(self) -> bool:
-        """Return whether anything is said."""
+        """Return whether there are any conditions."""
         return bool(self.states or self.name)
 
     @property
     def condition(self) -> Q:
-        """The same as a condition on rows."""
+        """The criteria as a condition on rows."""
         in_state = Q(status__in=self.states) if self.states else Q()
         return in_state & (Q(task_name__regex=_regex(self.name)) if self.name else Q())
 
 
 def _regex(glob: str) -> str:
-    """Return the regular expression of a pattern, in words that all databases share."""
+    """Return the regular expression of a pattern, in the syntax that all databases share."""
     wildcards = {"*": ".*", "?": "."}
     return f"^{''.join(wildcards.get(one) or re.escape(one) for one in glob)}$"
 
 
 class DatabaseExpiry:
-    """The expiry of one database storage, as of the moment at which this is made."""
+    """The expiry of one database storage, as of the moment when this object is created."""
 
     def __init__(
         self, storage: DatabaseStorage, expiry: Expiry, criteria: TaskCriteria | None = None
     ) -> None:
         self.storage = storage
         self.expiry = expiry
-        #: Groups and chords have neither a state nor a name.
+        #: Whether only tasks are due: groups and chords have neither a state nor a name.
         self.tasks_alone = bool(criteria)
         condition = criteria.condition if criteria else Q()
         self.tasks = storage.tasks()
@@ -77,12 +77,12 @@ class DatabaseExpiry:
 
     @cached_property
     def chords_before(self) -> datetime:
-        """When a chord that is given up by now was begun at the latest."""
+        """The date before which a chord was started if it is given up by now."""
         given_up = max(self.expiry.expires or 0, results_settings.expire_unfinished_after)
         return timezone.now() - timedelta(seconds=given_up)
 
     def count(self) -> Counter[tuple[ExpiryKind, str]]:
-        """Return how many rows are due, by kind and state; groups and chords have no state."""
+        """Return how many rows are due by kind and state; that of groups and chords is ``""``."""
         counts: Counter[tuple[ExpiryKind, str]] = Counter()
         tasks = self.tasks.using(self.tasks.write_alias()).order_by()
         for due in self.tasks_due:
@@ -98,7 +98,7 @@ class DatabaseExpiry:
         return counts
 
     def delete(self) -> Iterator[tuple[ExpiryKind, int]]:
-        """Delete what is due; yield after each batch of what kind it was, and how many rows."""
+        """Delete the rows that are due; yield the kind and the number of rows of each batch."""
         to_task: BatchDeletion[TaskResult] = self._deletion("task", task_from_row)
         for deleted in self.tasks.delete_due(to_task, *self.tasks_due):
             yield "task", deleted
@@ -109,7 +109,7 @@ class DatabaseExpiry:
             yield "chord", self.storage.chords.expire(self.chords_before)
 
     def _deletion(self, kind: Literal["task", "group"], to_record: Callable[[Any], Any]) -> Any:
-        """Return what deletes the rows of one kind, and tells of them as the expiry asks."""
+        """Return the deletion of one kind of row, with the expiry's ``before`` and ``after``."""
         alias = (self.tasks if kind == "task" else self.groups).write_alias()
 
         def batch_of(rows: Sequence[Any]) -> ExpiryBatch:

@@ -1,8 +1,8 @@
-"""Counting a chord's part in one step: where it is new, and not the last one.
+"""Counting a chord's part in one step, if the part is new and not the last one.
 
-Of a thousand parts all but one are, so this is what a part costs. Everything else (the
-last part, one that is delivered again, a chord that is not known) counts nothing here and
-is told apart under a lock, by :mod:`django_celery_results.storages.database.chords`.
+999 of 1,000 parts take this path, so it sets the cost per part. The other cases (the last
+part, a part that is delivered again, an unknown chord) count nothing here, and are told
+apart under a lock, by :mod:`django_celery_results.storages.database.chords`.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ __all__ = ["count_quickly", "part_columns", "store_and_count"]
 
 
 def count_quickly(using: str, part: ChordPart) -> bool:
-    """Count the part if it is new and others are still to come; return whether it was."""
+    """Count the part if it is new and not the last one; return whether it was counted."""
     connection = connections[using]
     statements = counting(connection)
     try:
         with _all_or_nothing(connection, len(statements)):
             return _count(connection, statements, part)
     except IntegrityError:
-        # Delivered twice: the part is there. What else it may be, the locked way will raise.
+        # Delivered twice: the part exists. If it is another error, the locked path raises it.
         return False
 
 
@@ -47,10 +47,10 @@ def store_and_count(
 ) -> StoredPart | None:
     """Write ``row`` and do what :func:`count_quickly` does, in one transaction.
 
-    Return ``None``, and do nothing, where that has to be one after the other.
+    Return ``None``, and do nothing, if this takes two steps.
     """
     if not _is_free(connection):
-        # What fails of the count must not undo what the caller did before.
+        # An error of the count must not undo earlier work of the caller's transaction.
         return None
     at_once = storing_too(connection, upsert.sql)
     try:
@@ -67,13 +67,13 @@ def store_and_count(
                 written = upsert.execute(connection, row)
                 counted = _count(connection, counting(connection), part)
     except IntegrityError:
-        # Delivered twice, as a rule. The row went back with the part, and is stored by itself.
+        # Usually delivered twice. The row was rolled back too, and the caller stores it alone.
         return None
     return StoredPart(written=bool(written), counted=bool(counted))
 
 
 def part_columns(part: ChordPart) -> dict[str, Any]:
-    """Return the values of the row's columns, but for the counter and the date."""
+    """Return the values of the row's columns, except the counter and the date."""
     contents = part.contents
     return {
         "task_id": part.task_id,
@@ -103,9 +103,9 @@ def _values(connection: BaseDatabaseWrapper, part: ChordPart) -> dict[str, Any]:
 
 
 def _all_or_nothing(connection: BaseDatabaseWrapper, count: int) -> AbstractContextManager[None]:
-    """Return a transaction, or what keeps an error from the one that the caller has open.
+    """Return a transaction, or a savepoint if the caller has a transaction open.
 
-    One statement by itself is all or nothing already.
+    A single statement outside a transaction needs neither.
     """
     alone = count == 1 and _is_free(connection)
     return nullcontext() if alone else transaction.atomic(using=connection.alias)
@@ -120,38 +120,38 @@ def _is_free(connection: BaseDatabaseWrapper) -> bool:
 
 
 class _Value(str):
-    """A parameter that says which value takes its place when the statement is run."""
+    """A parameter that names the value to take its place when the statement is run."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Statement:
-    """SQL, and its parameters: constants, and the names of values."""
+    """SQL and its parameters, which are constants and names of values."""
 
     sql: str
     parameters: Sequence[Any]
 
     def bound(self, values: Mapping[str, Any]) -> list[Any]:
-        """Return the parameters with these values."""
+        """Return the parameters, with each name replaced by its value."""
         return [values[one] if isinstance(one, _Value) else one for one in self.parameters]
 
 
 def counting(connection: BaseDatabaseWrapper) -> Sequence[Statement]:
-    """Return what counts a part that is new while others are to come, in that order.
+    """Return the statements that count a part if it is new and not the last, in order.
 
-    The values are the columns of the part's row, and ``group_id``. Each statement writes a
-    row, or the part is not to be counted: so the next one must not be run.
+    The values are the columns of the part's row, and ``group_id``. If a statement writes no
+    row, the part does not count, and the next statement must not be run.
     """
     return _counting(connection.alias, connection.vendor)
 
 
 def storing_too(connection: BaseDatabaseWrapper, upsert: str) -> Statement | None:
-    """Return the one statement, and transaction, that runs ``upsert`` too.
+    """Return the single statement, also a transaction, that counts the part and runs ``upsert``.
 
-    Its parameters come behind those of ``upsert``, and it gives a row of two columns:
-    whether the upsert wrote its row, and whether the part was counted. ``None`` where the
-    database has no such statement.
+    Its parameters come after those of ``upsert``, and it returns a row of two columns:
+    whether the upsert wrote its row, and whether the part was counted. ``None`` if the
+    database lacks such a statement.
     """
     if connection.vendor == "postgresql":
         return _with_upsert(connection.alias, upsert)
@@ -165,18 +165,18 @@ def _counting(using: str, vendor: str) -> Sequence[Statement]:
     if vendor == "postgresql":
         counted, insert = _postgresql_steps(using)
         return [_joined(f"WITH {counted.sql} {insert.sql}", counted, insert)]
-    # The counter first: whoever writes it has it locked until the transaction ends. The
-    # unique key refuses a part that is there; a look for it would lock the gap beside it
-    # (MySQL, at REPEATABLE READ), which another chord's part may want to fill.
+    # The counter first, because writing it locks it until the transaction ends. The unique
+    # key refuses a part that exists; a SELECT for it would lock the gap next to it (MySQL, at
+    # REPEATABLE READ), where another chord's part may be inserted.
     counter = _counter(using)
     return [_decrement(counter.filter(count__gt=1)), _insert(_selected(counter))]
 
 
 @cache
 def _with_upsert(using: str, upsert: str) -> Statement:
-    """Return PostgreSQL's: what stands in WITH is carried out in any case (its manual, 7.8.4)."""
+    """Return PostgreSQL's statement; everything in WITH is executed (its manual, 7.8.4)."""
     counted, insert = _postgresql_steps(using)
-    # Each piece is made by Django, or below.
+    # Django, or a function below, makes each piece.
     sql = (
         f"WITH stored AS ({upsert} RETURNING 1), {counted.sql}, part AS ({insert.sql} RETURNING 1) "  # noqa: S608 - as said
         "SELECT EXISTS (SELECT 1 FROM stored), EXISTS (SELECT 1 FROM part)"
@@ -186,10 +186,10 @@ def _with_upsert(using: str, upsert: str) -> Statement:
 
 @cache
 def _compound(using: str, upsert: str) -> Statement:
-    """Return MariaDB's, a procedure without a name: see "BEGIN END" in its manual.
+    """Return MariaDB's statement, a procedure without a name: see "BEGIN END" in its manual.
 
-    That the upsert wrote its row is read as :meth:`~django_celery_results.sql.upserts.Upsert.execute`
-    reads it.
+    It finds out whether the upsert wrote its row in the same way as
+    :meth:`~django_celery_results.sql.upserts.Upsert.execute`.
     """
     decrement, insert = _counting(using, "mysql")
     sql = f"""BEGIN NOT ATOMIC
@@ -244,11 +244,11 @@ def _selected(counter: QuerySet[Any]) -> Statement:
 
 
 def _insert(counted: Statement) -> Statement:
-    """Return the INSERT of a part for the counter that ``counted`` gives the id of."""
+    """Return the INSERT of a part for the counter whose id ``counted`` selects."""
     meta = _part_model()._meta
     names = [one.attname for one in meta.concrete_fields]
     columns = [name for name in names if name not in ("id", "counter_id")]
-    # Only names of this package's own, and placeholders.
+    # It contains only names from this package, and placeholders.
     sql = (
         f"INSERT INTO {meta.db_table} (counter_id, {', '.join(columns)}) "  # noqa: S608 - as said
         f"SELECT counted.id, {', '.join(['%s'] * len(columns))} FROM {counted.sql}"

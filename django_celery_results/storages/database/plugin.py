@@ -56,7 +56,7 @@ class DatabaseStoragePlugin:
 
     @hookimpl(trylast=True)
     def store_task(self, storage: DatabaseStorage, task: StoredTask) -> bool:
-        """Write the row of the task, unless it says SUCCESS already."""
+        """Write the row of the task, unless its state is already SUCCESS."""
         columns = storage.columns_to_write(task)
         return storage.tasks().write(task.task_id, columns, using=task.using)
 
@@ -68,7 +68,7 @@ class DatabaseStoragePlugin:
         primary: bool,
         contents: Sequence[str] | None,
     ) -> list[StoredTask]:
-        """Read the rows of the tasks, in as few queries as the database takes."""
+        """Read the rows of the tasks, in as few queries as the database allows."""
         alias = storage.write_alias() if primary else storage.tasks().db
         wanted = CONTENTS if contents is None else tuple(contents)
         rows = storage.by_id(wanted).fetch(connections[alias], task_ids)
@@ -109,7 +109,7 @@ class DatabaseStoragePlugin:
     def resize_chord(
         self, storage: DatabaseStorage, group_id: str, size: int | None, added: Sequence[Any]
     ) -> bool:
-        """Correct the chord's counter."""
+        """Set the size in the chord's counter, or add results to it."""
         return storage.chords.resize(group_id, size, added)
 
     @hookimpl(trylast=True)
@@ -123,7 +123,7 @@ class DatabaseStoragePlugin:
     def store_part(
         self, storage: DatabaseStorage, task: StoredTask, part: ChordPart
     ) -> StoredPart | None:
-        """Write the row and count the part in one transaction: in one statement if there is one."""
+        """Write the row and count the part in one transaction, in one statement where possible."""
         row = {"task_id": task.task_id, **storage.columns_to_write(task)}
         using = cast("str", task.using)
         upsert = storage.tasks().upsert_of(row, using)
@@ -143,7 +143,7 @@ class DatabaseStoragePlugin:
 
     @hookimpl(trylast=True)
     def can_retry(self, storage: DatabaseStorage, error: Exception) -> bool:
-        """Say yes to what the driver's codes say may pass, outside of a transaction."""
+        """Say yes, outside a transaction, if the driver's code is that of a temporary error."""
         return prepare_retry(error, connections[storage.write_alias()])
 
     @hookimpl(trylast=True)

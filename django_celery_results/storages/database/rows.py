@@ -1,4 +1,4 @@
-"""Records of tasks and groups, and the columns of their rows."""
+"""Converting records of tasks and groups to the columns of their rows, and back."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ CONTENT_COLUMNS = {
     "args": "task_args",
     "kwargs": "task_kwargs",
 }
-#: The columns of the plain facts that a result is read with, in the order of :func:`task_from_columns`.
+#: The columns of the facts to read with a result, in the order of :func:`task_from_columns`.
 FACT_COLUMNS = ("task_id", "status", "task_name", "worker", "periodic_task_name", "date_done")
 #: The contents that a row may have.
 CONTENTS = tuple(CONTENT_COLUMNS)
-#: Facts that are words of somebody's choosing, and may be longer than their column.
+#: Facts that a site names freely, and that may be longer than their column.
 NAMES = ("status", "task_name", "worker", "periodic_task_name")
 
-#: Seconds that a date can be ahead and still be one (a thousand years).
+#: Longest retention that still yields a valid date, in seconds (a thousand years).
 LONGEST_RETENTION = 1000 * 365 * 24 * 3600
 
 _logged: set[str] = set()
 
 
 def task_columns(model: type[TaskResult], task: StoredTask) -> dict[str, Any]:
-    """Return the values of the row's columns, but for the id and the dates of writing."""
+    """Return the values of the row's columns, except the id and the dates of writing."""
     contents = task.contents
     columns: dict[str, Any] = {
         column: contents.fields.get(name) for name, column in CONTENT_COLUMNS.items()
@@ -80,7 +80,7 @@ def task_columns(model: type[TaskResult], task: StoredTask) -> dict[str, Any]:
 
 
 def _fitting(model: type[models.Model], column: str, text: str | None) -> str | None:
-    """Return ``text`` as the column can hold it; what had to be changed is logged once."""
+    """Return ``text`` in a form that fits the column; log the first change of each column."""
     if text is None:
         return None
     fitting = shorten(storable(text), _max_length(model, column))
@@ -98,16 +98,16 @@ def _fitting(model: type[models.Model], column: str, text: str | None) -> str | 
 def require_id(model: type[models.Model], column: str, value: str | None) -> None:
     """Raise :class:`IdTooLong` for an id that the column cannot hold.
 
-    Raises ``ValueError`` for none at all, as Celery's key-value backends do.
+    Raises ``ValueError`` for an empty id, as Celery's key-value backends do.
     """
     if not value:
         raise ValueError(f"{column} must not be empty. Got {value!r} instead.")
     limit = _max_length(model, column)
     if len(value) > limit:
         raise IdTooLong(
-            f"{column} has {len(value)} characters and the column holds {limit}: "
-            f"{shorten(value, 80)!r}. Use shorter ids; a longer column needs "
-            "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH raised and the column altered to match"
+            f"{column} has {len(value)} characters, but its column holds {limit}: "
+            f"{shorten(value, 80)!r}. Use shorter ids, or raise "
+            "DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH and alter the column to match"
         )
 
 
@@ -121,24 +121,24 @@ def _date_expires(retention: Retention | None) -> datetime | None:
     if retention is None:
         return None
     if retention.seconds is None:
-        # Later than any clean-up, and within every database's range of dates.
+        # Later than any cleanup, and within every database's range of dates.
         return timezone.now().replace(year=9999, month=12, day=30)
     seconds = min(retention.seconds, LONGEST_RETENTION)
     return timezone.now() + timedelta(seconds=seconds)
 
 
 def columns_for(contents: Sequence[str]) -> list[str]:
-    """Return the columns that a record with those contents is made from.
+    """Return the columns from which a record with these contents is made.
 
-    Without the dates on which the row was created and the task started: nobody who reads
-    a result looks at them, and to make a date of what PostgreSQL sends takes long.
+    They leave out the dates on which the row was created and the task started: readers of
+    a result do not use them, and parsing PostgreSQL's dates takes long.
     """
     wanted = [CONTENT_COLUMNS[name] for name in contents]
     return ["content_type", "content_encoding", *FACT_COLUMNS, *wanted]
 
 
 def task_from_columns(row: Sequence[Any], contents: Sequence[str] = CONTENTS) -> StoredTask:
-    """Return the record of a row, which is given as the values of :func:`columns_for`."""
+    """Return the record of a row, given the values of the columns of :func:`columns_for`."""
     content_type, content_encoding, task_id, status, *others = row
     name, worker, periodic_task_name, date_done, *texts = others
     fields = dict(zip(contents, texts, strict=True))
@@ -156,7 +156,7 @@ def task_from_columns(row: Sequence[Any], contents: Sequence[str] = CONTENTS) ->
 def contents_of(
     fields: Mapping[str, Any], content_type: str | None, content_encoding: str | None
 ) -> Contents:
-    """Return a row's contents; rows made by hand may not say of what type they are."""
+    """Return a row's contents; rows made by hand may lack the type, and are taken as JSON."""
     return Contents(
         fields=fields,
         content_type=content_type or "application/json",
@@ -172,7 +172,7 @@ def task_from_row(row: TaskResult) -> StoredTask:
 
 
 def group_columns(group: StoredGroup) -> dict[str, Any]:
-    """Return the values of a group's row, but for the id and the dates of writing."""
+    """Return the values of a group's row, except the id and the dates of writing."""
     contents = group.contents
     return {
         "content_type": contents.content_type,

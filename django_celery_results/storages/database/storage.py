@@ -1,4 +1,4 @@
-"""Where a ``django-db`` URL points: the models and the database of its results."""
+"""The target of a ``django-db`` URL: the models and the database of its results."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = ["DatabaseStorage"]
 
 @dataclass(frozen=True)
 class DatabaseStorage:
-    """Where a ``django-db`` URL points: the models, and a database alias if it names one."""
+    """The target of a ``django-db`` URL: the models, and a database alias if it names one."""
 
     task_model: type[TaskResult]
     group_model: type[GroupResult]
     alias: str | None = None
-    #: What reads rows, by the contents that are wanted of them.
+    #: The selects that read rows, by the contents that they read.
     selects: dict[tuple[str, ...], SelectByKey] = field(default_factory=dict, compare=False)
 
     def tasks(self) -> TaskResultManager[TaskResult]:
@@ -48,7 +48,7 @@ class DatabaseStorage:
         return manager.db_manager(self.alias) if self.alias else manager
 
     def by_id(self, contents: tuple[str, ...]) -> SelectByKey:
-        """Return what reads rows of tasks by their ids, as :func:`columns_for` has them."""
+        """Return the select that reads the columns of :func:`columns_for` by the tasks' ids."""
         if contents not in self.selects:
             rows = self.tasks().order_by().values_list(*columns_for(contents))
             self.selects[contents] = SelectByKey(rows, "task_id")
@@ -60,9 +60,9 @@ class DatabaseStorage:
         return DatabaseChords(self.alias)
 
     def columns_to_write(self, task: StoredTask) -> dict[str, Any]:
-        """Return the columns of the task's row, and note in it where the row goes.
+        """Return the columns of the task's row, and note its database in ``task.using``.
 
-        Those who look on from here on may want to write beside the row.
+        Observers use ``task.using`` to write to the same database.
         """
         require_id(self.task_model, "task_id", task.task_id)
         task.using = task.using or self.write_alias()

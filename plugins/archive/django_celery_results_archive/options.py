@@ -40,7 +40,7 @@ class ArchiveOptions(PluginOptions):
     plugin = "archive"
     check_prefix = "django_celery_results_archive"
 
-    #: The alias of the storage. It has no default: Django's default storage is often public.
+    #: The alias of the storage, without a default: Django's default storage is often public.
     storage: Option[str] = Option(storage_alias, check="E002")
     #: The format of the files.
     format: Option[Format] = Option(file_format, default=FORMATS["jsonl"], check="E003")

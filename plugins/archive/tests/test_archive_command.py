@@ -29,7 +29,7 @@ FILES = {
 
 @pytest.fixture(autouse=True)
 def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
-    """Sets up a storage on disk, and one that cannot list."""
+    """Sets up a storage on disk, and another without listing."""
     backend = "django.core.files.storage.FileSystemStorage"
     disk = {"BACKEND": backend, "OPTIONS": {"location": str(tmp_path)}}
     plain = {"BACKEND": "django.core.files.storage.Storage"}

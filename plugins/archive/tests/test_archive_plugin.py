@@ -84,7 +84,7 @@ def lines() -> list[dict[str, Any]]:
 def test_expired_result_is_in_the_file_of_its_day_and_task(
     backend: Any, configure: Configure, alias: str
 ) -> None:
-    """It is no longer in the database."""
+    """The database no longer has it."""
     configure(archive={"STORAGE": alias})
     put(backend)
     backend.cleanup()
@@ -358,7 +358,7 @@ def test_results_are_kept_if_no_storage_is_set(
     assert "['archive']['STORAGE'] is not set" in caplog.text
 
 
-def test_disabled_it_writes_nothing(backend: Any, configure: Configure) -> None:
+def test_disabled_plugin_writes_nothing(backend: Any, configure: Configure) -> None:
     """Results expire as without the plugin."""
     put(backend)
     configure("zstd", archive={"STORAGE": "disk"})

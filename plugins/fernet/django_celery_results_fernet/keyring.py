@@ -62,7 +62,7 @@ class Keyring:
     def newest(self) -> str:
         """The fingerprint of the key that encrypts.
 
-        Raises :class:`~django_celery_results.exceptions.BackendMisconfigured` if there are no keys.
+        Raises :class:`~django_celery_results.exceptions.BackendMisconfigured` without keys.
         """
         if not self.fingerprints:
             raise _no_key()

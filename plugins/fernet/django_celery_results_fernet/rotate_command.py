@@ -43,7 +43,7 @@ BATCH_SIZE = 100
 #: Characters written in one transaction, not counting its last row: contents from blobs are
 #: much larger than the rows that pointed to them.
 PORTION = 32 * 1024 * 1024
-#: Rows named per reason, of those that could not be decrypted.
+#: How many rows that could not be decrypted are named for each reason.
 SHOWN = 10
 #: Largest number of separate reasons: some name a file, so that each row has its own.
 REASONS = 20
@@ -125,7 +125,7 @@ class Reencryption:
         self.keys = keys
         self.contents = contents
         applied = split_encoding(contents.content_encoding)[1]
-        # Codings inside the encryption are left alone, even those that could not be undone.
+        # Codings inside the encryption are left alone, whether or not they could be undone.
         self.kept, around = _divided(applied)
         self.names = (NAME, *around)
         own = Coding(name=NAME, encode=keys.encrypt, decode=self._decrypt)

@@ -102,7 +102,9 @@ def test_same_result_is_stored_differently(backend_with: Configured) -> None:
     assert store(backend).result != store(backend, task_id="t2").result
 
 
-def test_compresses_before_it_encrypts(configure: Configure, make_backend: MakeBackend) -> None:
+def test_result_is_compressed_before_it_is_encrypted(
+    configure: Configure, make_backend: MakeBackend
+) -> None:
     """In the order of the setting ``CODINGS``."""
     configure("fernet", "zstd", CODINGS=["zstd", "fernet"], fernet={"KEYS": [NEW]})
     row = store(make_backend(), "words " * 10_000)

@@ -38,7 +38,7 @@ def test_every_field_of_a_row_is_re_encrypted(site: Site) -> None:
 
 
 def test_groups_and_chords_are_re_encrypted(site: Site) -> None:
-    """Including chord bodies, and the results of parts that have no row in the task table."""
+    """Including chord bodies, and the results of parts without a row in the task table."""
     backend = site(OLD)
     backend.save_group("g", backend.app.GroupResult("g", [backend.app.AsyncResult("a")]))
     backend.apply_chord(("c", []), {"task": "body"})

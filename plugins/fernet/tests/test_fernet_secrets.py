@@ -49,7 +49,7 @@ class Secrets:
         self.ids: list[str] = []
 
     def store(self) -> None:
-        """Run a task that succeeds, one that fails, and a chord's part, as a worker does."""
+        """Run a successful task, a failing task and a chord's part, as a worker does."""
         words = self.words
         header = [self.app.AsyncResult("under way"), self.app.AsyncResult("part")]
         self.backend.apply_chord((self.group_id, header), self.body())

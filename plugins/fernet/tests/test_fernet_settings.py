@@ -34,7 +34,7 @@ def no_list() -> str:
 
 
 class Unhashable:
-    """A key store that cannot be cached, because it has no hash."""
+    """A key store that cannot be cached, because it is not hashable."""
 
     __hash__ = None  # type: ignore[assignment]  # lists set it to None, too
 
@@ -123,7 +123,9 @@ def test_no_key_is_needed_if_nothing_is_encrypted(configure: Configure) -> None:
     assert [] == list(check_plugin_settings())
 
 
-def test_example_of_a_key_store(monkeypatch: pytest.MonkeyPatch, configure: Configure) -> None:
+def test_documented_key_store_provides_keys(
+    monkeypatch: pytest.MonkeyPatch, configure: Configure
+) -> None:
     """The documentation shows it."""
     monkeypatch.syspath_prepend(EXAMPLES / "mysite")
     monkeypatch.setenv("RESULTS_KEYS", f"{NEW} {OLD}")

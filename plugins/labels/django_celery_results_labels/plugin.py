@@ -85,7 +85,7 @@ def check_settings() -> Iterable[CheckMessage]:
 @hookimpl
 def after_store(task: TaskRecord, stored: StoredTask, written: bool) -> None:
     """Store the labels of a task in the database of its row."""
-    # A result in a cache or another storage has no row for the labels to refer to.
+    # Labels refer to a row, which results in a cache or another storage do not have.
     if written and stored.using is not None:
         found = dict(labels_of(task))
         if found:
@@ -120,7 +120,7 @@ def save(alias: str, task_id: str, found: Mapping[str, str]) -> None:
 
 
 def labels_of(task: TaskRecord) -> Iterator[tuple[str, str]]:
-    """Yield the labels of a task; log those that are not valid."""
+    """Yield the labels of a task; log invalid ones."""
     headers = task.headers or {}
     found = {
         **_mapping(task, _called(task), "the return value of the setting FUNCTION"),

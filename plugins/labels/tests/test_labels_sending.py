@@ -50,7 +50,7 @@ def task() -> Iterator[Any]:
 
 
 def test_task_in_a_block_is_labelled(task: Any, sent: list[Any]) -> None:
-    """Values become text; a task sent outside of the block has no labels."""
+    """Values become text; a task sent outside the block gets none."""
     with labels(tenant=3, user="x"):
         task.delay()
     task.delay()
@@ -67,7 +67,7 @@ def test_inner_block_adds_replaces_and_removes_labels(task: Any, sent: list[Any]
 
 
 def test_block_ends_on_an_error(task: Any, sent: list[Any]) -> None:
-    """Tasks sent afterwards have no labels."""
+    """Tasks sent afterwards get no labels."""
     with pytest.raises(KeyError), labels(tenant=3):
         raise KeyError
     task.delay()
@@ -113,7 +113,7 @@ def test_invalid_labels_are_refused_where_they_are_set() -> None:
 
 
 def test_disabled_plugin_sends_nothing(configure: Configure, task: Any, sent: list[Any]) -> None:
-    """A block then has no effect."""
+    """A block then does nothing."""
     configure(DISABLED_PLUGINS=["labels"])
     with labels(tenant=3):
         task.delay()

@@ -59,7 +59,7 @@ def marked(value: Any, leaves: frozenset[type]) -> Any:
 
 
 def _is_plain(value: Any, leaves: frozenset[type]) -> bool:
-    """Return whether there is nothing to mark; this check takes most of the time of a value."""
+    """Return whether there is nothing to mark; for a large value, this check takes most time."""
     kind = type(value)
     if kind is dict:
         for key, item in value.items():

@@ -91,7 +91,7 @@ def _write(storage: Storage, name: str, content: bytes) -> None:
         storage.delete(saved)
         raise StorageError(
             f"the storage saved the blob {name!r} under another name, {saved!r}; use a storage"
-            " that keeps the names that it is given"
+            " that keeps the given name"
         )
     if isinstance(storage, FileSystemStorage):
         _sync(Path(storage.path(name)), Path(storage.location))

@@ -55,7 +55,7 @@ def add_arguments(parser: CommandParser) -> None:
         default=DAY,
         metavar="AGE",
         help="ignore blobs younger than this, such as 12h; by default 1d. "
-        "The row of a younger blob may still be being written",
+        "The row of a younger blob may not be written yet",
     )
     add_database_argument(parser)
 

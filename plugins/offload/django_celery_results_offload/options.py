@@ -37,7 +37,7 @@ class OffloadOptions(PluginOptions):
     plugin = "offload"
     check_prefix = "django_celery_results_offload"
 
-    #: The alias of the storage. It has no default: Django's default storage is often public.
+    #: The alias of the storage, without a default: Django's default storage is often public.
     storage: Option[str] = Option(storage_alias, check="E002")
     #: Bytes that a row may keep; above that, its largest contents are moved to the storage.
     threshold: Option[int] = Option(whole_number(1024), default=100_000, check="E003")

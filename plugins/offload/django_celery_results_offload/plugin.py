@@ -105,7 +105,7 @@ class Failed(dict[str, Any]):
 def store_task(
     storage: Any, task: StoredTask, present: Present
 ) -> Generator[None, bool | None, bool | None]:
-    """Write the blobs before the row; after it, delete those that no row points to."""
+    """Write the blobs before the row; after it, delete the blobs without a row."""
     before, whole = _pointers_now(present), task.contents
     tried = whole.fields.blobs if isinstance(whole.fields, Failed) else set()
     if is_offloaded(whole) and task.using in (None, _alias(storage)):

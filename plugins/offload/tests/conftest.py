@@ -1,4 +1,4 @@
-"""Makes fixtures known to pytest; a separate module, because mypy takes one conftest only."""
+"""Imports fixtures for pytest; mypy skips this file, as it accepts one module named conftest."""
 
 from __future__ import annotations
 

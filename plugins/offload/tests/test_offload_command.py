@@ -31,7 +31,7 @@ OPTIONS = {"STORAGE": "disk", "THRESHOLD": 2000}
 
 @pytest.fixture(autouse=True)
 def _storages(settings: Settings, tmp_path: Path, configure: Configure) -> None:
-    """Sets up a storage on disk, one that cannot list, and the plugin."""
+    """Sets up a storage on disk, another without listing, and the plugin."""
     disk = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(tmp_path)},

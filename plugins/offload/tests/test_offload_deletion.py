@@ -104,7 +104,7 @@ def test_result_that_is_not_kept_leaves_no_blob(
 
 
 def test_expired_results_lose_their_blobs(make_backend: MakeBackend, tmp_path: Path) -> None:
-    """After their rows are deleted; groups have no blobs."""
+    """After their rows are deleted; groups never have blobs."""
     backend = make_backend(result_expires=3600)
     for task_id, result in [("old", large("a")), ("new", large("a")), ("small", "a")]:
         backend.store_result(task_id, result, "SUCCESS")

@@ -122,7 +122,7 @@ def test_outage_is_logged_again_after_a_minute(caplog: pytest.LogCaptureFixture)
 def test_storage_that_changes_names_is_not_used(
     backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The clean-up could not tell its blobs from those that are no longer needed."""
+    """The clean-up could not tell its blobs from unused ones."""
     storage: Any = FileSystemStorage
     save = storage._save
     monkeypatch.setattr(storage, "_save", lambda self, _name, content: save(self, "x", content))

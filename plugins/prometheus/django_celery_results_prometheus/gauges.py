@@ -64,7 +64,7 @@ def _count(rows: QuerySet[Any]) -> int:
 
 
 def _estimate(rows: QuerySet[Any]) -> int:
-    """Return the approximate number of rows; count them if the database has no estimate."""
+    """Return the approximate number of rows; count them if the database does not know it."""
     connection = connections[rows.db]
     query = ESTIMATES.get(connection.vendor)
     if query is not None:

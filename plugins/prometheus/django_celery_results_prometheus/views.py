@@ -50,6 +50,6 @@ def _has_token(request: HttpRequest) -> bool:
 
 
 def _is_staff(request: HttpRequest) -> bool:
-    # Without Django's authentication, requests have no user.
+    # Without Django's authentication, requests lack a user.
     user = getattr(request, "user", None)
     return user is not None and user.is_active and user.is_staff

@@ -351,7 +351,7 @@ def test_gauges_of_an_ended_process_are_removed(
 
 
 def test_process_may_end_without_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are no files to remove."""
+    """Without one, no files need to be removed."""
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     answers = worker_process_shutdown.send(sender=None, pid=123, exitcode=0)
     assert (plugin.forget_process, None) in answers

@@ -102,7 +102,7 @@ def counting_processes(directory: Path) -> set[str]:
 def test_counters_are_summed_over_all_processes_even_a_killed_one(
     app: Celery, directory: Path, client: Client, settings: Any
 ) -> None:
-    """Ten tasks, then one that kills its process, then ten more."""
+    """Ten tasks, then a task that kills its process, then ten more."""
     for number in range(10):
         assert number == run(app, "echo", number)
     run(app, "die_once", uuid4().hex, timeout=LOST)

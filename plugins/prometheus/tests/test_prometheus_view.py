@@ -92,7 +92,7 @@ def test_everyone_may_read_if_the_setting_says_so(client: Client, configure: Con
 
 
 def test_site_without_users_has_no_staff() -> None:
-    """Its requests have no user."""
+    """Its requests lack a user."""
     assert 401 == view(RequestFactory().get(URL)).status_code
 
 

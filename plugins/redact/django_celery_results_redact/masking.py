@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LEAST", "TaskMasking"]
 
-#: Shortest secret, in characters, that is also masked where it has no name: a shorter one
-#: would match in the middle of words.
+#: Shortest secret, in characters, that is also masked in other places than under its name: a
+#: shorter one would match in the middle of words.
 LEAST = 4
 #: Values that are never a secret, whatever their key.
 NO_SECRETS = frozenset({"None", "True", "False", "null", "true", "false"})

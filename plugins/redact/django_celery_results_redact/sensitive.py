@@ -84,7 +84,7 @@ def _parameters(function: Any) -> Sequence[inspect.Parameter]:
     try:
         return tuple(inspect.signature(function).parameters.values())
     except ValueError:
-        # A function written in C may have no signature.
+        # A function written in C may lack a signature.
         return ()
 
 

@@ -18,7 +18,7 @@ __all__ = ["ATOMS", "Change", "changed", "inside", "parts", "scalars"]
 #: Takes a key (``None`` if there is none) and the value under it; returns the new value, or
 #: the very same object if it does not change.
 Change = Callable[[object, Any], Any]
-#: The commonest types without parts, which can be told quickly.
+#: The commonest types without parts, for a quick check.
 ATOMS = frozenset({str, bytes, int, float, bool, type(None)})
 SEQUENCES = (list, tuple, deque)
 
@@ -56,7 +56,7 @@ def inside(value: Any) -> Iterator[Any]:
 
 
 def scalars(value: Any) -> Iterator[Any]:
-    """Yield everything in ``value``, at any depth, that has no parts itself."""
+    """Yield everything without parts in ``value``, at any depth."""
     yield from (one for one in inside(value) if not _parts_of(one))
 
 
@@ -65,7 +65,7 @@ def _parts_of(value: Any) -> Sequence[Any]:
         return ()
     try:
         return [one for _, one in parts(value)]
-    except Exception:  # noqa: BLE001 - whatever an object of the site's own raises
+    except Exception:  # noqa: BLE001 - an object of the site may raise anything
         return ()
 
 
@@ -115,7 +115,7 @@ def _rebuilt(value: Any, items: list[Any]) -> Any:
     """Return a list, tuple or set of the same type, or a list if its class does not allow that."""
     try:
         return type(value)(items)
-    except Exception:  # noqa: BLE001 - whatever a class of the site's own makes of it
+    except Exception:  # noqa: BLE001 - a class of the site may raise anything
         return items
 
 
@@ -124,7 +124,7 @@ def _exception(error: BaseException, args: Any, attributes: dict[object, Any]) -
     kind = type(error)
     try:
         copied: BaseException = kind.__new__(kind, *error.args)
-    except Exception:  # noqa: BLE001 - whatever a class of the site's own makes of it
+    except Exception:  # noqa: BLE001 - a class of the site may raise anything
         # Celery's stand-in, from which Celery later makes a class of the same name.
         return UnpickleableExceptionWrapper(kind.__module__, kind.__name__, args)
     copied.args = args

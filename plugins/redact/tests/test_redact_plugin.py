@@ -61,7 +61,9 @@ class Adds:
         task.result = {**task.result, "token": "x"}
 
 
-def test_what_other_plugins_add_is_masked(make_backend: MakeBackend, configure: Configure) -> None:
+def test_secrets_added_by_other_plugins_are_masked(
+    make_backend: MakeBackend, configure: Configure
+) -> None:
     """Redact runs last, whatever the order in which plugins are loaded."""
     configure(PLUGINS=[Adds])
     backend = make_backend()
@@ -126,7 +128,7 @@ def test_wrong_setting_stores_nothing(configure: Configure, make_backend: MakeBa
 # -- Off -----------------------------------------------------------------------------
 
 
-def test_disabled_it_masks_nothing_and_old_rows_are_read(
+def test_disabled_plugin_masks_nothing_and_old_rows_are_readable(
     configure: Configure, make_backend: MakeBackend
 ) -> None:
     """A masked secret is gone for good."""

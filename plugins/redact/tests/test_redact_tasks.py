@@ -47,7 +47,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def test_all_of_a_task_can_be_masked(configure: Configure) -> None:
+def test_all_fields_of_a_task_can_be_masked(configure: Configure) -> None:
     """Only the ids of the children remain."""
     configure(redact={"TASKS": {"accounts.*": "all"}})
     record = masked("accounts.login", **EVERYTHING)
@@ -55,7 +55,7 @@ def test_all_of_a_task_can_be_masked(configure: Configure) -> None:
     assert {"children": [1], "b": MASK} == record.meta
 
 
-def test_other_tasks_are_as_they_were(configure: Configure) -> None:
+def test_other_tasks_are_left_alone(configure: Configure) -> None:
     """A task without a name matches no pattern."""
     configure(redact={"TASKS": {"accounts.*": "all"}})
     expected = list(EVERYTHING.values())

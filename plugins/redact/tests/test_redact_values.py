@@ -230,7 +230,7 @@ def test_arguments_themselves_are_masked() -> None:
 
 
 def test_secret_is_masked_in_other_places() -> None:
-    """Its name identifies it in one place; elsewhere it has no name."""
+    """Its name identifies it in one place only."""
     record = masked(
         status="FAILURE",
         kwargs="{'password': 'it\\'s me', 'pin_token': 98765}",
@@ -312,7 +312,7 @@ def test_patterns_can_be_set(configure: Configure) -> None:
     assert f"{MASK} of {MASK}@mail" == masked(result="ID-55 of bob@mail").result
 
 
-def test_secret_is_masked_as_urls_have_it() -> None:
+def test_url_encoded_secret_is_masked() -> None:
     """As in the error of an HTTP client that could not connect."""
     text = "GET /?q=it%27s%2Fme and it%27s%2fme+2 failed"
     record = masked(kwargs={"password": "it's/me"}, traceback=text)

@@ -1,4 +1,4 @@
-"""Where pytest finds fixtures and hooks; mypy knows one module of this name, and not this."""
+"""Imports fixtures for pytest; mypy skips this file, as it accepts one module named conftest."""
 
 from __future__ import annotations
 

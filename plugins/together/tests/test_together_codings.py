@@ -1,4 +1,4 @@
-"""Codings in the order of the settings; and a new key, where encrypted contents are in blobs."""
+"""Codings in the order of the settings, and rotating the key of encrypted blobs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NEW = Fernet.generate_key().decode()
 
 @pytest.fixture
 def site(make_backend: MakeBackend) -> Iterator[Callable[[], Any]]:
-    """Makes the site's backend, that of the current app."""
+    """Returns a function that makes the site's backend, in the current app."""
     from celery._state import get_current_app
 
     before: Any = get_current_app()
@@ -54,15 +54,15 @@ def site(make_backend: MakeBackend) -> Iterator[Callable[[], Any]]:
 
 
 def command(*arguments: str) -> str:
-    """Run an action of ``celery_results``; return what it printed."""
+    """Run an action of ``celery_results`` and return its output."""
     out = StringIO()
     call_command("celery_results", *arguments, stdout=out, no_color=True)
     return out.getvalue()
 
 
-# -- Their order ---------------------------------------------------------------------
+# -- The order -----------------------------------------------------------------------
 
-#: Each with what a row says. What is encrypted becomes no smaller, which zstd sees.
+#: The codings in the row for each order; zstd skips encrypted content, which does not shrink.
 ORDERS = {
     ("zstd", "fernet"): "zstd, fernet",
     ("fernet", "zstd"): "fernet",
@@ -76,7 +76,7 @@ ORDERS = {
 def test_codings_are_applied_in_the_order_of_the_settings(
     site: Any, use: Configure, order: tuple[str, ...]
 ) -> None:
-    """The row says it, and so it is read under every other order."""
+    """The row names them, so it is readable under every other order."""
     use(CODINGS=list(order))
     site().store_result("t1", LARGE, "SUCCESS")
     assert f"utf-8, {ORDERS[order]}" == TaskResult.objects.get().content_encoding
@@ -85,12 +85,12 @@ def test_codings_are_applied_in_the_order_of_the_settings(
         assert LARGE == site().get_result("t1")
 
 
-# -- Another key ---------------------------------------------------------------------
+# -- Rotation ------------------------------------------------------------------------
 
 
 @pytest.fixture
 def rotating(site: Any, use: Configure) -> Any:
-    """A site that has a large result and a small one under an older key than its newest."""
+    """A site with a large and a small result, both under an older key."""
     outage.silent_until = 0
     for path in blobs():
         path.unlink()
@@ -102,13 +102,13 @@ def rotating(site: Any, use: Configure) -> Any:
 
 
 def fingerprints() -> list[str]:
-    """The keys of all blobs."""
+    """Return the keys of all blobs, as fingerprints."""
     return sorted(fingerprint_of(path.read_bytes()) for path in blobs())
 
 
 @pytest.mark.usefixtures("rotating")
-def test_blobs_are_put_under_the_newest_key(site: Any, use: Configure) -> None:
-    """As new ones: the row keeps pointing. The older are left without a row, for the clean-up."""
+def test_blobs_are_re_encrypted_as_new_blobs(site: Any, use: Configure) -> None:
+    """The row points to the new one; the clean-up deletes the old one."""
     assert f"2 rows were re-encrypted with the key {fingerprint(NEW)}.\n" == command("rotate")
     assert sorted(map(fingerprint, (KEY, NEW))) == fingerprints()
     assert "Deleted 1 blobs." in command("offload", "--clean", "--older-than=0s")
@@ -121,7 +121,7 @@ def test_blobs_are_put_under_the_newest_key(site: Any, use: Configure) -> None:
 
 @pytest.mark.usefixtures("rotating")
 def test_blobs_under_the_newest_key_stay() -> None:
-    """A second run writes nothing, neither to the table nor to the storage."""
+    """A second run writes neither to the table nor to the storage."""
     command("rotate")
     before = sorted(blobs())
     assert command("rotate").startswith("0 rows were")
@@ -138,7 +138,7 @@ def test_dry_run_writes_no_blob() -> None:
 
 
 def test_missing_blob_is_named(rotating: Any) -> None:
-    """And the others are encrypted all the same."""
+    """The other rows are re-encrypted."""
     for path in blobs():
         path.unlink()
     with pytest.raises(
@@ -151,7 +151,7 @@ def test_missing_blob_is_named(rotating: Any) -> None:
 def test_storage_that_cannot_be_written_to_loses_nothing(
     rotating: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The content comes back into the row, under the newest key."""
+    """The content moves into the row, under the newest key."""
 
     def full(*_arguments: Any, **_options: Any) -> str:
         raise OSError("no space left on device")
@@ -163,8 +163,8 @@ def test_storage_that_cannot_be_written_to_loses_nothing(
     assert 10_000 < len(TaskResult.objects.get(task_id="large").result or "")
 
 
-def test_content_that_had_stayed_stays(site: Any, use: Configure) -> None:
-    """Beside one that went: of a record the largest go."""
+def test_content_in_the_row_stays_in_the_row(site: Any, use: Configure) -> None:
+    """Another field of the record is in a blob, because the largest fields go first."""
     backend = site()
     backend.mark_as_failure("t1", ValueError("short"), traceback="T" + LARGE["text"])
     before = pointers(backend)
@@ -176,18 +176,18 @@ def test_content_that_had_stayed_stays(site: Any, use: Configure) -> None:
 
 
 def pointers(backend: Any) -> set[Any]:
-    """Where the row of the task points to."""
+    """Return the pointers in the row of the task."""
     (task,) = backend.hooks.ask(
         "load_tasks", storage=backend.storage, task_ids=["t1"], primary=True, contents=None
     )
     return set(pointers_in(task.contents))
 
 
-# -- The last that is left -----------------------------------------------------------
+# -- The archive ---------------------------------------------------------------------
 
 
 def expire(site: Any) -> list[dict[str, Any]]:
-    """Let all expire; what the archive has of it."""
+    """Let all results expire, and return their rows in the archive."""
     TaskResult.objects.update(date_done=timezone.now() - timedelta(days=2))
     before = set((ROOT / "archive").rglob("*.jsonl"))
     site().cleanup()
@@ -197,8 +197,8 @@ def expire(site: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("rotating")
-def test_archive_has_what_was_in_a_blob_that_cannot_be_decrypted(site: Any, use: Configure) -> None:
-    """As the blob goes with the row; with the key it can be read from there."""
+def test_archive_has_the_content_of_a_blob_with_a_missing_key(site: Any, use: Configure) -> None:
+    """The blob is deleted with its row; the archived content is readable with the key."""
     use(fernet={"KEYS": [NEW]})
     rows = {row["task_id"]: row for row in expire(site)}
     assert ([], False) == (list(blobs()), TaskResult.objects.exists())
@@ -210,8 +210,8 @@ def test_archive_has_what_was_in_a_blob_that_cannot_be_decrypted(site: Any, use:
 
 
 @pytest.mark.usefixtures("rotating")
-def test_archive_says_what_it_could_not_find(site: Any) -> None:
-    """A blob that is missing keeps no others back."""
+def test_archive_names_a_missing_blob(site: Any) -> None:
+    """It does not keep the other results from expiring."""
     for path in blobs():
         path.unlink()
     rows = {row["task_id"]: row for row in expire(site)}
@@ -225,7 +225,7 @@ def test_archive_says_what_it_could_not_find(site: Any) -> None:
 def test_archive_waits_for_the_storage_of_blobs(
     site: Any, use: Configure, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    """Also where that goes away when it has given the blob once, for which the key is missing."""
+    """Even if the storage fails after it has returned the blob once, whose key is missing."""
     opened: list[str] = []
     really_open: Any = vars(FileSystemStorage)["_open"]
 

@@ -1,4 +1,4 @@
-"""A plugin is turned off, or taken away: what all had part in is read, or it is said why not."""
+"""A plugin is disabled or uninstalled: stored results stay readable, or the error names it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.configuring import Configure
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("use")]
-#: Another process sees the rows.
+#: For tests in which another process reads the rows.
 committed = pytest.mark.django_db(transaction=True)
 
 ACCEPTED = ["json", "msgspec-json"]
@@ -32,7 +32,7 @@ VALUES = {
 
 
 class Stored:
-    """Results of every kind, that were stored with all plugins on."""
+    """Results of every kind, stored with all plugins active."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
@@ -44,14 +44,14 @@ class Stored:
         backend.mark_as_failure(self.ids["failed"], error, traceback=f"Traceback of {CARD}")
 
     def read(self, backend: Any) -> dict[str, Any]:
-        """All that is known of them; of an exception what it says, as no two are equal."""
+        """Return all metadata of the results; exceptions as text, because no two are equal."""
         metas = {name: backend.get_task_meta(task_id) for name, task_id in self.ids.items()}
         return {name: meta | {"result": str(meta["result"])} for name, meta in metas.items()}
 
 
 @pytest.fixture
 def site(make_backend: MakeBackend) -> Any:
-    """Makes the site's backend with a serializer."""
+    """Returns a function that makes the site's backend with a serializer."""
 
     def make(url: str = "django-db", serializer: str = "msgspec-json") -> Any:
         conf = {"result_serializer": serializer, "result_accept_content": ACCEPTED}
@@ -62,10 +62,10 @@ def site(make_backend: MakeBackend) -> Any:
 
 @pytest.mark.parametrize("url", ["django-db", "django-cache"])
 @pytest.mark.parametrize("off", ALL)
-def test_old_results_are_read_when_one_is_off(
+def test_old_results_are_readable_when_one_plugin_is_off(
     site: Any, use: Configure, url: str, off: str
 ) -> None:
-    """Just as before; and what is stored from then on goes without it."""
+    """They are unchanged, and new results are stored without it."""
     caches["default"].clear()
     stored = Stored(site(url))
     before = stored.read(stored.backend)
@@ -80,7 +80,7 @@ def test_old_results_are_read_when_one_is_off(
 
 
 def contents_of(backend: Any, value: Any) -> tuple[str, str]:
-    """Store ``value``; the content type and the encoding that it has then."""
+    """Store ``value``, and return its content type and encoding."""
     backend.store_result("new", value, "SUCCESS")
     (found,) = backend.hooks.ask(
         "load_tasks", storage=backend.storage, task_ids=["new"], primary=True, contents=None
@@ -105,7 +105,7 @@ def contents_of(backend: Any, value: Any) -> tuple[str, str]:
 def test_missing_distribution_is_named(
     site: Any, tmp_path: Path, hidden: str, unread: list[str], missing: str
 ) -> None:
-    """By each result that needs it, and by a site whose settings still name it."""
+    """In the error of each result that needs it, and of a site whose settings still name it."""
     stored = Stored(site())
     found = answers(tmp_path, [stored.ids[name] for name in VALUES], hidden)
     assert [one for one in ALL if one != hidden] == found["plugins"]
@@ -118,8 +118,8 @@ def test_missing_distribution_is_named(
 
 
 @committed
-def test_nothing_is_missing_of_plugins_that_store_nothing(site: Any, tmp_path: Path) -> None:
-    """All of them may be taken away, with their apps."""
+def test_plugins_without_stored_contents_can_be_uninstalled(site: Any, tmp_path: Path) -> None:
+    """All of them at once, together with their apps."""
     hidden = ["archive", "labels", "prometheus", "redact", "retention"]
     stored = Stored(site())
     found = answers(tmp_path, [stored.ids["small"], stored.ids["none"]], *hidden)

@@ -1,4 +1,4 @@
-"""All first-party plugins at once in a real worker: each does its part, and none another's harm."""
+"""All first-party plugins in a real worker: each does its part, and none harms another."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def lab(
     use: Configure,  # noqa: ARG001 - the site's settings
     monkeypatch: pytest.MonkeyPatch,
 ) -> Lab:
-    """Each worker in turn: processes and threads on the database, processes on the cache."""
+    """Each worker in turn: processes and threads with the database, processes with the cache."""
     metrics = ROOT / "metrics" / request.param
     metrics.mkdir(parents=True, exist_ok=True)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(metrics))
@@ -54,28 +54,28 @@ def lab(
 
 @pytest.fixture(scope="module")
 def canvases(shared_database: None) -> dict[str, Canvas]:  # noqa: ARG001 - emptied before and after
-    """What each worker has done, once a test has asked for it."""
+    """The results of each worker, once a test has requested them."""
     return {}
 
 
 @pytest.fixture
 def canvas(lab: Lab, canvases: dict[str, Canvas]) -> Canvas:
-    """What the worker has done."""
+    """The results of the worker."""
     if lab.combination.name not in canvases:
         canvases[lab.combination.name] = Canvas(lab)
     return canvases[lab.combination.name]
 
 
 def read(canvas: Canvas, result: Any) -> Any:
-    """The value, or the exception, as another process reads it."""
+    """Return the value or the exception as another process reads it."""
     return canvas.lab.app.AsyncResult(result.id).get(propagate=False, timeout=5)
 
 
-# -- What comes back -----------------------------------------------------------------
+# -- Reading results -----------------------------------------------------------------
 
 
-def test_results_come_back(canvas: Canvas) -> None:
-    """Masked, and whole otherwise: decompressed, decrypted, from the row or from a blob."""
+def test_results_are_read_back_masked(canvas: Canvas) -> None:
+    """Otherwise unchanged: decompressed and decrypted, from the row or from a blob."""
     known = {"password": MASK, "pin": MASK, "note": NOTE, "card": MASK}
     assert {"user": "ann", **known} == read(canvas, canvas.login)
     assert MASK == read(canvas, canvas.insisted)
@@ -84,8 +84,8 @@ def test_results_come_back(canvas: Canvas) -> None:
     assert {**written(1, MASK, NOTE), "card": MASK} == read(canvas, canvas.report)
 
 
-def test_failure_comes_back(canvas: Canvas) -> None:
-    """As the exception that it was; message and traceback are masked."""
+def test_failure_is_read_back_as_its_exception(canvas: Canvas) -> None:
+    """Its message and traceback are masked."""
     result: Any = canvas.lab.app.AsyncResult(canvas.refused.id)
     error = result.get(propagate=False)
     message = f"bob came with {MASK}, and paid with {MASK}: {NOTE}"
@@ -94,8 +94,8 @@ def test_failure_comes_back(canvas: Canvas) -> None:
     assert PASSWORD not in result.traceback
 
 
-def test_groups_and_chords_come_back(canvas: Canvas) -> None:
-    """A saved group, a chord, and one whose header failed."""
+def test_groups_and_chords_are_read_back(canvas: Canvas) -> None:
+    """A saved group, a chord, and a chord whose header failed."""
     saved = GroupResult.restore(canvas.group.id, app=canvas.lab.app)
     assert [0, 2, 4] == saved.get(timeout=5)
     assert ["cat", "dan"] == read(canvas, canvas.chord)
@@ -104,8 +104,8 @@ def test_groups_and_chords_come_back(canvas: Canvas) -> None:
     assert PASSWORD not in str(canvas.lab.app.AsyncResult(canvas.broken.id).traceback)
 
 
-def test_rows_say_what_was_done_to_them(canvas: Canvas) -> None:
-    """In the order of the settings; what is small is neither compressed nor put elsewhere."""
+def test_rows_name_their_codings(canvas: Canvas) -> None:
+    """In the order of the settings; a small content is neither compressed nor offloaded."""
     forms = {one.task_id: one.contents for one in canvas.stored()}
     assert {"application/x-msgspec+json"} == {one.content_type for one in forms.values()}
     expected = ["utf-8, fernet", "utf-8, zstd, fernet, offload"]
@@ -114,43 +114,43 @@ def test_rows_say_what_was_done_to_them(canvas: Canvas) -> None:
     assert [0, 1] == [len(list(blobs(one.id))) for one in results]
 
 
-# -- What is kept from others --------------------------------------------------------
+# -- Secrets -------------------------------------------------------------------------
 
 
 def test_secrets_are_nowhere(canvas: Canvas) -> None:
-    """Neither what is masked nor what is only encrypted: in rows, cache, blobs or log."""
+    """In rows, cache, blobs and log there is neither masked nor encrypted plain text."""
     log = canvas.lab.worker.text().encode()
     stored = [tables(), files(), cached(), *(path.read_bytes() for path in blobs())]
     secrets = (PASSWORD, PIN, CARD, NOTE)
     assert [] == [one for one in secrets if is_in(one, log, *stored)]
-    # It is looked for in the right places.
+    # These prove that the search looks in the right places.
     assert b"together_tasks.login" in log
     assert canvas.report.id.encode() in (
         stored[0] if canvas.lab.combination.is_database else stored[2]
     )
 
 
-# -- What is known of it -------------------------------------------------------------
+# -- Labels, metrics and retention ---------------------------------------------------
 
 
 @on_rows
-def test_labels_find_what_was_sent_with_them(canvas: Canvas) -> None:
-    """And what these sent in turn: children, retries, bodies of chords."""
+def test_labels_find_the_tasks_sent_with_them(canvas: Canvas) -> None:
+    """And the tasks that these sent in turn: children, retries, bodies of chords."""
     rows = TaskResult.objects.filter(task_id__in=canvas.ids)
     assert canvas.labelled == set(rows.filter(labelled(tenant=3)).values_list("task_id", flat=True))
 
 
 @on_rows
 def test_labels_of_results_are_masked(canvas: Canvas) -> None:
-    """A function that makes them is given what is stored, not what was returned."""
+    """A labelling function gets the masked result, not the returned one."""
     logins = [canvas.login, *canvas.chord.parent.results]
     cards = Label.objects.filter(task__in=[one.id for one in logins], name="card")
     assert [MASK] * 3 == [one.value for one in cards]
 
 
 @on_rows
-def test_admin_finds_labels_and_shows_them(canvas: Canvas) -> None:
-    """Beside a task whose contents nobody can read there."""
+def test_admin_finds_and_shows_labels(canvas: Canvas) -> None:
+    """Even if the page cannot decode the contents of other tasks."""
     from django_celery_results_labels.admin import LabelledTaskResultAdmin
 
     request = RequestFactory().get("/", {"label": "tenant=3", "q": canvas.login.id})
@@ -160,8 +160,8 @@ def test_admin_finds_labels_and_shows_them(canvas: Canvas) -> None:
     assert (canvas.login.id, f"card={MASK}, tenant=3") == (row.task_id, page.labels(row))
 
 
-def test_metrics_count_what_was_stored(canvas: Canvas) -> None:
-    """By all processes together, each state once; and its bytes as they are in the rows."""
+def test_metrics_count_the_stored_results(canvas: Canvas) -> None:
+    """Over all processes, each state once, and with the size of the rows in bytes."""
     expected = canvas.states()
     names = {name for name, _ in expected}
 
@@ -169,7 +169,7 @@ def test_metrics_count_what_was_stored(canvas: Canvas) -> None:
         found = counted("celery_results_stored_total")
         return Counter({key: found[key] for key in found if key[0] in names})
 
-    # A result is there for others a moment before it is counted.
+    # A result is visible to others shortly before it is counted.
     notes.eventually(lambda: seen().total() >= expected.total())
     assert expected == seen()
     sizes: Counter[str] = Counter()
@@ -181,8 +181,8 @@ def test_metrics_count_what_was_stored(canvas: Canvas) -> None:
 
 
 @on_rows
-def test_rows_say_how_long_they_are_kept(canvas: Canvas) -> None:
-    """As the first rule says that matches; the others as Celery's setting says."""
+def test_rows_have_the_retention_of_their_rule(canvas: Canvas) -> None:
+    """The first matching rule decides; without one, Celery's setting does."""
     rows = {one.task_id: one for one in TaskResult.objects.filter(task_id__in=canvas.ids)}
     report, refused, login = (rows[one.id] for one in (canvas.report, canvas.refused, canvas.login))
     days = [(one.date_expires - one.date_done) / timedelta(days=1) for one in (report, refused)]
@@ -190,10 +190,10 @@ def test_rows_say_how_long_they_are_kept(canvas: Canvas) -> None:
     assert login.date_expires is None
 
 
-# -- How it goes ---------------------------------------------------------------------
+# -- Deletion ------------------------------------------------------------------------
 
 
-def test_forgotten_result_takes_all_with_it(lab: Lab) -> None:
+def test_forgotten_result_is_deleted_completely(lab: Lab) -> None:
     """Its row, its blob and its labels."""
     with labels(tenant=4):
         result = passing_report.delay(2, **LARGE)
@@ -206,8 +206,8 @@ def test_forgotten_result_takes_all_with_it(lab: Lab) -> None:
 
 
 @on_rows
-def test_expired_result_is_archived_and_takes_the_rest_with_it(lab: Lab) -> None:
-    """Masked, but in plain text; then row, blob and labels go, and it is counted."""
+def test_expired_result_is_archived_and_deleted_completely(lab: Lab) -> None:
+    """The archive has it masked but decrypted; row, blob and labels are deleted and counted."""
     with labels(tenant=5):
         result = brief_report.delay(3, **LARGE)
     lab.get(result)
@@ -225,8 +225,8 @@ def test_expired_result_is_archived_and_takes_the_rest_with_it(lab: Lab) -> None
 
 
 @pytest.mark.parametrize("lab", ["together_cache"], indirect=True)
-def test_result_that_is_not_to_be_kept_is_in_no_cache(lab: Lab) -> None:
-    """Nor is its blob left over."""
+def test_result_with_a_retention_of_0_is_in_no_cache(lab: Lab) -> None:
+    """Its blob is deleted as well."""
     result = brief_report.delay(4, **LARGE)
     key = ("together_tasks.brief_report", "SUCCESS")
     notes.eventually(lambda: counted("celery_results_stored_total")[key] > 0)

@@ -1,4 +1,4 @@
-"""What a worker is given to do, and what there is to see when it has done it."""
+"""The tasks that a worker runs, and the stored results to inspect afterwards."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SECRETS = {"password": PASSWORD, "note": NOTE}
 LARGE = {"api_key": PASSWORD, "note": NOTE}
 
 
-#: The labels of metrics, in the order of the keys that are made of them.
+#: The labels of the metrics, in the order in which they make up a key.
 KEYS = ("task", "state", "reason", "hook")
 
 
 class Canvas:
-    """Tasks of every kind, sent with a label, and ended."""
+    """Tasks of every kind, sent with a label and finished."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -55,7 +55,7 @@ class Canvas:
             lab.get(one, propagate=False)
 
     def results(self) -> Iterator[Any]:
-        """The results of all tasks that were sent with a label."""
+        """Yield the results of all tasks that were sent with a label."""
         yield from (self.login, self.refused, self.insisted, self.nothing, self.report)
         yield from self.group.results
         for body in (self.chord, self.broken):
@@ -64,7 +64,7 @@ class Canvas:
 
     @cached_property
     def labelled(self) -> set[str]:
-        """Their ids; the body that no worker ever got has no label, as it has no name."""
+        """The ids of labelled tasks; the body that never ran has neither label nor name."""
         return {str(one.id) for one in self.results() if one is not self.broken}
 
     @cached_property
@@ -73,7 +73,7 @@ class Canvas:
         return [*self.labelled, str(self.broken.id), str(self.plain.id)]
 
     def stored(self) -> list[StoredTask]:
-        """What is stored of them, as it is."""
+        """Return the stored records, still encoded."""
         backend: Any = self.lab.app.backend
         found: list[StoredTask] = backend.hooks.ask(
             "load_tasks", storage=backend.storage, task_ids=self.ids, primary=True, contents=None
@@ -81,13 +81,13 @@ class Canvas:
         return found
 
     def states(self) -> Counter[tuple[str, ...]]:
-        """How many states of which task were stored: one was stored twice."""
+        """Return how often each state of each task was stored; one task also stored RETRY."""
         ends = [(one.name or UNKNOWN, one.status) for one in self.stored()]
         return Counter([*ends, ("together_tasks.insist", "RETRY")])
 
 
 def counted(name: str) -> Counter[tuple[str, ...]]:
-    """What a scraper reads of a metric, by the values of its labels."""
+    """Return a metric's samples, as a scraper reads them, by label values."""
     families = text_string_to_metric_families(render()[0].decode())
     samples = [one for family in families for one in family.samples if one.name == name]
     return Counter(
@@ -99,7 +99,7 @@ def counted(name: str) -> Counter[tuple[str, ...]]:
 
 
 def cached() -> bytes:
-    """All results that Redis has of this run."""
+    """Return all results of this run in Redis."""
     from redis import Redis
 
     with Redis.from_url(settings.REDIS_URL) as client:

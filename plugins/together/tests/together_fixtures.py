@@ -1,4 +1,4 @@
-"""The site with all plugins on, for the tests; and the workers that the integration tests have."""
+"""Fixtures: the site with all plugins active, and the workers of the integration tests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 @pytest.fixture(scope="module")
 def empty_folders() -> None:
-    """Nothing of an earlier module, or run."""
+    """Deletes the files of earlier modules and runs."""
     shutil.rmtree(together_site.ROOT, ignore_errors=True)
 
 
@@ -44,9 +44,9 @@ def empty_folders() -> None:
 def use(
     configure: Configure,
     settings: Settings,
-    empty_folders: None,  # noqa: ARG001 - before anything is put there
+    empty_folders: None,  # noqa: ARG001 - it runs before any file is written
 ) -> Configure:
-    """Sets the site's settings, with some keys changed; all plugins are on that nothing names."""
+    """Sets the site's settings, some of them changed; without names, all plugins are active."""
     settings.STORAGES = together_site.STORAGES
 
     def use(*active: str, **changes: Any) -> None:

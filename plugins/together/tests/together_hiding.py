@@ -1,7 +1,7 @@
-"""A Python in which some of the plugins are not installed, and what it says of stored results.
+"""A Python in which some plugins are not installed, and its answers about stored results.
 
-Its site directory has links to all that is installed here but to those: so neither their
-packages nor their metadata are there, for importlib_metadata as for an import.
+Its site directory links to everything installed here except those plugins, so that neither
+an import nor importlib_metadata finds them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ together_hiding.answer(sys.argv[3:])
 
 
 def site_without(directory: Path, *plugins: str) -> Path:
-    """Make a site directory without those plugins."""
+    """Make a site directory without the given plugins."""
     hidden = tuple(f"django_celery_results_{name}" for name in plugins)
     for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
         for path in Path(place).iterdir():
@@ -43,11 +43,11 @@ def site_without(directory: Path, *plugins: str) -> Path:
 
 
 def answers(directory: Path, task_ids: list[str], *hidden: str) -> dict[str, Any]:
-    """What a site without those plugins, whose settings name none of them, says of the results."""
+    """Return the answers of a site that neither has the hidden plugins installed nor uses them."""
     place = site_without(directory, *hidden)
     done = subprocess.run(
         [sys.executable, "-S", "-c", PROGRAM, str(place), str(ROOT), *task_ids],
-        check=False,  # what it printed says why it failed
+        check=False,  # the assertion below shows its output
         cwd=directory,
         env={
             **os.environ,
@@ -64,11 +64,11 @@ def answers(directory: Path, task_ids: list[str], *hidden: str) -> dict[str, Any
     return found
 
 
-# -- In that Python ------------------------------------------------------------------
+# -- Inside that Python --------------------------------------------------------------
 
 
 def answer(task_ids: list[str]) -> None:
-    """Print what is there: the plugins, the results, and why those cannot be had that cannot."""
+    """Print the active plugins, the results or their errors, and the error of the old settings."""
     from django_celery_results.registry.loading import load_plugins
 
     names = sorted(one.name for one in load_plugins().infos if not one.built_in)
@@ -92,12 +92,12 @@ def _result(task_id: str) -> Any:
     app = _app(result_accept_content=["json", "application/x-msgspec+json"])
     try:
         return app.backend.get_result(task_id)
-    except Exception as error:  # noqa: BLE001 - it is what is asked for
+    except Exception as error:  # noqa: BLE001 - the error is the answer
         return f"{type(error).__name__}: {error}"
 
 
 def _opened_as_before() -> str:
-    """What is wrong with the settings that were right while all were installed."""
+    """Return the error of the settings that were right while all plugins were installed."""
     from django.test import override_settings
     from together_site import options
 
@@ -105,6 +105,6 @@ def _opened_as_before() -> str:
         app = _app(result_serializer="msgspec-json", result_accept_content=["json", "msgspec-json"])
         try:
             app.backend.as_uri()
-        except Exception as error:  # noqa: BLE001 - it is what is asked for
+        except Exception as error:  # noqa: BLE001 - the error is the answer
             return f"{type(error).__name__}: {error}"
     return ""

@@ -1,4 +1,4 @@
-"""The settings of a process with all first-party plugins on, but those that are hidden from it."""
+"""Settings for a process with all first-party plugins active, except hidden ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.plugins_settings import *  # noqa: F403 - all of it
 from tests.plugins_settings import INSTALLED_APPS as APPS
 
-# What the tests share is imported by its name, here as there.
+# This process imports the shared modules by name, as the tests do.
 sys.path.append(str(Path(__file__).resolve().parent))
 
 from together_site import (

@@ -1,4 +1,4 @@
-"""A site with all nine first-party plugins on, with settings that one in production may have."""
+"""A site with all nine first-party plugins active, and production-like settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "options",
 ]
 
-#: What the worker's ``DJANGO_SETTINGS_MODULE`` is.
+#: The worker's ``DJANGO_SETTINGS_MODULE``.
 WORKER_SETTINGS = "plugins.together.tests.together_settings"
 PLUGINS = Path(__file__).resolve().parent.parent.parent
 #: The names of the first-party plugins.
@@ -41,8 +41,8 @@ STORAGES = {
     },
 }
 
-#: Celery writes what a task returns and raises into the worker's log: what of that should be
-#: kept secret, no plugin keeps out of there.
+#: Celery logs what tasks return and raise, and no plugin can keep secrets out of that log, so
+#: its logger is silenced.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -53,7 +53,7 @@ KEY = "VEVTVC1LRVktb2YtZGphbmdvLWNlbGVyeS1yZXN1bHQ="
 
 
 def options(**changes: Any) -> dict[str, Any]:
-    """``DJANGO_CELERY_RESULTS``, with some keys changed."""
+    """Return ``DJANGO_CELERY_RESULTS`` with some keys changed."""
     return {
         "CODINGS": CODINGS,
         "fernet": {"KEYS": [KEY]},
@@ -74,12 +74,12 @@ def options(**changes: Any) -> dict[str, Any]:
 
 
 def labels_of(task: Any) -> dict[str, Any]:
-    """Label by what a task returned: the card that it is about."""
+    """Label each result with the card number that it contains."""
     return {"card": task.result.get("card")} if isinstance(task.result, dict) else {}
 
 
 def blobs(task_id: str = "") -> Iterator[Path]:
-    """The blobs, all of them or those of a task."""
+    """Yield all blobs, or those of one task."""
     for path in (ROOT / "blobs").rglob(f"{task_id}*"):
         if path.is_file():
             yield path

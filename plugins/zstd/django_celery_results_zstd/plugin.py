@@ -80,7 +80,7 @@ def compress(content: bytes) -> bytes:
 def decompress(frame: bytes) -> bytes:
     """Return the decompressed content; refuse a frame that states a size above the limit.
 
-    The library raises an error for a corrupt frame, such as one that holds more than it states.
+    The library raises an error for a corrupt frame, for example if it holds more than it states.
     """
     size, limit = zstandard.get_frame_parameters(frame).content_size, options.max_size
     if size == zstandard.CONTENTSIZE_UNKNOWN:

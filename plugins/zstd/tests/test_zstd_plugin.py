@@ -240,10 +240,10 @@ def test_name_selects_this_plugins_coding(
 def test_name_selects_no_coding_while_the_plugin_is_disabled(
     kombus: str, backend: Any, configure: Configure, make_backend: MakeBackend
 ) -> None:
-    """Above all not Kombu's, which has no size limit; stored rows stay readable."""
+    """Above all not Kombu's, which lacks a size limit; stored rows stay readable."""
     row_of(backend, LARGE)
     configure(CODINGS=["zstd"], DISABLED_PLUGINS=["zstd"])
-    expected = f"the plugin 'zstd', which is disabled .*say '{kombus}'"
+    expected = f"the plugin 'zstd', which is disabled .*write '{kombus}'"
     with pytest.raises(BackendMisconfigured, match=expected):
         make_backend()
     configure(DISABLED_PLUGINS=["zstd"])

@@ -111,7 +111,7 @@ def test_a_row_that_does_not_say_its_type_is_json(model: Any) -> None:
 def test_an_id_may_be_as_long_as_its_column() -> None:
     """Not longer."""
     require_id(TaskResult, "task_id", "t" * 255)
-    with pytest.raises(IdTooLong, match="256 characters and the column holds 255"):
+    with pytest.raises(IdTooLong, match="256 characters, but its column holds 255"):
         require_id(TaskResult, "task_id", "t" * 256)
 
 
