@@ -14,7 +14,7 @@ help:
 	@echo "make demo-admin  look at them in the admin, on http://127.0.0.1:8000/admin/"
 	@echo "make test        run the tests on SQLite; ARGS=tests/test_models.py those alone, ARGS=-mslow those that build distributions"
 	@echo "make test-plugins run the tests of the first-party plugins on SQLite"
-	@echo "make lint        check the style"
+	@echo "make lint        check the style, and which module may import which"
 	@echo "make types       check the types"
 	@echo "make docs        build the documentation"
 	@echo "make figures     measure all that the documentation shows of performance; needs the servers"
