@@ -1,4 +1,4 @@
-"""The contracts of import-linter in ``pyproject.toml`` hold, and each of them catches what it forbids."""
+"""import-linter holds the arrows between modules: each contract is kept, and can be broken."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ def plant(checkout: Path, importer: str, imported: str) -> str:
 
 
 def test_the_package_keeps_every_contract(checkout: Path) -> None:
+    """They stand in ``pyproject.toml``."""
     assert set() == lint(checkout).broken
 
 
@@ -91,6 +92,7 @@ def test_the_package_keeps_every_contract(checkout: Path) -> None:
 def test_a_forbidden_import_breaks_its_contract(
     checkout: Path, contract: str, importer: str, imported: str
 ) -> None:
+    """Even for types alone; the linter names the import."""
     planted = plant(checkout, importer, imported)
 
     found = lint(checkout)
@@ -108,6 +110,7 @@ def test_a_forbidden_import_breaks_its_contract(
     ],
 )
 def test_a_circle_of_imports_is_refused(checkout: Path, importer: str, imported: str) -> None:
+    """Between modules of the root, between a module and a room, and within a room."""
     plant(checkout, importer, imported)
 
     assert {CIRCLES} == lint(checkout).broken
