@@ -21,9 +21,9 @@ __all__ = [
     "plain",
     "reduced",
     "request_facts",
-    "to_stored",
     "task_meta",
     "task_record",
+    "to_stored",
     "values_to_encode",
 ]
 

@@ -186,7 +186,7 @@ def _size_limit(key: str) -> Iterator[None]:
 
 
 def _replace(cache: BaseCache, key: str, task: StoredTask, timeout: float | None) -> bool:
-    """Overwrite the value under ``key`` unless the rule keeps it; the lock excludes other writers."""
+    """Overwrite the value under ``key`` unless the rule keeps it, with other writers locked out."""
     with cache_lock(cache, key):
         present = cache.get(key)
         if present is None:

@@ -27,11 +27,11 @@ __all__ = [
     "columns_for",
     "contents_of",
     "group_columns",
-    "require_id",
     "group_from_row",
+    "require_id",
+    "task_columns",
     "task_from_columns",
     "task_from_row",
-    "task_columns",
 ]
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ CONTENT_COLUMNS = {
     "args": "task_args",
     "kwargs": "task_kwargs",
 }
-#: The columns of the plain facts that a result is read with, in the order of :func:`task_from_columns`.
+#: The columns of the facts that a result is read with, in the order of :func:`task_from_columns`.
 FACT_COLUMNS = ("task_id", "status", "task_name", "worker", "periodic_task_name", "date_done")
 #: The contents that a row may have.
 CONTENTS = tuple(CONTENT_COLUMNS)
