@@ -14,7 +14,7 @@ help:
 	@echo "make demo-admin  show these results in Django's admin; PORT=8001 chooses the port"
 	@echo "make test        run the tests on SQLite; ARGS=tests/test_models.py runs only these, ARGS=-mslow those that build distributions"
 	@echo "make test-plugins run the tests of the first-party plugins on SQLite"
-	@echo "make lint        check the style"
+	@echo "make lint        check the style, and which module may import which"
 	@echo "make types       check the types"
 	@echo "make docs        build the documentation, in docs/_build/html"
 	@echo "make figures     measure the performance figures in the documentation; needs the servers"

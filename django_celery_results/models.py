@@ -16,6 +16,7 @@ from .managers import GroupResultManager, TaskResultManager
 if TYPE_CHECKING:
     from celery import Celery
     from celery.result import GroupResult as CeleryGroupResult
+    from typing_extensions import Self
 
 
 class TaskResult(models.Model):
@@ -120,7 +121,7 @@ class TaskResult(models.Model):
         help_text=_("What else the task recorded, such as its child tasks, serialized"),
     )
 
-    objects: ClassVar[TaskResultManager[TaskResult]] = TaskResultManager()
+    objects: ClassVar[TaskResultManager[Self]] = TaskResultManager()
 
     class Meta:
         ordering: ClassVar = ["-date_done"]
@@ -198,7 +199,7 @@ class GroupResult(models.Model):
         ),
     )
 
-    objects: ClassVar[GroupResultManager[GroupResult]] = GroupResultManager()
+    objects: ClassVar[GroupResultManager[Self]] = GroupResultManager()
 
     class Meta:
         ordering: ClassVar = ["-date_done"]

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from celery import states
-from celery._state import get_current_task
+from celery import current_task, states
 from celery.backends.base import BaseBackend
 from celery.result import GroupResult, result_from_tuple
 from kombu.utils.encoding import bytes_to_str
@@ -26,6 +25,7 @@ from ..records import Contents, GroupRecord, TaskRecord
 from ..registry.calling import Hooks
 from ..registry.catalogue import require_serializer
 from ..registry.loading import know_serializers
+from .celery_internals import meta_cache, warn_if_eager
 from .chord_parts import ChordParts, is_part
 from .chords import Chords
 from .cleanup import Expirer
@@ -54,6 +54,7 @@ class ResultBackend(BaseBackend):
     storage_name: ClassVar[str | None] = None
 
     # Attributes that Celery's Backend sets but its type stubs lack.
+    app: Celery
     accept: frozenset[str] | None
     always_retry: bool
     base_sleep_between_retries_ms: int
@@ -63,7 +64,6 @@ class ResultBackend(BaseBackend):
     max_sleep_between_retries_ms: int
     serializer: str
     url: str | None
-    _cache: Any
 
     supports_native_join = True
     supports_result_compression = True
@@ -220,7 +220,7 @@ class ResultBackend(BaseBackend):
         )
 
     def _request_meta(self, request: Context | None) -> dict[str, Any]:
-        source = request or getattr(get_current_task(), "request", None)
+        source = request or getattr(current_task, "request", None)
         own = getattr(source, "meta", None)
         if not isinstance(own, Mapping):
             # Usually None. Any other value is ignored, so that the result is stored all the same.
@@ -255,7 +255,7 @@ class ResultBackend(BaseBackend):
         ``interval`` is the longest wait between two reads, ``timeout`` the longest wait in
         total, both in seconds. Raises :exc:`celery.exceptions.TimeoutError`.
         """
-        self._ensure_not_eager()
+        warn_if_eager(self)
         pace = Pace(timeout, interval)
         return wait_for(lambda: self.get_task_meta(task_id), pace, on_interval)
 
@@ -275,10 +275,10 @@ class ResultBackend(BaseBackend):
         A result that cannot be read is yielded as a failure with its error. Raises
         :exc:`celery.exceptions.TimeoutError` after ``timeout`` seconds.
         """
-        self._ensure_not_eager()
+        warn_if_eager(self)
         yield from wait_for_many(
             self.results,
-            self._cache,
+            meta_cache(self),
             task_ids,
             Pace(timeout, interval),
             on_message=on_message,

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.db import models
 
 from .base import ResultBackend
 
+if TYPE_CHECKING:
+    from django.db import models
+
 __all__ = ["DatabaseBackend"]
 
-_M = TypeVar("_M", bound=models.Model)
 
-
-class _LazyModel(Generic[_M]):
+class _LazyModel:
     """A model as a class attribute, looked up on access, when Django's apps are loaded."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: object, owner: type) -> type[_M]:
-        return cast("type[_M]", apps.get_model("django_celery_results", self.name))
+    def __get__(self, instance: object, owner: type) -> type[models.Model]:
+        return apps.get_model("django_celery_results", self.name)
 
 
 class DatabaseBackend(ResultBackend):
@@ -33,8 +33,8 @@ class DatabaseBackend(ResultBackend):
     """
 
     storage_name = "django-db"
-    TaskModel: Any = _LazyModel["TaskResult"]("TaskResult")
-    GroupModel: Any = _LazyModel["GroupResult"]("GroupResult")
+    TaskModel: Any = _LazyModel("TaskResult")
+    GroupModel: Any = _LazyModel("GroupResult")
     subpolling_interval = 0.5
 
     def storage_parameters(self) -> Mapping[str, Any]:

@@ -71,7 +71,8 @@ class Results:
         serializer: str,
         codings: Sequence[Coding],
     ) -> None:
-        self.backend: Any = backend  # Celery's type stubs lack half of its attributes.
+        # Celery's type stubs lack half of its attributes.
+        self.backend = cast("Any", backend)
         self.hooks = hooks
         self.storage = storage
         self.serializer = serializer
@@ -135,7 +136,11 @@ class Results:
 
     def store(self, task: StoredTask) -> bool:
         """Store the state of a task; return false when the storage kept what it had."""
-        given_up = partial(BackendStoreError, task_id=task.task_id, state=task.status)
+        given_up = partial(
+            BackendStoreError,
+            task_id=task.task_id,  # type: ignore[call-arg]  # absent from the stubs
+            state=task.status,
+        )
         present = partial(self._present, task.task_id)
         return bool(self.ask("store_task", given_up, task=task, present=present))
 
@@ -201,7 +206,10 @@ class Results:
         found: list[StoredTask] = []
         for start in range(0, len(task_ids), IDS_AT_ONCE):
             chunk = task_ids[start : start + IDS_AT_ONCE]
-            given_up = partial(BackendGetMetaError, task_id=chunk[0])
+            given_up = partial(
+                BackendGetMetaError,
+                task_id=chunk[0],  # type: ignore[call-arg]  # absent from the stubs
+            )
             found += self.ask(
                 "load_tasks", given_up, task_ids=chunk, primary=primary, contents=contents
             )

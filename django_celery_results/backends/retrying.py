@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from celery.exceptions import BackendError
 from celery.utils.time import get_exponential_backoff_interval
 
 from ..logs import described
+from .celery_internals import is_set
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -142,17 +143,7 @@ def set_retry_defaults(backend: RetrySettings, app: Celery) -> None:
 
     Celery's defaults are not to retry and, if a site turns retrying on, to retry without limit.
     """
-    if not _is_set(app.conf, "result_backend_always_retry"):
+    if not is_set(app.conf, "result_backend_always_retry"):
         backend.always_retry = True
-    if not _is_set(app.conf, "result_backend_max_retries"):
+    if not is_set(app.conf, "result_backend_max_retries"):
         backend.max_retries = MAX_RETRIES
-
-
-def _is_set(conf: Any, name: str) -> bool:
-    """Return whether the site itself sets this setting, even to Celery's default."""
-    # Celery's own value_set_for() ignores namespaces before 5.7.
-    prefix = conf.prefix or ""
-    own = name.upper() if prefix.isupper() else name
-    names = (name, f"{prefix}{own}", f"CELERY_{name.upper()}")
-    # The last mapping holds the defaults.
-    return any(one in mapping for mapping in conf.maps[:-1] for one in names)

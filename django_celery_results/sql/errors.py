@@ -11,19 +11,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from django.db import Error, InterfaceError, OperationalError
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import DatabaseErrorWrapper
 
-from ..logs import annotate, frames_of
+from ..logs import annotate
+from .django_internals import connection_of, is_end_of_transaction, pool_of
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 __all__ = [
     "MYSQL",
     "POSTGRESQL",
     "SQLITE",
     "Trouble",
-    "connection_of",
     "prepare_retry",
     "trouble_of",
 ]
@@ -124,19 +126,6 @@ def trouble_of(error: BaseException) -> Trouble | None:
     return read(cause)
 
 
-def connection_of(error: BaseException) -> BaseDatabaseWrapper | None:
-    """Return the connection that raised ``error``, whatever its alias.
-
-    Django converts a driver's error to its own in one method, whose frame is in the
-    traceback and has the connection.
-    """
-    for frame in frames_of(error):
-        if frame.f_code is DatabaseErrorWrapper.__exit__.__code__:
-            connection: BaseDatabaseWrapper = frame.f_locals["self"].wrapper
-            return connection
-    return None
-
-
 def _postgresql(error: BaseException) -> Trouble | None:
     # psycopg2 calls it "pgcode".
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
@@ -189,7 +178,8 @@ def prepare_retry(error: Exception, usual: BaseDatabaseWrapper | None = None) ->
     connection = connection_of(error) or usual
     if trouble is None or connection is None:
         return False
-    if in_transaction(connection) and not _had_ended(error):
+    # Django began that transaction, within the call that failed.
+    if in_transaction(connection) and not is_end_of_transaction(error):
         _explain(error, connection.alias)
         return False
     annotate(error, f"on the database {connection.alias!r}")
@@ -204,15 +194,6 @@ def in_transaction(connection: BaseDatabaseWrapper) -> bool:
     return connection.in_atomic_block or (is_open and not connection.autocommit)
 
 
-def _had_ended(error: Exception) -> bool:
-    """Return whether the transaction had ended, and turning autocommit on again failed.
-
-    Django turns it on at the end of a transaction that it began itself, within this call.
-    """
-    ending = BaseDatabaseWrapper.set_autocommit.__code__
-    return any(frame.f_code is ending for frame in frames_of(error))
-
-
 def _explain(error: Exception, alias: str) -> None:
     note = (
         f"not tried again, because a transaction is open on the database {alias!r}, and its "
@@ -225,8 +206,7 @@ def _explain(error: Exception, alias: str) -> None:
 
 
 def _give_up(connection: BaseDatabaseWrapper) -> None:
-    # Django's pool of connections to PostgreSQL.
-    pool = getattr(connection, "pool", None)
+    pool = pool_of(connection)
     if pool is not None and connection.connection is not None:
         # It may still be open, on a server that is no longer the primary: the pool must
         # not hand it out again.

@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from django.db import OperationalError, connections, models, transaction
 from django.db.models import BooleanField, Func
-from django.db.models.deletion import Collector
 
+from .django_internals import can_delete_unread
 from .locking import is_in, locking
 
 __all__ = ["Sweep", "is_worth_sweeping"]
@@ -38,7 +38,7 @@ def is_worth_sweeping(due_rows: _Rows[Any]) -> bool:
     connection = connections[due_rows.db]
     if connection.vendor != "postgresql" or connection.in_atomic_block:
         return False
-    if not Collector(using=due_rows.db, origin=due_rows).can_fast_delete(due_rows):
+    if not can_delete_unread(due_rows):
         return False
     plan = json.loads(due_rows.order_by().values("pk").explain(format="json"))[0]["Plan"]
     if plan["Node Type"] == "Gather":

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from .django_internals import attempt, compile_select
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -23,20 +26,25 @@ class SelectByKey:
         """Take ``rows``, a queryset of tuples, and ``key``, the name of a field."""
         self.rows = rows
         self.key = key
-        #: By alias and vendor. It does not hold a connection, because every thread and
-        #: greenlet has its own.
-        self._of_one: dict[tuple[str, str], _SelectOne] = {}
+        #: By alias and vendor; ``None`` if Django cannot compile the statement. It does not hold a
+        #: connection, because every thread and greenlet has its own.
+        self._of_one: dict[tuple[str, str], _SelectOne | None] = {}
 
     def fetch(
         self, connection: BaseDatabaseWrapper, values: Sequence[str]
     ) -> Iterable[Sequence[Any]]:
         """Return the rows whose key is one of ``values``, in as few queries as possible."""
-        if len(values) != 1:
+        select = self._select_one(connection) if len(values) == 1 else None
+        if select is None:
             return self._fetch_many(connection, values)
+        return select.fetch(connection, values[0])
+
+    def _select_one(self, connection: BaseDatabaseWrapper) -> _SelectOne | None:
         database = (connection.alias, connection.vendor)
         if database not in self._of_one:
-            self._of_one[database] = _SelectOne(connection, self.rows, self.key)
-        return self._of_one[database].fetch(connection, values[0])
+            compiled = partial(_SelectOne, connection, self.rows, self.key)
+            self._of_one[database] = attempt("compile the SELECT of a row", compiled)
+        return self._of_one[database]
 
     def _fetch_many(
         self, connection: BaseDatabaseWrapper, values: Sequence[str]
@@ -60,11 +68,10 @@ class _SelectOne:
     """The statement for one value, kept because compiling takes longer than running it."""
 
     def __init__(self, connection: BaseDatabaseWrapper, rows: _Rows, key: str) -> None:
-        compiler = rows.filter(**{key: "value"}).query.get_compiler(connection=connection)
-        self.sql, _ = compiler.as_sql()
-        columns = [expression for expression, _, _ in compiler.select]
-        #: Place and column of each value that has to be converted for the model.
-        self.converted = [(place, columns[place]) for place in compiler.get_converters(columns)]
+        compiled = compile_select(connection, rows.filter(**{key: "value"}))
+        if list(compiled.parameters) != ["value"]:
+            raise ValueError(f"its parameters are {compiled.parameters!r} instead of the key alone")
+        self.sql, self.converted = compiled.sql, compiled.converted
 
     def fetch(self, connection: BaseDatabaseWrapper, value: str) -> Iterable[Sequence[Any]]:
         with connection.cursor() as cursor:

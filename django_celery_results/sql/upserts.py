@@ -8,17 +8,16 @@ database and set of columns, and shared by all threads, because it holds no conn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models.expressions import Expression
-from django.db.models.sql import InsertQuery
-from django.db.transaction import mark_for_rollback_on_error
 from django.utils import timezone
 
 from .clock import DatabaseNow, has_clock
+from .django_internals import attempt, compile_insert, rollback_on_error
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -60,10 +59,8 @@ class Upsert:
 
         An error marks the caller's transaction for rollback.
         """
-        # As Django's methods do; without a transaction there is nothing to mark.
-        open_one = connection.in_atomic_block
-        guard = mark_for_rollback_on_error(connection.alias) if open_one else nullcontext()
-        with guard, connection.cursor() as cursor:
+        # As Django's methods do.
+        with rollback_on_error(connection), connection.cursor() as cursor:
             cursor.execute(self.sql, self.parameters(connection, row))
             if self.is_mysql:
                 # MySQL counts two if a row was updated, and one if it was inserted or left
@@ -86,7 +83,8 @@ def find_upsert(
     """Return the statement that writes a row like this, ``None`` if it takes several.
 
     It takes several on a database that lacks such a statement, for a model without a numeric
-    key or with rows in several tables, and if values are expressions.
+    key or with rows in several tables, if values are expressions, and with a Django that cannot
+    compile it.
     """
     computed = tuple(
         (name, type(value)) for name, value in row.items() if isinstance(value, Expression)
@@ -97,7 +95,9 @@ def find_upsert(
         return _statements[kind]
     except KeyError:
         can = {one for _, one in computed} <= {DatabaseNow} and _is_simple(model)
-        return _statements.setdefault(kind, _compile(connection, model, rule, row) if can else None)
+        compiled = partial(_compile, connection, model, rule, row)
+        found = attempt("compile the statement that writes a row", compiled) if can else None
+        return _statements.setdefault(kind, found)
 
 
 def _is_simple(model: type[models.Model]) -> bool:
@@ -128,10 +128,11 @@ def _insert(
     template: Any = model()
     for column in columns:
         setattr(template, column.attname, _value(connection, column, row))
-    query = InsertQuery(model)
-    query.insert_values(columns, [template], raw=True)
-    [(sql, slots)] = query.get_compiler(connection=connection).as_sql()
-    return sql, slots
+    compiled = compile_insert(connection, columns, template)
+    slots = [one for one in compiled.parameters if isinstance(one, _Slot)]
+    if len(slots) != len(compiled.parameters):
+        raise ValueError(f"its parameters are {compiled.parameters!r} instead of slots alone")
+    return compiled.sql, slots
 
 
 def _value(connection: BaseDatabaseWrapper, column: _Field, row: _Row) -> Expression:

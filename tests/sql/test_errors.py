@@ -18,12 +18,12 @@ from django.db import (
 )
 
 from django_celery_results.models import TaskResult
+from django_celery_results.sql.django_internals import connection_of
 from django_celery_results.sql.errors import (
     MYSQL,
     POSTGRESQL,
     SQLITE,
     Trouble,
-    connection_of,
     trouble_of,
 )
 from tests import settings as test_settings

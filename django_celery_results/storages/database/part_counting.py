@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from django.apps import apps
 from django.db import IntegrityError, connections, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
-from django.db.models.sql import UpdateQuery
 from django.utils import timezone
 
 from ...records import StoredPart
+from ...sql.django_internals import attempt, compile_select, compile_update
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -34,6 +34,8 @@ def count_quickly(using: str, part: ChordPart) -> bool:
     """Count the part if it is new and not the last one; return whether it was counted."""
     connection = connections[using]
     statements = counting(connection)
+    if statements is None:
+        return False
     try:
         with _all_or_nothing(connection, len(statements)):
             return _count(connection, statements, part)
@@ -49,7 +51,8 @@ def store_and_count(
 
     Return ``None``, and do nothing, if this takes two steps.
     """
-    if not _is_free(connection):
+    statements = counting(connection)
+    if statements is None or not _is_free(connection):
         # An error of the count must not undo earlier work of the caller's transaction.
         return None
     at_once = storing_too(connection, upsert.sql)
@@ -65,7 +68,7 @@ def store_and_count(
         else:
             with transaction.atomic(using=connection.alias):
                 written = upsert.execute(connection, row)
-                counted = _count(connection, counting(connection), part)
+                counted = _count(connection, statements, part)
     except IntegrityError:
         # Usually delivered twice. The row was rolled back too, and the caller stores it alone.
         return None
@@ -137,11 +140,12 @@ class Statement:
         return [values[one] if isinstance(one, _Value) else one for one in self.parameters]
 
 
-def counting(connection: BaseDatabaseWrapper) -> Sequence[Statement]:
+def counting(connection: BaseDatabaseWrapper) -> Sequence[Statement] | None:
     """Return the statements that count a part if it is new and not the last, in order.
 
     The values are the columns of the part's row, and ``group_id``. If a statement writes no
-    row, the part does not count, and the next statement must not be run.
+    row, the part does not count, and the next statement must not be run. Return ``None`` if
+    Django cannot compile them.
     """
     return _counting(connection.alias, connection.vendor)
 
@@ -161,21 +165,30 @@ def storing_too(connection: BaseDatabaseWrapper, upsert: str) -> Statement | Non
 
 
 @cache
-def _counting(using: str, vendor: str) -> Sequence[Statement]:
+def _counting(using: str, vendor: str) -> Sequence[Statement] | None:
+    steps = attempt("compile the statements that count a part", partial(_steps, using, vendor))
+    if steps is None or vendor != "postgresql":
+        return steps
+    counted, insert = steps
+    return [_joined(f"WITH {counted.sql} {insert.sql}", counted, insert)]
+
+
+@cache
+def _steps(using: str, vendor: str) -> tuple[Statement, Statement]:
+    """Return what counts the part, on PostgreSQL a piece of WITH, and the INSERT of the part."""
     if vendor == "postgresql":
-        counted, insert = _postgresql_steps(using)
-        return [_joined(f"WITH {counted.sql} {insert.sql}", counted, insert)]
+        return _postgresql_steps(using)
     # The counter first, because writing it locks it until the transaction ends. The unique
     # key refuses a part that exists; a SELECT for it would lock the gap next to it (MySQL, at
     # REPEATABLE READ), where another chord's part may be inserted.
     counter = _counter(using)
-    return [_decrement(counter.filter(count__gt=1)), _insert(_selected(counter))]
+    return _decrement(counter.filter(count__gt=1)), _insert(_selected(counter))
 
 
 @cache
 def _with_upsert(using: str, upsert: str) -> Statement:
     """Return PostgreSQL's statement; everything in WITH is executed (its manual, 7.8.4)."""
-    counted, insert = _postgresql_steps(using)
+    counted, insert = _steps(using, "postgresql")
     # Django, or a function below, makes each piece.
     sql = (
         f"WITH stored AS ({upsert} RETURNING 1), {counted.sql}, part AS ({insert.sql} RETURNING 1) "  # noqa: S608 - as said
@@ -188,10 +201,9 @@ def _with_upsert(using: str, upsert: str) -> Statement:
 def _compound(using: str, upsert: str) -> Statement:
     """Return MariaDB's statement, a procedure without a name: see "BEGIN END" in its manual.
 
-    It finds out whether the upsert wrote its row in the same way as
-    :meth:`~django_celery_results.sql.upserts.Upsert.execute`.
+    It finds out in the same way as :meth:`.Upsert.execute` whether the upsert wrote its row.
     """
-    decrement, insert = _counting(using, "mysql")
+    decrement, insert = _steps(using, "mysql")
     sql = f"""BEGIN NOT ATOMIC
         DECLARE stored, counted BOOLEAN;
         DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
@@ -233,14 +245,13 @@ def _postgresql_steps(using: str) -> tuple[Statement, Statement]:
 
 
 def _decrement(counters: QuerySet[Any]) -> Statement:
-    query = cast("UpdateQuery", counters.query.chain(UpdateQuery))
-    query.add_update_values({"count": F("count") - 1})
-    return Statement(*query.get_compiler(counters.db).as_sql())
+    compiled = compile_update(connections[counters.db], counters, {"count": F("count") - 1})
+    return Statement(compiled.sql, compiled.parameters)
 
 
 def _selected(counter: QuerySet[Any]) -> Statement:
-    sql, parameters = counter.values("id").query.get_compiler(counter.db).as_sql()
-    return Statement(f"({sql}) counted", parameters)
+    compiled = compile_select(connections[counter.db], counter.values_list("id"))
+    return Statement(f"({compiled.sql}) counted", compiled.parameters)
 
 
 def _insert(counted: Statement) -> Statement:

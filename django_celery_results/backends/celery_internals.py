@@ -1,0 +1,46 @@
+"""Celery's private names: those that the package uses, and what it does without them.
+
+- :func:`warn_if_eager` uses ``Backend._ensure_not_eager``. Without it, there is no warning.
+- :func:`meta_cache` uses ``Backend._cache``. Without it, each call of ``get_many`` asks the
+  storage again.
+- :func:`is_set` uses ``Settings.maps`` and ``Settings.prefix``. Without them, it asks
+  ``Settings.value_set_for``, which before Celery 5.7 misses settings that have a namespace.
+
+The methods with an underscore in :mod:`django_celery_results.backends.base` are those that every
+backend of Celery's own defines, but for ``_ensure_retryable``. Should Celery no longer call that
+one, the limits that Celery sets to some retries are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+__all__ = ["is_set", "meta_cache", "warn_if_eager"]
+
+
+def warn_if_eager(backend: Any) -> None:
+    """Warn, as Celery's backends do, where tasks run eagerly and their results are not stored."""
+    warn = getattr(backend, "_ensure_not_eager", None)
+    if warn is not None:
+        warn()
+
+
+def meta_cache(backend: Any) -> MutableMapping[str, dict[str, Any]]:
+    """Return the metas that the backend has read before, by task id."""
+    cache: MutableMapping[str, dict[str, Any]] | None = getattr(backend, "_cache", None)
+    return {} if cache is None else cache
+
+
+def is_set(conf: Any, name: str) -> bool:
+    """Return whether the site gave the setting itself, even if it gave Celery's default."""
+    maps = getattr(conf, "maps", None)
+    if maps is None:
+        return bool(conf.value_set_for(name))
+    prefix = getattr(conf, "prefix", None) or ""
+    own = name.upper() if prefix.isupper() else name
+    names = (name, f"{prefix}{own}", f"CELERY_{name.upper()}")
+    # The last mapping holds the defaults.
+    return any(one in mapping for mapping in maps[:-1] for one in names)
