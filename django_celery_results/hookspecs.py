@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from . import hookimpl
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
         UnfinishedChord,
     )
 
-__all__ = ["API_VERSION", "OBSERVER_HOOKS", "STORAGE_HOOKS", "hookimpl", "hookspec"]
+__all__ = ["API_VERSION", "OBSERVER_HOOKS", "STORAGE_HOOKS"]
 
 #: Version of this contract. A plugin may say which one it was written for with an
 #: attribute ``django_celery_results_api``; another number keeps it from loading.
@@ -238,6 +236,8 @@ def open_storage(location: StorageLocation) -> Any:
     :param location: The parsed URL. Check its alias and options here: raise
         ``BackendMisconfigured`` with the valid ones.
     :return: Whatever the plugin wants as the ``storage`` argument of the hooks below.
+        Plugins that wrap storages read two optional attributes of it, ``using`` and
+        ``place``: see :class:`~django_celery_results.records.DescribedStorage`.
 
     What is raised reaches whoever asked for the backend: a worker does not start.
 

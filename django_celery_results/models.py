@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from celery import Celery
     from celery.result import GroupResult as CeleryGroupResult
 
+__all__ = ["ChordCounter", "ChordPart", "GroupResult", "TaskResult"]
+
 
 class TaskResult(models.Model):
     """What is known of one task: its state, its result and, where asked for, its call."""

@@ -13,8 +13,8 @@ from django.core.cache import caches
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError, call_command
 
-from django_celery_results.checks import check_plugin_settings
 from django_celery_results.models import TaskResult
+from django_celery_results.testing import check_plugin_settings
 from django_celery_results_offload.blobs import section_of
 
 if TYPE_CHECKING:

@@ -175,9 +175,7 @@ def test_content_that_had_stayed_stays(site: Any, use: Configure) -> None:
 
 def pointers(backend: Any) -> set[Any]:
     """Where the row of the task points to."""
-    (task,) = backend.hooks.ask(
-        "load_tasks", storage=backend.storage, task_ids=["t1"], primary=True, contents=None
-    )
+    (task,) = backend.results.load(["t1"], primary=True)
     return set(pointers_in(task.contents))
 
 

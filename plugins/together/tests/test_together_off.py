@@ -82,9 +82,7 @@ def test_old_results_are_read_when_one_is_off(
 def contents_of(backend: Any, value: Any) -> tuple[str, str]:
     """Store ``value``; the content type and the encoding that it has then."""
     backend.store_result("new", value, "SUCCESS")
-    (found,) = backend.hooks.ask(
-        "load_tasks", storage=backend.storage, task_ids=["new"], primary=True, contents=None
-    )
+    (found,) = backend.results.load(["new"], primary=True)
     return found.contents.content_type, found.contents.content_encoding
 
 
