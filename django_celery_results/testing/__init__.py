@@ -26,11 +26,15 @@ pytest.register_assert_rewrite(
     *(f"{__name__}.storage_{part}" for part in ("chords", "expiry", "races", "suite", "tasks")),
 )
 
-from ..checks import check_plugin_settings  # noqa: E402  the line above comes first
-from .codings import CodingConformance  # noqa: E402  as above
+from .codings import CodingConformance  # noqa: E402  the line above comes first
 from .observers import ObserverConformance  # noqa: E402  as above
 from .recording import HookCall, RecordingPlugin  # noqa: E402  as above
-from .registering import PluginInfo, plugin_infos, registered_plugins  # noqa: E402  as above
+from .registering import (  # noqa: E402  as above
+    PluginInfo,
+    check_plugin_settings,
+    plugin_infos,
+    registered_plugins,
+)
 from .serializers import PLAIN_VALUES, SerializerConformance  # noqa: E402  as above
 from .storages import StorageConformance  # noqa: E402  as above
 

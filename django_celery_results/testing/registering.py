@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.test import override_settings
 
+from ..checks import check_plugin_settings
 from ..registry.catalogue import require_serializer
 from ..registry.discovery import PluginInfo, discover, import_plugin
 from ..registry.loading import get_plugin_manager, hook_names, load_plugins, new_manager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PluginInfo",
+    "check_plugin_settings",
     "find_plugin",
     "get_plugin_manager",
     "hook_names",

@@ -6,6 +6,7 @@ import os
 import time
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,9 +120,21 @@ def test_blobs_of_another_backend_are_left_alone(make_backend: MakeBackend, tmp_
     assert "x" * 5000 == cache.get_result("t1")
 
 
-def test_section_of_a_third_partys_storage() -> None:
-    """It has one too."""
+def test_section_is_named_after_the_place_of_the_storage() -> None:
+    """Blobs exist under the names of the built-in storages; a slash would be another folder."""
+    assert "sqlite%2Fvar%2Fresults" == section_of(SimpleNamespace(place="sqlite/var/results"))
+
+
+def test_section_of_a_storage_that_does_not_say_its_place() -> None:
+    """It is named after the class."""
     assert "object" == section_of(object())
+
+
+def test_sections_of_the_built_in_storages_stay(make_backend: MakeBackend) -> None:
+    """Blobs exist under these names."""
+    urls = ("django-db", "django-cache")
+    expected = ["default-django_celery_results.taskresult", "default-cache"]
+    assert expected == [section_of(make_backend(url).storage) for url in urls]
 
 
 def test_young_blobs_are_left_alone(database: Any) -> None:
