@@ -31,7 +31,7 @@ from .options import (
 if TYPE_CHECKING:
     from django.core.checks import Error
 
-__all__ = ["CHECK_PREFIX", "ResultsSettings", "Setting", "results_settings"]
+__all__ = ["results_settings"]
 
 T = TypeVar("T")
 

@@ -22,8 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from . import hookimpl
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
         UnfinishedChord,
     )
 
-__all__ = ["API_VERSION", "OBSERVER_HOOKS", "STORAGE_HOOKS", "hookimpl", "hookspec"]
+__all__ = ["API_VERSION", "OBSERVER_HOOKS", "STORAGE_HOOKS"]
 
 #: Version of this contract. A plugin may state the version that it was written for in an
 #: attribute ``django_celery_results_api``; with any other number it does not load.
@@ -241,6 +239,8 @@ def open_storage(location: StorageLocation) -> Any:
     :param location: The parsed URL. Check its alias and options here. If one is invalid,
         raise ``BackendMisconfigured`` and list the valid ones.
     :return: Any object; the hooks below receive it as ``storage``.
+        Plugins that wrap storages read two optional attributes of it, ``using`` and
+        ``place``: see :class:`~django_celery_results.records.DescribedStorage`.
 
     An error raised here reaches the code that asked for the backend; a worker does not start.
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["annotate", "apart", "described", "frames_of"]
+__all__ = ["apart"]
 
 _E = TypeVar("_E", bound=BaseException)
 

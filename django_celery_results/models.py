@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from celery.result import GroupResult as CeleryGroupResult
     from typing_extensions import Self
 
+__all__ = ["ChordCounter", "ChordPart", "GroupResult", "TaskResult"]
+
 
 class TaskResult(models.Model):
     """The record of one task: its state, its result and, if the site stores it, its call."""

@@ -27,17 +27,21 @@ __all__ = [
     "Coding",
     "Command",
     "Contents",
+    "DescribedStorage",
     "Expiry",
     "ExpiryBatch",
     "GroupRecord",
+    "ReadStored",
     "Retention",
     "Serializer",
     "StorageLocation",
     "StoredGroup",
     "StoredPart",
     "StoredTask",
+    "TaskFacts",
     "TaskRecord",
     "UnfinishedChord",
+    "split_encoding",
 ]
 
 #: Serializer of storages that keep Python objects: the values are left as they are.
@@ -356,3 +360,28 @@ class StorageLocation:
     app: Celery | None = None
     #: Extra values from the backend class, such as the models of a ``DatabaseBackend``.
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class DescribedStorage(Protocol):
+    """The attributes with which the answer of ``open_storage`` may describe itself.
+
+    Both are optional: the answer may be any object. Plugins that wrap a storage's hooks read
+    them with ``getattr(storage, "using", None)``.
+
+    .. versionadded:: 3.0
+    """
+
+    @property
+    def using(self) -> str | None:
+        """The alias of the Django database that results are written to.
+
+        ``None``, or no such attribute: they are not in one of Django's databases.
+        """
+
+    @property
+    def place(self) -> str:
+        """A name for the place that results are written to.
+
+        It is the same in every process and after every restart, because a plugin may name
+        files or keys after it. Two places of one site have different names.
+        """

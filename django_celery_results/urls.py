@@ -12,6 +12,8 @@ from django.urls import URLPattern, path, register_converter
 from . import views
 from .conf import results_settings
 
+__all__ = ["urlpatterns"]
+
 
 class TaskPatternConverter:
     """Matches the ids of tasks and groups: word characters, ``-`` and ``.``."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     _Metas = Mapping[str, Mapping[str, Any]]
 
+__all__ = ["group_status", "is_group_successful", "is_task_successful", "task_status"]
+
 logger = logging.getLogger(__name__)
 
 

@@ -10,9 +10,8 @@ import importlib_metadata
 import pytest
 
 from django_celery_results.options import PluginOptions
-from django_celery_results.records import Coding
-from django_celery_results.registry.catalogue import FIRST_PARTY
-from django_celery_results.registry.loading import load_plugins
+from django_celery_results.testing import plugin_infos
+from tests.advertised import distributions_of
 from tests.shown import settings_blocks, try_settings
 
 FOLDER = Path(__file__).resolve().parent
@@ -36,8 +35,7 @@ def distribution(name: str) -> Any:
 @each_plugin
 def test_plugin_is_found_by_its_entry_point(name: str) -> None:
     """It loads under its own name, from its own distribution."""
-    info = load_plugins().info(name)
-    assert info is not None
+    (info,) = [one for one in plugin_infos() if one.name == name]
     assert ("active", "", f"django-celery-results-{name}") == (
         info.status,
         info.reason,
@@ -101,7 +99,7 @@ def test_projects_readme_names_it(name: str) -> None:
 @each_plugin
 def test_every_setting_is_described(name: str, page: str) -> None:
     """In the README and in the documentation."""
-    load_plugins()
+    assert name in [one.name for one in plugin_infos()], "its options are not imported"
     text = (FOLDER.parent / page.format(name)).read_text(encoding="utf-8")
     keys = [
         key
@@ -113,18 +111,9 @@ def test_every_setting_is_described(name: str, page: str) -> None:
 
 
 @each_plugin
-def test_core_knows_the_distribution_that_reads_its_rows(name: str) -> None:
+def test_core_says_where_to_get_what_reads_its_rows(name: str) -> None:
     """If it is not installed, only the core can name it."""
-    contributions = load_plugins().contributions
-    stored = {
-        one: FIRST_PARTY.get(one)
-        for (kind, one), owner in contributions.owners.items()
-        if owner == name and kind is Coding
-    }
-    for one, serializer in contributions.serializers.items():
-        if contributions.owners[type(serializer), one] == name:
-            # Also by the serializer's name, which settings may contain.
-            stored |= {key: FIRST_PARTY.get(key) for key in (one, serializer.content_type)}
+    stored = distributions_of(name)
     assert stored == dict.fromkeys(stored, f"django-celery-results-{name}")
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .plugin import recode
+from .plugin import codings_for, recode
 
-__all__ = ["recode"]
+__all__ = ["codings_for", "recode"]

@@ -24,10 +24,11 @@ from .. import hookimpl
 from ..exceptions import HookError, ResultsError, ResultUnreadable
 from ..records import PYTHON_CONTENT_TYPE, PYTHON_OBJECTS, Coding, Contents, split_encoding
 from ..registry.catalogue import advice, get_compression
+from ..registry.loading import load_plugins, readers_of
 from ..sql.text import is_storable, storable
 from . import fast_json
 
-__all__ = ["IDENTITY", "CodecPlugin", "plugin", "recode"]
+__all__ = ["IDENTITY", "CodecPlugin", "codings_for", "plugin", "recode"]
 
 #: RFC 9110, 12.5.3: the coding that changes nothing. In a row it means "this is base64".
 IDENTITY = "identity"
@@ -99,6 +100,17 @@ class CodecPlugin:
 
 
 plugin = CodecPlugin()
+
+
+def codings_for(contents: Contents) -> Mapping[str, Coding]:
+    """Return the installed codings by name: what :func:`recode` needs to change ``contents``.
+
+    If ``contents`` need a coding that no active plugin has, the disabled plugins are loaded
+    too. A coding that is not installed is left out.
+
+    .. versionadded:: 3.0
+    """
+    return readers_of(load_plugins(), contents)
 
 
 def recode(

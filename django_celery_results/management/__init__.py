@@ -1,0 +1,25 @@
+"""What a plugin's command shares with the actions of ``manage.py celery_results``."""
+
+from __future__ import annotations
+
+from .expire_command import parse_age
+from .opening import (
+    add_database_argument,
+    database_contents,
+    find_database_contents,
+    open_backend,
+)
+from .progress import INTERRUPTED, progress
+from .subcommands import print_table, row_count
+
+__all__ = [
+    "INTERRUPTED",
+    "add_database_argument",
+    "database_contents",
+    "find_database_contents",
+    "open_backend",
+    "parse_age",
+    "print_table",
+    "progress",
+    "row_count",
+]

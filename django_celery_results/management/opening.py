@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
@@ -10,11 +11,19 @@ from ..exceptions import ResultsError
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
+    from django.db.models import Q
 
     from ..backends import ResultBackend
+    from ..storages.database import DatabaseContents
     from ..storages.database.storage import DatabaseStorage
 
-__all__ = ["add_database_argument", "database_storage", "open_backend"]
+__all__ = [
+    "add_database_argument",
+    "database_contents",
+    "database_storage",
+    "find_database_contents",
+    "open_backend",
+]
 
 
 def add_database_argument(parser: CommandParser) -> None:
@@ -51,16 +60,51 @@ def open_backend(database: str | None) -> ResultBackend:
     return backend
 
 
+def database_contents(
+    backend: ResultBackend, wanted: Callable[[Sequence[str]], Q]
+) -> DatabaseContents:
+    """Return the contents that the backend has in its database.
+
+    ``wanted`` says which rows: see
+    :class:`~django_celery_results.storages.database.DatabaseContents`. A batch that fails
+    is repeated when the backend's storage says that it may pass.
+
+    Raises ``CommandError`` if the backend's results are not in a database.
+
+    .. versionadded:: 3.0
+    """
+    # Imported here: the plugin of a command is loaded before the models are.
+    from ..storages.database import DatabaseContents
+
+    repeat = backend.expirer.expiry(None).repeat
+    return DatabaseContents(database_storage(backend), wanted, repeat)
+
+
+def find_database_contents(
+    backend: ResultBackend, wanted: Callable[[Sequence[str]], Q]
+) -> DatabaseContents | None:
+    """Return what :func:`database_contents` returns, or ``None`` instead of an error.
+
+    .. versionadded:: 3.0
+    """
+    return database_contents(backend, wanted) if _is_in_database(backend) else None
+
+
 def database_storage(backend: ResultBackend) -> DatabaseStorage:
     """Return the backend's storage; raise ``CommandError`` if it is not a database."""
-    from ..storages.database.storage import DatabaseStorage
-
-    if not isinstance(backend.storage, DatabaseStorage):
+    if not _is_in_database(backend):
         raise CommandError(
             f"The results of this site go to {backend.as_uri()}, not to a Django database. "
             "If a database holds results too, name it with --database"
         )
-    return backend.storage
+    storage: DatabaseStorage = backend.storage
+    return storage
+
+
+def _is_in_database(backend: ResultBackend) -> bool:
+    from ..storages.database.storage import DatabaseStorage
+
+    return isinstance(backend.storage, DatabaseStorage)
 
 
 def _on_database(backend: Any, alias: str) -> ResultBackend:

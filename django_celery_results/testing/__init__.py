@@ -29,16 +29,25 @@ pytest.register_assert_rewrite(
 from .codings import CodingConformance  # noqa: E402  after the call above
 from .observers import ObserverConformance  # noqa: E402  as above
 from .recording import HookCall, RecordingPlugin  # noqa: E402  as above
-from .registering import registered_plugins  # noqa: E402  as above
-from .serializers import SerializerConformance  # noqa: E402  as above
+from .registering import (  # noqa: E402  as above
+    PluginInfo,
+    check_plugin_settings,
+    plugin_infos,
+    registered_plugins,
+)
+from .serializers import PLAIN_VALUES, SerializerConformance  # noqa: E402  as above
 from .storages import StorageConformance  # noqa: E402  as above
 
 __all__ = [
+    "PLAIN_VALUES",
     "CodingConformance",
     "HookCall",
     "ObserverConformance",
+    "PluginInfo",
     "RecordingPlugin",
     "SerializerConformance",
     "StorageConformance",
+    "check_plugin_settings",
+    "plugin_infos",
     "registered_plugins",
 ]

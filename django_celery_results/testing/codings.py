@@ -15,7 +15,7 @@ import pytest
 from celery import states
 
 from ..exceptions import ResultUnreadable
-from ..registry.loading import load_plugins
+from .registering import registered_codings
 from .suites import CodecConformance
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ ANOTHER = "application/x-gzip"
 
 def decode(
     _backend: Any, _number: int, *, name: str, coded: bytes
-) -> bytes:  # pragma: no cover - runs in another process
+) -> bytes:  # pragma: no cover - in a process of its own
     """Decode with the coding ``name`` as loaded in the calling process."""
-    return load_plugins().contributions.codings[name].decode(coded)
+    return registered_codings()[name].decode(coded)
 
 
 class CodingConformance(CodecConformance):

@@ -20,9 +20,8 @@ from celery import Celery
 from django.core.cache import caches
 from django.test import override_settings
 
-from ..registry.loading import new_manager
 from .recording import RecordingPlugin
-from .registering import registered_plugins
+from .registering import new_manager, registered_plugins
 
 if TYPE_CHECKING:
     import pluggy

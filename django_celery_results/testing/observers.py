@@ -17,9 +17,8 @@ from celery.result import GroupResult
 
 from ..hookspecs import OBSERVER_HOOKS
 from ..records import Contents, ExpiryBatch, StoredTask, TaskRecord
-from ..registry.loading import new_manager
 from .recording import HookCall, RecordingPlugin
-from .registering import find_plugin
+from .registering import find_plugin, new_manager
 from .suites import PluginConformance
 
 if TYPE_CHECKING:

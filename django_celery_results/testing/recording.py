@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 from .. import hookimpl, hookspecs
-from ..registry.loading import hook_names
+from .registering import hook_names
 
 __all__ = ["HookCall", "RecordingPlugin"]
 

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from django.test import override_settings
 
-from ..registry.discovery import discover, import_plugin
-from ..registry.loading import get_plugin_manager
+from ..checks import check_plugin_settings
+from ..registry.catalogue import require_serializer
+from ..registry.discovery import PluginInfo, discover, import_plugin
+from ..registry.loading import get_plugin_manager, hook_names, load_plugins, new_manager
 
 if TYPE_CHECKING:
     import pluggy
 
+    from ..records import Coding
     from ..registry.discovery import Candidate
 
-__all__ = ["registered_plugins"]
+__all__ = [
+    "PluginInfo",
+    "check_plugin_settings",
+    "find_plugin",
+    "get_plugin_manager",
+    "hook_names",
+    "new_manager",
+    "plugin_infos",
+    "registered_codings",
+    "registered_plugins",
+    "require_serializer",
+]
 
 
 @contextmanager
@@ -43,6 +57,23 @@ def registered_plugins(*plugins: object, **options: Any) -> Iterator[pluggy.Plug
         settings[key] = [*settings.get(key, ()), *value] if key in settings else value
     with override_settings(DJANGO_CELERY_RESULTS=settings):
         yield get_plugin_manager()
+
+
+def plugin_infos() -> Sequence[PluginInfo]:
+    """Return what is known about each plugin, also about one that failed or is disabled.
+
+    Active plugins come first, in the order in which their hooks are called. Each answer has
+    the plugin's ``name``, its ``distribution`` and ``version``, its ``hooks``, its ``status``
+    (``"active"``, ``"disabled"`` or ``"failed"``) and the ``reason`` for it.
+
+    .. versionadded:: 3.0
+    """
+    return load_plugins().infos
+
+
+def registered_codings() -> Mapping[str, Coding]:
+    """Return the codings of the registered plugins by name."""
+    return load_plugins().contributions.codings
 
 
 def find_plugin(plugin: object) -> object:

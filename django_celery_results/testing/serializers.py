@@ -20,8 +20,7 @@ from kombu.exceptions import EncodeError
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
 from ..exceptions import ResultUnreadable
-from ..registry.catalogue import require_serializer
-from ..registry.loading import load_plugins
+from .registering import get_plugin_manager, registered_codings, require_serializer
 from .suites import CodecConformance
 
 if TYPE_CHECKING:
@@ -82,13 +81,12 @@ def exact(value: Any) -> Any:
 
 def read(
     _backend: Any, _number: int, *, contents: Contents
-) -> Any:  # pragma: no cover - runs in another process
+) -> Any:  # pragma: no cover - in a process of its own
     """Return the result in ``contents``, decoded by the calling process."""
-    plugins = load_plugins()
-    values = plugins.manager.hook.decode(
+    values = get_plugin_manager().hook.decode(
         contents=contents,
         accept=frozenset({contents.content_type}),
-        codings=plugins.contributions.codings,
+        codings=registered_codings(),
     )
     return values["result"]
 

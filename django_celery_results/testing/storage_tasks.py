@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from celery import states
 from celery.result import GroupResult
+from django.db import connections
 from django.utils.timezone import is_naive, make_aware
 
 from ..exceptions import BackendMisconfigured
@@ -39,6 +40,15 @@ class StorageOfTasks(StorageSuite):
             with pytest.raises(BackendMisconfigured) as refusal:
                 self.make_backend(url)
             assert str(refusal.value).strip(), f"the error for {url!r} must give a reason"
+
+    def test_plugins_can_use_what_the_storage_says_of_itself(self) -> None:
+        """A plugin writes to the database ``using``, and names files after ``place``."""
+        storage = self.backend.storage
+        using, place = (getattr(storage, name, None) for name in ("using", "place"))
+        assert using is None or using in list(connections), "'using' is no alias of DATABASES"
+        assert place is None or (isinstance(place, str) and place), "'place' is no name"
+        another = getattr(self.another().storage, "place", None)
+        assert place == another, "'place' is another name in another worker"
 
     @pytest.mark.parametrize("number", range(len(RESULTS)))
     def test_contents_come_back_as_they_were(self, number: int) -> None:

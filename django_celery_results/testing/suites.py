@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from ..registry.loading import load_plugins
 from .at_once import Processes, Site
+from .registering import registered_codings
 
 if TYPE_CHECKING:
     import pluggy
@@ -41,7 +41,7 @@ class CodecConformance(PluginConformance):
     @pytest.fixture(autouse=True)
     def _codec(self, manager: pluggy.PluginManager) -> None:
         self.hook = manager.hook
-        self.codings = load_plugins().contributions.codings
+        self.codings = registered_codings()
 
     def encode(
         self, values: Mapping[str, Any], serializer: str = "json", codings: tuple[str, ...] = ()

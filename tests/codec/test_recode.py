@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
-from django_celery_results.codec import recode
+from django_celery_results import hookimpl
+from django_celery_results.codec import codings_for, recode
 from django_celery_results.codec.plugin import plugin
 from django_celery_results.exceptions import BackendMisconfigured, ResultUnreadable
 from django_celery_results.records import Coding, Contents
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from django_celery_results.testing.fixtures import Register
 
 #: The last of what it was given goes first, marked, and is looked for when it is undone.
 ROLLED = Coding(name="rolled", encode=lambda it: b"<" + it, decode=lambda it: _without(b"<", it))
@@ -171,3 +174,31 @@ def test_error_of_a_setting_is_not_taken_for_corruption(name: str) -> None:
     codings = {"locked": Coding(name="locked", encode=bytes, decode=decode)}
     with pytest.raises(BackendMisconfigured, match="no key"):
         recode(contents("utf-8, locked", **{name: "IiI="}), 0, (), codings)
+
+
+class Holding:
+    """A plugin that has the coding ``held``."""
+
+    django_celery_results_name = "holding"
+
+    @hookimpl
+    def contribute_codings(self) -> Iterator[Coding]:
+        """Offer it."""
+        yield HELD
+
+
+@pytest.mark.parametrize(
+    ("off", "encoding", "expected"),
+    [
+        ([], "utf-8", True),
+        (["holding"], "utf-8, held", True),
+        (["holding"], "utf-8", False),
+    ],
+    ids=["active", "needed", "not needed"],
+)
+def test_codings_are_those_that_the_contents_need(
+    registered: Register, off: list[str], encoding: str, expected: bool
+) -> None:
+    """A disabled plugin is loaded when its coding is needed, and not before."""
+    registered(Holding(), DISABLED_PLUGINS=off)
+    assert expected == ("held" in codings_for(contents(encoding, result="W1siYSJd")))

@@ -34,7 +34,25 @@ class Broken:
             setattr(self, fault.__name__.rpartition("__")[2], hookimpl(fault))
 
 
-# The prefix before two underscores tells the faults of one hook apart.
+class Described(results_sqlite.Store):
+    """The file, which says something of itself."""
+
+    def __init__(self, store: results_sqlite.Store, **description: str) -> None:
+        super().__init__(store.path)
+        vars(self).update(description)
+
+
+# What stands before two underscores tells the faults of one hook from each other.
+
+
+def unnamed__open_storage(location: Any) -> Any:
+    """Have another name each time it is opened."""
+    return Described(results_sqlite.open_storage(location), place=f"place {next(DELIVERIES)}")
+
+
+def nowhere__open_storage(location: Any) -> Any:
+    """Name a database that the site does not have."""
+    return Described(results_sqlite.open_storage(location), using="nowhere")
 
 
 def store_task(storage: Any, task: Any) -> bool:
@@ -189,6 +207,22 @@ def hasty__expire_results(storage: Any, expiry: Any) -> int:
 def expire_results(storage: Any, expiry: Any) -> int:
     """Delete without asking the plugins first."""
     return results_sqlite.expire_results(storage, replace(expiry, before=None))
+
+
+class TestHasManyNames(StorageOfTasks):
+    """A plugin would not find the files that it has named after the storage."""
+
+    plugin = Broken(unnamed__open_storage)
+    url = URL
+    finds = frozenset({"test_plugins_can_use_what_the_storage_says_of_itself"})
+
+
+class TestNamesNoDatabase(StorageOfTasks):
+    """A plugin would look for a transaction where there is no database."""
+
+    plugin = Broken(nowhere__open_storage)
+    url = URL
+    finds = frozenset({"test_plugins_can_use_what_the_storage_says_of_itself"})
 
 
 class TestOverwrites(StorageOfTasks):

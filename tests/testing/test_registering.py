@@ -14,7 +14,7 @@ from django_celery_results import hookimpl
 from django_celery_results.conf import results_settings
 from django_celery_results.exceptions import PluginError
 from django_celery_results.registry.loading import get_plugin_manager, load_plugins
-from django_celery_results.testing import registered_plugins
+from django_celery_results.testing import plugin_infos, registered_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -151,3 +151,11 @@ def test_fixture_begins_anew(registered: Register) -> None:
     manager = registered(Mine())
 
     assert {"tests.testing.test_registering:Mine"} == names(manager)
+
+
+def test_infos_tell_of_plugins_that_are_off(registered: Register) -> None:
+    """Active ones come first."""
+    registered(Named(), DISABLED_PLUGINS=["named"])
+
+    assert {"named": "disabled"}.items() <= {one.name: one.status for one in plugin_infos()}.items()
+    assert "active" == plugin_infos()[0].status

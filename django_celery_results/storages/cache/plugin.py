@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from celery import states
 from django.core.cache import caches
+from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.checks import CheckMessage, Warning  # noqa: A004 - Django's name for it
+from django.db import router
 
 from ... import hookimpl
 from ...conf import CHECK_PREFIX, results_settings
@@ -62,6 +64,20 @@ class CacheStorage:
     def cache(self) -> BaseCache:
         """The cache, through this thread's own connection."""
         return caches[self.alias]
+
+    @property
+    def using(self) -> str | None:
+        """The alias of the database that the cache writes to; ``None`` for any other cache."""
+        if not isinstance(self.cache, BaseDatabaseCache):
+            return None
+        # The cache itself asks the router in the same way.
+        alias: str = router.db_for_write(self.cache.cache_model_class)
+        return alias
+
+    @property
+    def place(self) -> str:
+        """The alias of the cache, such as ``default-cache``."""
+        return f"{self.alias}-cache"
 
     @property
     def chords(self) -> CacheChords:

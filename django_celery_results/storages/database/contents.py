@@ -89,6 +89,12 @@ class DatabaseContents:
         """Return how many rows there are."""
         return sum(table.rows.count() for table in self.tables.values())
 
+    def ids(self, kind: ContentKind, size: int) -> Iterator[str]:
+        """Yield the ids of the rows of one kind, read from the database ``size`` at a time."""
+        table = self.tables[kind]
+        rows = table.rows.order_by("pk").values_list(table.key, flat=True)
+        yield from rows.iterator(size)
+
     def batches(self, size: int) -> Iterator[list[ContentRow]]:
         """Yield the rows in batches of at most ``size``; each batch is read on demand."""
         for table in self.tables.values():

@@ -69,7 +69,7 @@ class DatabaseStoragePlugin:
         contents: Sequence[str] | None,
     ) -> list[StoredTask]:
         """Read the rows of the tasks, in as few queries as the database allows."""
-        alias = storage.write_alias() if primary else storage.tasks().db
+        alias = storage.using if primary else storage.tasks().db
         wanted = CONTENTS if contents is None else tuple(contents)
         rows = storage.by_id(wanted).fetch(connections[alias], task_ids)
         return [task_from_columns(row, wanted) for row in rows]
@@ -77,7 +77,7 @@ class DatabaseStoragePlugin:
     @hookimpl(trylast=True)
     def forget_task(self, storage: DatabaseStorage, task_id: str) -> bool:
         """Delete the row of the task."""
-        rows = storage.tasks().using(storage.write_alias()).filter(task_id=task_id)
+        rows = storage.tasks().using(storage.using).filter(task_id=task_id)
         return bool(rows.delete()[0])
 
     @hookimpl(trylast=True)
@@ -144,7 +144,7 @@ class DatabaseStoragePlugin:
     @hookimpl(trylast=True)
     def can_retry(self, storage: DatabaseStorage, error: Exception) -> bool:
         """Say yes, outside a transaction, if the driver's code is that of a temporary error."""
-        return prepare_retry(error, connections[storage.write_alias()])
+        return prepare_retry(error, connections[storage.using])
 
     @hookimpl(trylast=True)
     def expire_results(self, storage: DatabaseStorage, expiry: Expiry) -> int:

@@ -65,9 +65,15 @@ class DatabaseStorage:
         Observers use ``task.using`` to write to the same database.
         """
         require_id(self.task_model, "task_id", task.task_id)
-        task.using = task.using or self.write_alias()
+        task.using = task.using or self.using
         return task_columns(self.task_model, task)
 
-    def write_alias(self) -> str:
-        """Return the alias of the database that task results are written to."""
+    @property
+    def using(self) -> str:
+        """The alias of the database that task results are written to."""
         return self.alias or router.db_for_write(self.task_model)
+
+    @property
+    def place(self) -> str:
+        """The database and the table of task results, such as ``default-app.taskresult``."""
+        return f"{self.using}-{self.task_model._meta.label_lower}"

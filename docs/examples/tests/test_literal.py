@@ -1,7 +1,6 @@
 """Tests of the serializer ``literal``."""
 
-from django_celery_results.testing import SerializerConformance
-from django_celery_results.testing.serializers import PLAIN_VALUES
+from django_celery_results.testing import PLAIN_VALUES, SerializerConformance
 
 
 class TestLiteral(SerializerConformance):

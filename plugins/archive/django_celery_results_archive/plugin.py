@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 
 from django_celery_results import hookimpl
 from django_celery_results.exceptions import BackendMisconfigured
-from django_celery_results.management.subcommands import print_table
+from django_celery_results.management import print_table
 from django_celery_results.records import Command
 
 from .files import find, save

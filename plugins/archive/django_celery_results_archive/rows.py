@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from django.utils.timezone import is_naive, make_aware
 from kombu.utils.encoding import safe_repr
 
-from django_celery_results.codec import recode
+from django_celery_results.codec import codings_for, recode
 from django_celery_results.exceptions import ResultUnavailable, ResultUnreadable, StorageError
 from django_celery_results.records import split_encoding
-from django_celery_results.registry.loading import load_plugins, readers_of
 
 if TYPE_CHECKING:
     from django_celery_results.records import (
@@ -104,7 +103,7 @@ def _whole(contents: Contents) -> Contents:
     Raises :class:`ResultUnavailable` if they may become readable later.
     """
     applied = split_encoding(contents.content_encoding)[1]
-    codings = readers_of(load_plugins(), contents)
+    codings = codings_for(contents)
     kept = len(applied)
     while kept and (coding := codings.get(applied[kept - 1])) and coding.renew is not None:
         kept -= 1

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
-from django_celery_results.checks import check_plugin_settings
+from django_celery_results.testing import check_plugin_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

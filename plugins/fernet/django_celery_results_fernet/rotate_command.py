@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 from django.db.models import Q
 
-from django_celery_results.codec import recode
+from django_celery_results.codec import codings_for, recode
 from django_celery_results.exceptions import ResultUnreadable
-from django_celery_results.management.opening import (
+from django_celery_results.management import (
+    INTERRUPTED,
     add_database_argument,
-    database_storage,
+    database_contents,
     open_backend,
+    print_table,
+    progress,
+    row_count,
 )
-from django_celery_results.management.progress import INTERRUPTED, progress
-from django_celery_results.management.subcommands import print_table, row_count
 from django_celery_results.records import Coding, Contents, split_encoding
-from django_celery_results.registry.loading import load_plugins, readers_of
-from django_celery_results.storages.database.contents import DatabaseContents
 
 from .keyring import Keyring, fingerprint_of
 
 if TYPE_CHECKING:
     from django.core.management.base import BaseCommand, CommandParser
 
-    from django_celery_results.storages.database.contents import ContentRow
+    from django_celery_results.storages.database import ContentRow, DatabaseContents
 
 __all__ = ["add_arguments", "run"]
 
@@ -73,11 +73,8 @@ def add_arguments(parser: CommandParser) -> None:
 def run(command: BaseCommand, given: Mapping[str, Any], keys: Keyring) -> None:
     """Rotate the keys; raise ``CommandError`` if some rows could not be decrypted."""
     backend = open_backend(given["database"])
-    storage = database_storage(backend)
     wanted = Wanted(keys.prefix, encrypt_plain=given["encrypt_plain"])
-    contents = DatabaseContents(
-        storage, wanted.condition, repeat=backend.expirer.expiry(None).repeat
-    )
+    contents = database_contents(backend, wanted.condition)
     rotation = Rotation(keys, contents, wanted, dry_run=given["dry_run"])
     quiet = given["verbosity"] == 0
     with progress(command, contents.count, quiet=quiet) as show:
@@ -129,8 +126,8 @@ class Reencryption:
         self.kept, around = _divided(applied)
         self.names = (NAME, *around)
         own = Coding(name=NAME, encode=keys.encrypt, decode=self._decrypt)
-        codings = {**readers_of(load_plugins(), contents), NAME: own}
-        # Contents are decoded twice; the cache fetches a blob only once.
+        codings = {**codings_for(contents), NAME: own}
+        # All is undone twice; what is far away, in a blob, is fetched once.
         self.codings = {
             name: replace(coding, decode=cache(coding.decode)) if name in self.names else coding
             for name, coding in codings.items()

@@ -15,7 +15,7 @@ from django.core.cache import caches
 
 from django_celery_results.exceptions import BackendMisconfigured, ResultUnreadable
 from django_celery_results.models import TaskResult
-from django_celery_results.testing.codings import CodingConformance
+from django_celery_results.testing import CodingConformance
 from django_celery_results_fernet.keyring import Keyring, fingerprint, fingerprint_of
 
 if TYPE_CHECKING:
@@ -217,8 +217,8 @@ import django
 from django.conf import settings
 settings.configure(INSTALLED_APPS=["django_celery_results"])
 django.setup()
-from django_celery_results.registry.loading import load_plugins
-print(load_plugins().info("fernet").reason)
+from django_celery_results.testing import plugin_infos
+print([one.reason for one in plugin_infos() if one.name == "fernet"])
 """
 
 

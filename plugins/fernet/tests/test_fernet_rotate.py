@@ -14,7 +14,7 @@ from django.db import connections
 from fernet_rotating import IDS, LOST, NEW, OLD, Site, key_of, keys, rotate, store
 
 from django_celery_results.models import ChordCounter, ChordPart, GroupResult, TaskResult
-from django_celery_results.storages.database.contents import DatabaseContents
+from django_celery_results.storages.database import DatabaseContents
 from django_celery_results_fernet import rotate_command
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.fernet import Fernet
 
-from django_celery_results.checks import check_plugin_settings
+from django_celery_results.testing import check_plugin_settings
 from django_celery_results_fernet.keyring import fingerprint
 from django_celery_results_fernet.plugin import options
 

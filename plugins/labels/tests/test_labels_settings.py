@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.test.utils import modify_settings
 
-from django_celery_results.checks import check_plugin_settings
+from django_celery_results.testing import check_plugin_settings
 
 if TYPE_CHECKING:
     from tests.configuring import Configure

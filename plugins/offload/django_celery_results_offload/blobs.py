@@ -46,17 +46,8 @@ PART = 100
 
 def section_of(storage: Any) -> str:
     """Return the folder of a result backend: several backends may share a storage."""
-    # Imported late, because the plugin is loaded before the models.
-    from django_celery_results.storages.cache.plugin import CacheStorage
-    from django_celery_results.storages.database.storage import DatabaseStorage
-
-    if isinstance(storage, DatabaseStorage):
-        name = f"{storage.write_alias()}-{storage.task_model._meta.label_lower}"
-    elif isinstance(storage, CacheStorage):
-        name = f"{storage.alias}-cache"
-    else:
-        name = type(storage).__qualname__
-    return quote(name, safe="")
+    place: str = getattr(storage, "place", None) or type(storage).__qualname__
+    return quote(place, safe="")
 
 
 def save(alias: str, section: str, task_id: str, field: str, content: bytes) -> Pointer:

@@ -13,19 +13,20 @@ from django.core.management.base import CommandError
 from django.utils.timezone import is_naive, make_aware
 
 from django_celery_results.exceptions import BackendMisconfigured
-from django_celery_results.management.expire_command import parse_age
-from django_celery_results.management.opening import (
+from django_celery_results.management import (
     add_database_argument,
-    database_storage,
+    database_contents,
+    find_database_contents,
     open_backend,
+    parse_age,
+    print_table,
 )
-from django_celery_results.management.subcommands import print_table
 from django_celery_results.records import Command
 
 from .blobs import delete, list_blobs, section_of, task_of
-from .moving import Mover
+from .moving import Mover, may_point
 from .options import options
-from .pointers import CODING, Pointer, pointers_in
+from .pointers import Pointer, pointers_in
 
 if TYPE_CHECKING:
     from django.core.management.base import BaseCommand, CommandParser
@@ -91,9 +92,9 @@ def run(command: BaseCommand, arguments: Mapping[str, Any]) -> None:
 
 
 def _move(command: BaseCommand, backend: ResultBackend) -> None:
-    mover = Mover()
+    mover = Mover(backend.storage, database_contents(backend, may_point))
     try:
-        mover.run(backend, database_storage(backend))
+        mover.run()
     except BackendMisconfigured as error:
         raise CommandError(str(error)) from error
     command.stdout.write(f"Moved contents of {mover.moved} results.")
@@ -146,28 +147,14 @@ class Search:
         return (task_id, pointer) in list(self._pointers([task_id]))
 
     def _pointers(self, ids: Sequence[str]) -> Iterator[tuple[str, Pointer]]:
-        found = self.backend.hooks.ask(
-            "load_tasks",
-            storage=self.backend.storage,
-            task_ids=list(ids),
-            primary=True,
-            contents=None,
-        )
-        for task in found:
+        for task in self.backend.results.load(ids, primary=True):
             for pointer in sorted(pointers_in(task.contents), key=lambda one: one.name):
                 yield task.task_id, pointer
 
     def _rows(self, known: Mapping[str, object]) -> Iterator[str]:
         """Yield the ids of rows with pointers; for a cache, of all tasks with a blob."""
-        from django_celery_results.storages.database.storage import DatabaseStorage
-
-        storage = self.backend.storage
-        if not isinstance(storage, DatabaseStorage):
-            yield from known
-            return
-        rows = storage.tasks().using(storage.write_alias()).order_by("pk")
-        coded = rows.filter(content_encoding__endswith=CODING)
-        yield from coded.values_list("task_id", flat=True).iterator(CHUNK)
+        contents = find_database_contents(self.backend, may_point)
+        yield from known if contents is None else contents.ids("task", CHUNK)
 
 
 def _chunks(ids: Iterator[str]) -> Iterator[list[str]]:

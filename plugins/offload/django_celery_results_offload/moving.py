@@ -13,12 +13,12 @@ from .outage import outage
 from .pointers import CODING, content_of, pointers_in, to_text
 
 if TYPE_CHECKING:
-    from django_celery_results.backends import ResultBackend
-    from django_celery_results.records import Contents
-    from django_celery_results.storages.database.contents import ContentRow, DatabaseContents
-    from django_celery_results.storages.database.storage import DatabaseStorage
+    from collections.abc import Sequence
 
-__all__ = ["Mover", "moved"]
+    from django_celery_results.records import Contents
+    from django_celery_results.storages.database import ContentRow, DatabaseContents
+
+__all__ = ["Mover", "may_point", "moved"]
 
 #: Rows in memory at a time: each may be large.
 BATCH_SIZE = 10
@@ -51,35 +51,37 @@ def _here(contents: Contents) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if content is not None}
 
 
+def may_point(_columns: Sequence[str]) -> Q:
+    """Return the condition of the rows that the coding marks: they may point to blobs."""
+    return Q(content_encoding__endswith=CODING)
+
+
 @dataclass
 class Mover:
     """Moves contents that stayed in the rows of a database, such as during an outage."""
 
-    #: The number of rows that were moved.
+    #: The answer of ``open_storage``.
+    storage: Any
+    contents: DatabaseContents
+    #: Rows.
     moved: int = 0
     #: The number of rows of which nothing could be moved.
     stayed: int = 0
 
-    def run(self, backend: ResultBackend, storage: DatabaseStorage) -> None:
+    def run(self) -> None:
         """Move the contents; workers may write meanwhile."""
-        # Imported late, because the plugin is loaded before the models.
-        from django_celery_results.storages.database.contents import DatabaseContents
-
-        coded = Q(content_encoding__endswith=CODING)
-        repeat = backend.expirer.expiry(None).repeat
-        contents = DatabaseContents(storage, lambda _columns: coded, repeat=repeat)
-        for batch in contents.batches(BATCH_SIZE):
+        for batch in self.contents.batches(BATCH_SIZE):
             for row in batch:
                 size = sum(map(len, _here(row.contents).values()))
                 if row.kind == "task" and size > options.threshold:
-                    self._move(storage, contents, row)
+                    self._move(row)
 
-    def _move(self, storage: DatabaseStorage, contents: DatabaseContents, row: ContentRow) -> None:
-        changed = moved(storage, row.id, row.contents)
+    def _move(self, row: ContentRow) -> None:
+        changed = moved(self.storage, row.id, row.contents)
         mine = pointers_in(changed) - pointers_in(row.contents)
         if not mine:
             self.stayed += 1
-        elif contents.replace([(row, changed)]):
+        elif self.contents.replace([(row, changed)]):
             self.moved += 1
         else:
             # A worker has written the row meanwhile, so these blobs are not needed.

@@ -14,8 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.core.cache.backends.db import BaseDatabaseCache
-from django.db import connections, router, transaction
+from django.db import connections, transaction
 
 from django_celery_results import hookimpl
 from django_celery_results.exceptions import ResultsError
@@ -108,7 +107,7 @@ def store_task(
     """Write the blobs before the row; after it, delete the blobs without a row."""
     before, whole = _pointers_now(present), task.contents
     tried = whole.fields.blobs if isinstance(whole.fields, Failed) else set()
-    if is_offloaded(whole) and task.using in (None, _alias(storage)):
+    if is_offloaded(whole) and task.using in (None, _database_of(storage)):
         task.contents = moved(storage, task.task_id, whole)
     mine = _own_pointers(task)
     try:
@@ -151,19 +150,10 @@ def _own_pointers(task: StoredTask | None) -> set[Pointer]:
     return {one for one in pointers_in(task.contents) if is_of(one.name, task.task_id)}
 
 
-def _alias(storage: Any) -> str | None:
+def _database_of(storage: Any) -> str | None:
     """Return the alias of the database that holds the results, or ``None`` if none does."""
-    # Imported late, because the plugin is loaded before the models.
-    from django_celery_results.storages.cache.plugin import CacheStorage
-    from django_celery_results.storages.database.storage import DatabaseStorage
-
-    if isinstance(storage, DatabaseStorage):
-        return storage.write_alias()
-    if isinstance(storage, CacheStorage) and isinstance(storage.cache, BaseDatabaseCache):
-        # The same choice of alias as in Django's database cache.
-        alias: str = router.db_for_write(storage.cache.cache_model_class)
-        return alias
-    return None
+    using: str | None = getattr(storage, "using", None)
+    return using
 
 
 # -- Deleting ------------------------------------------------------------------------
@@ -174,7 +164,7 @@ def forget_task(storage: Any, present: Present) -> Generator[None, bool | None, 
     """Delete the blobs of a forgotten result."""
     before = _pointers_now(present)
     answer = yield
-    _delete_once_durable(_alias(storage), before)
+    _delete_once_durable(_database_of(storage), before)
     return answer
 
 
@@ -195,7 +185,7 @@ def _tidy(storage: Any, pointers: set[Pointer], present: Present) -> None:
         message = "Blobs may be left over; run 'celery_results offload --clean' to delete them"
         logger.exception(message, exc_info=apart(error, handled))
         return
-    _delete_once_durable(_alias(storage), unused)
+    _delete_once_durable(_database_of(storage), unused)
 
 
 def _delete_once_durable(alias: str | None, pointers: set[Pointer]) -> None:

@@ -6,6 +6,7 @@ import os
 import time
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +14,8 @@ from django.core.cache import caches
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError, call_command
 
-from django_celery_results.checks import check_plugin_settings
 from django_celery_results.models import TaskResult
+from django_celery_results.testing import check_plugin_settings
 from django_celery_results_offload.blobs import section_of
 
 if TYPE_CHECKING:
@@ -119,13 +120,25 @@ def test_blobs_of_another_backend_are_left_alone(make_backend: MakeBackend, tmp_
     assert "x" * 5000 == cache.get_result("t1")
 
 
-def test_third_party_storage_has_its_own_section() -> None:
-    """It is named after the storage's class."""
+def test_section_is_named_after_the_place_of_the_storage() -> None:
+    """Blobs exist under the names of the built-in storages; a slash would be another folder."""
+    assert "sqlite%2Fvar%2Fresults" == section_of(SimpleNamespace(place="sqlite/var/results"))
+
+
+def test_section_of_a_storage_that_does_not_say_its_place() -> None:
+    """It is named after the class."""
     assert "object" == section_of(object())
 
 
-def test_young_blobs_without_a_row_are_left_alone(database: Any) -> None:
-    """Their rows may still be being written; ``--older-than`` sets the age."""
+def test_sections_of_the_built_in_storages_stay(make_backend: MakeBackend) -> None:
+    """Blobs exist under these names."""
+    urls = ("django-db", "django-cache")
+    expected = ["default-django_celery_results.taskresult", "default-cache"]
+    assert expected == [section_of(make_backend(url).storage) for url in urls]
+
+
+def test_young_blobs_are_left_alone(database: Any) -> None:
+    """Their rows may be on their way; the age can be given."""
     database.store_result("t1", "x" * 5000, "SUCCESS")
     TaskResult.objects.all().delete()
     assert ["Deleted", "0", "blobs."] == shown("--clean")[-1]

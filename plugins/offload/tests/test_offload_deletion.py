@@ -172,10 +172,10 @@ def test_copy_of_a_row_deletes_no_blob(make_backend: MakeBackend, tmp_path: Path
     backend.store_result("original", large("a"), "SUCCESS")
     [stored] = backend.results.load(["original"])
     copy = replace(stored, task_id="copy", status="PROGRESS")
-    backend.hooks.call("store_task", storage=backend.storage, task=copy)
+    backend.results.store(copy)
     assert large("a") == backend.get_result("copy")
     backend.store_result("copy", "small", "PROGRESS")
-    backend.hooks.call("store_task", storage=backend.storage, task=copy)
+    backend.results.store(copy)
     backend.forget("copy")
     assert (large("a"), 1) == (backend.get_result("original"), blobs(tmp_path))
 

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from offload_disk import OPTIONS
 
 from django_celery_results.models import TaskResult
-from django_celery_results.storages.database.contents import DatabaseContents
+from django_celery_results.storages.database import DatabaseContents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

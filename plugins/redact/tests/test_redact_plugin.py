@@ -10,9 +10,9 @@ from celery.app.task import Context
 from django.core.cache import caches
 
 from django_celery_results import hookimpl
-from django_celery_results.checks import check_plugin_settings
 from django_celery_results.exceptions import BackendMisconfigured
 from django_celery_results.models import TaskResult
+from django_celery_results.testing import check_plugin_settings
 from django_celery_results_redact.defaults import DEFAULT_KEYS, DEFAULT_PATTERNS
 
 if TYPE_CHECKING:

@@ -65,7 +65,7 @@ def explain(command: BaseCommand, arguments: Mapping[str, Any]) -> None:
     # Imported late: models and Celery's apps are loaded when a command runs.
     from django.core.management.base import CommandError
 
-    from django_celery_results.management.subcommands import print_table
+    from django_celery_results.management import print_table
 
     try:
         rules = list(options.rules)

@@ -12,9 +12,9 @@ from django.core.cache import caches
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from django_celery_results.checks import check_plugin_settings
 from django_celery_results.exceptions import BackendMisconfigured
 from django_celery_results.models import TaskResult
+from django_celery_results.testing import check_plugin_settings
 from tests.backends.common import Chord
 
 if TYPE_CHECKING:

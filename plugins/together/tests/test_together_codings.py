@@ -177,9 +177,7 @@ def test_content_in_the_row_stays_in_the_row(site: Any, use: Configure) -> None:
 
 def pointers(backend: Any) -> set[Any]:
     """Return the pointers in the row of the task."""
-    (task,) = backend.hooks.ask(
-        "load_tasks", storage=backend.storage, task_ids=["t1"], primary=True, contents=None
-    )
+    (task,) = backend.results.load(["t1"], primary=True)
     return set(pointers_in(task.contents))
 
 

@@ -82,9 +82,7 @@ def test_old_results_are_readable_when_one_plugin_is_off(
 def contents_of(backend: Any, value: Any) -> tuple[str, str]:
     """Store ``value``, and return its content type and encoding."""
     backend.store_result("new", value, "SUCCESS")
-    (found,) = backend.hooks.ask(
-        "load_tasks", storage=backend.storage, task_ids=["new"], primary=True, contents=None
-    )
+    (found,) = backend.results.load(["new"], primary=True)
     return found.contents.content_type, found.contents.content_encoding
 
 

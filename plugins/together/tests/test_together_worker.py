@@ -17,7 +17,7 @@ from together_site import ALL, ROOT, WORKER_SETTINGS, blobs
 from together_tasks import CARD, MASK, NOTE, PASSWORD, PIN, brief_report, passing_report, written
 
 from django_celery_results.models import TaskResult
-from django_celery_results.registry.loading import load_plugins
+from django_celery_results.testing import plugin_infos
 from django_celery_results_labels import labelled, labels
 from django_celery_results_labels.models import Label
 from django_celery_results_prometheus.labels import UNKNOWN
@@ -47,7 +47,7 @@ def lab(
     metrics = ROOT / "metrics" / request.param
     metrics.mkdir(parents=True, exist_ok=True)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(metrics))
-    statuses = {one.name: one.status for one in load_plugins().infos}
+    statuses = {one.name: one.status for one in plugin_infos()}
     assert dict.fromkeys(ALL, "active") == {name: statuses[name] for name in ALL}
     return workers.lab(BY_NAME[request.param], {"DJANGO_SETTINGS_MODULE": WORKER_SETTINGS})
 

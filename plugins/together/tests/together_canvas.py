@@ -75,9 +75,7 @@ class Canvas:
     def stored(self) -> list[StoredTask]:
         """Return the stored records, still encoded."""
         backend: Any = self.lab.app.backend
-        found: list[StoredTask] = backend.hooks.ask(
-            "load_tasks", storage=backend.storage, task_ids=self.ids, primary=True, contents=None
-        )
+        found: list[StoredTask] = backend.results.load(self.ids, primary=True)
         return found
 
     def states(self) -> Counter[tuple[str, ...]]:

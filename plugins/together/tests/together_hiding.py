@@ -69,9 +69,9 @@ def answers(directory: Path, task_ids: list[str], *hidden: str) -> dict[str, Any
 
 def answer(task_ids: list[str]) -> None:
     """Print the active plugins, the results or their errors, and the error of the old settings."""
-    from django_celery_results.registry.loading import load_plugins
+    from django_celery_results.testing import plugin_infos
 
-    names = sorted(one.name for one in load_plugins().infos if not one.built_in)
+    names = sorted(one.name for one in plugin_infos() if not one.built_in)
     found = {
         "plugins": names,
         "results": {task_id: _result(task_id) for task_id in task_ids},

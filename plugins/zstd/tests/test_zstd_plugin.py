@@ -11,9 +11,9 @@ import zstandard
 from django.core.cache import caches
 from kombu import compression
 
-from django_celery_results.checks import check_plugin_settings
 from django_celery_results.exceptions import BackendMisconfigured, ResultUnreadable
 from django_celery_results.models import TaskResult
+from django_celery_results.testing import check_plugin_settings
 
 if TYPE_CHECKING:
     from django_celery_results.testing.fixtures import MakeBackend

@@ -16,6 +16,7 @@ from tests.backends.conftest import request_of
 from tests.processes import at_once, store_results
 
 if TYPE_CHECKING:
+    from django_celery_results.records import DescribedStorage
     from django_celery_results.testing.fixtures import MakeBackend, Register
 
 
@@ -323,6 +324,20 @@ def test_codings_store_text_that_can_be_read_back(
     assert "secret" not in repr(stored)
     registered(CODINGS=[])
     assert "secret" == str(make_backend("django-cache").get_result("t1"))
+
+
+# -- What it says of itself ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("alias", "using"), [("default", None), ("database", "default")], ids=["memory", "database"]
+)
+def test_storage_says_where_it_writes(
+    make_backend: MakeBackend, alias: str, using: str | None
+) -> None:
+    """Only one of Django's caches is in a database. Plugins have named folders after the place."""
+    storage: DescribedStorage = make_backend(f"django-cache://{alias}").storage
+    assert (using, f"{alias}-cache") == (storage.using, storage.place)
 
 
 # -- Several processes ---------------------------------------------------------------

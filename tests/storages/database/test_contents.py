@@ -94,6 +94,15 @@ def test_rows_come_in_batches(backend: Any) -> None:
     assert [2, 2, 1, 1] == [len(batch) for batch in contents_of(backend).batches(2)]
 
 
+def test_ids_of_one_kind_are_read_alone(backend: Any) -> None:
+    """In order, however few are read at a time; a row without contents has none to change."""
+    for number in range(5):
+        TaskResult.objects.create(task_id=f"t{number}", result="1")
+    TaskResult.objects.create(task_id="without anything")
+    GroupResult.objects.create(group_id="g", result="1")
+    assert ["t0", "t1", "t2", "t3", "t4"] == list(contents_of(backend).ids("task", 2))
+
+
 def test_rows_may_be_chosen(backend: Any, rows: dict[str, Any]) -> None:
     """By a condition on the columns of their table."""
     asked = []

@@ -18,8 +18,9 @@ from tests.backends.conftest import request_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_django import DjangoAssertNumQueries
+    from pytest_django import DjangoAssertNumQueries, Settings
 
+    from django_celery_results.records import DescribedStorage
     from django_celery_results.testing.fixtures import MakeBackend
 
 pytestmark = pytest.mark.django_db
@@ -267,3 +268,30 @@ def test_only_the_contents_that_are_wanted_are_read(
     sql = captured.captured_queries[0]["sql"]
     assert "task_args" not in sql
     assert "traceback" not in sql
+
+
+# -- What it says of itself ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "using"), [("django-db", "default"), ("django-db://secondary", "secondary")]
+)
+def test_storage_says_where_it_writes(make_backend: MakeBackend, url: str, using: str) -> None:
+    """Plugins have named folders after the place: it stays as it is."""
+    storage: DescribedStorage = make_backend(url).storage
+    place = f"{using}-django_celery_results.taskresult"
+    assert (using, place) == (storage.using, storage.place)
+
+
+class Elsewhere:
+    """A router that writes results to the second database."""
+
+    def db_for_write(self, model: object, **hints: object) -> str:  # noqa: ARG002 - as Django calls it
+        """Send everything there."""
+        return "secondary"
+
+
+def test_router_decides_where_it_writes(make_backend: MakeBackend, settings: Settings) -> None:
+    """Where the URL names no alias."""
+    settings.DATABASE_ROUTERS = [Elsewhere()]
+    assert "secondary" == make_backend("django-db").storage.using
