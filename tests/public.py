@@ -16,13 +16,13 @@ __all__ = ["PACKAGE", "PAGE", "names_of_page", "private_uses"]
 
 PACKAGE = "django_celery_results"
 PAGE = DOCS / "reference" / "public.md"
-#: The suites may use the rest of the package that they are part of.
+#: The suites may import each other.
 KIT = f"{PACKAGE}.testing"
-#: Underscore names of others, each documented or a test's own look inside its plugin's library.
+#: Underscore names of other libraries. All but one are documented.
 OTHERS = frozenset(
     {
         "_default_manager",  # Django's documentation of managers
-        "_labelnames",  # prometheus_client's metrics, in tests
+        "_labelnames",  # not documented: prometheus_client's, read by the tests of its plugin
         "_make",  # Python's documentation of named tuples
         "_meta",  # Django's documentation of models
         "_save",  # Django's documentation of storages
@@ -44,20 +44,24 @@ def private_uses(
 ) -> list[str]:
     """Return what ``source`` uses of the package that is not in ``public``, with its line.
 
-    ``package`` is the one that the source is a module of, for its relative imports. Programs
-    in strings, which tests run in another process, are read as well.
+    ``package`` resolves relative imports: it is the package that the source belongs to.
+    Programs in strings, which tests run in another process, are read too.
     """
     tree = ast.parse(source)
     own = set(_own_modules(tree))
     return [
         f"{node.lineno}: {use}"
         for node in ast.walk(tree)
+        if isinstance(node, (ast.expr, ast.stmt))
         for use in _uses(node, public, package, own)
     ]
 
 
 def _uses(
-    node: ast.AST, public: Mapping[str, Collection[str]], package: str, own: Collection[str]
+    node: ast.expr | ast.stmt,
+    public: Mapping[str, Collection[str]],
+    package: str,
+    own: Collection[str],
 ) -> Iterator[str]:
     if isinstance(node, ast.Import):
         modules = [one.name for one in node.names if _is_in(one.name, PACKAGE)]

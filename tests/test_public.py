@@ -1,7 +1,8 @@
-"""The public surface: what the page lists, what ``__all__`` says, and that nobody needs more."""
+"""The page of public names agrees with ``__all__``; plugins and suites use no other names."""
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -19,13 +20,14 @@ READERS = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if "build" not in path.parts
 )
-#: The suites reach the registry through this module, which is no suite.
+TEMPLATES = sorted((ROOT / PACKAGE / "plugin_templates").rglob("*.py.tmpl"))
+#: The suites reach the registry through this module, which holds no tests.
 MACHINERY = "registering.py"
 SUITES = sorted(path for path in KIT.glob("*.py") if path.name != MACHINERY)
 
 
 def test_page_has_a_table_for_each_module() -> None:
-    """A heading that is spelt otherwise would leave its table unread."""
+    """The other tests do not see a table under a heading of another form."""
     headings = PAGE.read_text(encoding="utf-8").count("\n## ")
     assert (headings, []) == (len(PUBLIC), [one for one, names in PUBLIC.items() if not names])
 
@@ -38,21 +40,28 @@ def test_page_lists_what_the_module_exports(module: str) -> None:
 
 @pytest.mark.parametrize("path", READERS, ids=lambda one: str(one.relative_to(ROOT)))
 def test_plugins_and_examples_use_public_names_only(path: Path) -> None:
-    """What a first-party plugin can do, every plugin can."""
+    """First-party plugins have no names that another author's plugin lacks."""
     assert [] == private_uses(path.read_text(encoding="utf-8"), PUBLIC)
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda one: str(one.relative_to(ROOT)))
+def test_templates_of_plugins_use_public_names_only(path: Path) -> None:
+    """A new plugin starts with imports that stay."""
+    source = re.sub(r"\$\{?\w+\}?", "x", path.read_text(encoding="utf-8"))
+    assert [] == private_uses(source, PUBLIC)
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda one: one.name)
 def test_suites_use_public_names_only(path: Path) -> None:
-    """So a suite asks nothing of a plugin that its author cannot look up."""
+    """An author can look up every name that a suite uses."""
     source = path.read_text(encoding="utf-8")
     assert [] == private_uses(source, PUBLIC, f"{PACKAGE}.testing")
 
 
 def test_there_are_sources_to_read() -> None:
-    """Of each kind."""
+    """The tests above pass for an empty list too."""
     folders = {path.relative_to(ROOT).parts[0] for path in READERS}
-    assert ({"plugins", "examples", "docs"}, True) == (folders, len(SUITES) > 1)
+    assert ({"plugins", "examples", "docs"}, True) == (folders, bool(SUITES and TEMPLATES))
 
 
 @pytest.mark.parametrize(

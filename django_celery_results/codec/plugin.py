@@ -103,7 +103,7 @@ plugin = CodecPlugin()
 
 
 def codings_for(contents: Contents) -> Mapping[str, Coding]:
-    """Return the installed codings by name: what :func:`recode` needs to change ``contents``.
+    """Return the installed codings by name, as :func:`recode` takes them.
 
     If ``contents`` need a coding that no active plugin has, the disabled plugins are loaded
     too. A coding that is not installed is left out.

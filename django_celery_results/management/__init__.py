@@ -1,4 +1,4 @@
-"""What a plugin's command shares with the actions of ``manage.py celery_results``."""
+"""Actions of ``manage.py celery_results``, and helpers for the commands of plugins."""
 
 from __future__ import annotations
 

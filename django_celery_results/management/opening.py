@@ -67,7 +67,7 @@ def database_contents(
 
     ``wanted`` says which rows: see
     :class:`~django_celery_results.storages.database.DatabaseContents`. A batch that fails
-    is repeated when the backend's storage says that it may pass.
+    is repeated if the storage says that the error may pass.
 
     Raises ``CommandError`` if the backend's results are not in a database.
 

@@ -1,4 +1,7 @@
-"""Register plugins for the duration of a test."""
+"""Registers plugins for the time of a test, and answers questions about registered plugins.
+
+The suites reach the registry of plugins only through this module.
+"""
 
 from __future__ import annotations
 
@@ -60,11 +63,11 @@ def registered_plugins(*plugins: object, **options: Any) -> Iterator[pluggy.Plug
 
 
 def plugin_infos() -> Sequence[PluginInfo]:
-    """Return what is known about each plugin, also about one that failed or is disabled.
+    """Return a description of each plugin, including those that failed or are disabled.
 
-    Active plugins come first, in the order in which their hooks are called. Each answer has
+    Active plugins come first, in the order in which their hooks are called. A description has
     the plugin's ``name``, its ``distribution`` and ``version``, its ``hooks``, its ``status``
-    (``"active"``, ``"disabled"`` or ``"failed"``) and the ``reason`` for it.
+    (``"active"``, ``"disabled"`` or ``"failed"``) and the ``reason`` for that status.
 
     .. versionadded:: 3.0
     """

@@ -1,4 +1,7 @@
-"""The built-in storage in Django's databases, and all contents in it, for commands of plugins."""
+"""The built-in storage in Django's databases.
+
+The names exported here are for commands of plugins that change stored contents.
+"""
 
 from __future__ import annotations
 
