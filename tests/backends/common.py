@@ -1,4 +1,4 @@
-"""What several test modules of the backends use: rows, chords, a plugin that hears."""
+"""Rows, chords and a recording plugin, shared by the backends' test modules."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ KEY = "celery-task-meta-t1"
 
 
 def pickled(backend: Any) -> Any:
-    """Return what comes out of a pickle of the backend, as Celery pickles tasks and results."""
+    """Return a copy of the backend through pickle, as Celery pickles tasks and results."""
     before = get_current_app()
-    # The copy finds its app as the current one.
+    # The copy takes the current app as its own.
     backend.app.set_current()
     try:
         return pickle.loads(pickle.dumps(backend))
@@ -33,7 +33,7 @@ def pickled(backend: Any) -> Any:
 
 
 class Recorder:
-    """Hears of everything: a plugin."""
+    """A plugin that records stores and expiries."""
 
     django_celery_results_name = "recorder"
 
@@ -43,12 +43,12 @@ class Recorder:
 
     @hookimpl
     def after_store(self, task: TaskRecord, stored: StoredTask, written: bool) -> None:
-        """Note what was stored."""
+        """Record what was stored."""
         self.heard.append((task.result, stored.status, written))
 
     @hookimpl
     def before_expire(self, batch: ExpiryBatch) -> None:
-        """Note what is about to go, and read it."""
+        """Record the batch before its deletion, with the values read from it."""
         if self.fails:
             raise ValueError("cannot take them")
         read = batch.read
@@ -57,17 +57,17 @@ class Recorder:
 
     @hookimpl
     def after_expire(self, batch: ExpiryBatch) -> None:
-        """Note what has gone."""
+        """Record the deleted batch."""
         self.heard.append(("after", batch.kind, list(batch.ids)))
 
 
 def row(task_id: str = "t1") -> Any:
-    """Return the row as the database has it."""
+    """Return the row from the database."""
     return TaskResult.objects.get(task_id=task_id)
 
 
 def make_row(task_id: str = "t1", **columns: Any) -> Any:
-    """Make a row as 2.6 would have."""
+    """Make a row like those of 2.6."""
     known = {"content_type": "application/json", "content_encoding": "utf-8"}
     return TaskResult.objects.create(
         task_id=task_id, **{**known, "status": states.SUCCESS, **columns}
@@ -75,12 +75,12 @@ def make_row(task_id: str = "t1", **columns: Any) -> Any:
 
 
 def make_like(make_backend: MakeBackend, backend: Any) -> Any:
-    """Return another backend, with nothing cached, that accepts what the first one writes."""
+    """Return another backend, with an empty cache, that accepts what the first one writes."""
     return make_backend(result_accept_content=backend.app.conf.result_accept_content)
 
 
 class Chord:
-    """A chord of this group id, whose parts a test returns by hand."""
+    """A chord ``c1``, whose parts a test returns by hand."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
@@ -94,16 +94,16 @@ class Chord:
 
         @self.app.task(name="ignoring", ignore_result=True, shared=False)  # type: ignore[untyped-decorator]  # as above
         def ignoring() -> None:
-            """Keeps no result."""
+            """Do nothing; the task ignores its result."""
 
         self.body = body.s().set(task_id="body-id")
 
     def start(self, *members: Any) -> None:
-        """Start it with a header of these ids, or of lists of ids."""
+        """Start it with a header of these ids, or lists of ids."""
         self.backend.apply_chord(("c1", [self.result(one) for one in members]), self.body)
 
     def result(self, member: Any) -> Any:
-        """Return Celery's result of an id, or of a list of them."""
+        """Return Celery's result of an id, or of a list of ids."""
         if isinstance(member, str):
             return self.app.AsyncResult(member)
         return self.app.GroupResult("g-" + member[0], [self.result(one) for one in member])
@@ -113,9 +113,9 @@ class Chord:
         return Context({"id": task_id, "group": "c1", "chord": self.body, **facts})
 
     def done(self, task_id: str, value: Any, **facts: Any) -> None:
-        """End a header task well."""
+        """Let a header task succeed."""
         self.backend.mark_as_done(task_id, value, request=self.request(task_id, **facts))
 
     def failed(self, task_id: str, error: Exception, **facts: Any) -> None:
-        """End a header task badly."""
+        """Let a header task fail."""
         self.backend.mark_as_failure(task_id, error, request=self.request(task_id, **facts))

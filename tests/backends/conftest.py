@@ -1,4 +1,4 @@
-"""What the tests of the backends share, besides the kit's fixtures: chords, caches of any kind."""
+"""Fixtures that the backends' tests share in addition to the kit's: chords and caches."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _emptied(alias: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setattr(caches[alias], "key_prefix", prefix)
         monkeypatch.setenv("RESULTS_CACHE_PREFIX", prefix)
         yield alias
-        if alias == "redis":  # Memcached cannot list its keys, and forgets by itself.
+        if alias == "redis":  # Memcached cannot list its keys, and evicts old ones by itself.
             delete_keys(prefix)
         return
     caches[alias].clear()

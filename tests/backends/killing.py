@@ -34,7 +34,7 @@ def end(number: int) -> None:
 
 
 def elsewhere(work: Any, *arguments: Any) -> threading.Thread:
-    """Start ``work`` in another thread, with connections of its own; return the thread."""
+    """Start ``work`` in another thread, with its own connections; return the thread."""
 
     def run() -> None:
         try:
@@ -53,11 +53,11 @@ def kill(victim: BaseDatabaseWrapper) -> None:
 
 
 def kill_number(number: int) -> None:
-    """End a connection of that number, through one of ``secondary``, which is in no pool."""
+    """End the connection with that number, through ``secondary``, which does not use a pool."""
     with connections["secondary"].cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s)", [number])
 
 
 def notes_of(error: BaseException) -> list[str]:
-    """Return what was noted on the error."""
+    """Return the notes on the error."""
     return list(getattr(error, "__notes__", ()))

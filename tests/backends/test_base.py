@@ -32,13 +32,13 @@ pytestmark = pytest.mark.django_db
 
 
 class MemoryStore:
-    """A storage of a third party, in a dict."""
+    """A third party's storage, in a dict."""
 
     django_celery_results_name = "memory_store"
 
     @hookimpl
     def open_storage(self, location: StorageLocation) -> dict[str, Any]:
-        """Keep the location too."""
+        """Record the location."""
         return {"location": location}
 
     @hookimpl
@@ -49,12 +49,12 @@ class MemoryStore:
 
     @hookimpl
     def load_tasks(self, storage: dict[str, Any], task_ids: list[str]) -> list[StoredTask]:
-        """Give those that are there."""
+        """Return the tasks that are stored."""
         return [storage[one] for one in task_ids if one in storage]
 
     @hookimpl
     def forget_task(self, storage: dict[str, Any], task_id: str) -> bool:
-        """Delete it."""
+        """Delete the task."""
         return storage.pop(task_id, None) is not None
 
 
@@ -90,18 +90,16 @@ def amending(**values: Any) -> Any:
 def test_the_setting_names_the_backend(
     make_backend: MakeBackend, url: str, expected: type[ResultBackend]
 ) -> None:
-    """By word, by URL, by dotted path."""
+    """Celery takes a word, a URL or a dotted path."""
     assert expected is type(make_backend(url))
 
 
 @pytest.mark.parametrize("name", ["CacheBackend", "DatabaseBackend", "ResultBackend"])
 def test_backends_are_imported_when_they_are_asked_for(name: str) -> None:
-    """From the package."""
     assert name == getattr(backends, name).__name__
 
 
-def test_other_names_are_not_there() -> None:
-    """As in every module."""
+def test_unknown_names_of_the_package_raise_attribute_error() -> None:
     with pytest.raises(AttributeError, match="NoBackend"):
         backends.NoBackend  # noqa: B018  the access is what raises
 
@@ -109,7 +107,7 @@ def test_other_names_are_not_there() -> None:
 def test_a_storage_of_the_settings_is_named_by_its_scheme(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """With the generic backend."""
+    """The generic backend takes the scheme as the name of the storage."""
     registered(MemoryStore())
     url = "django-results+memory_store://here/there?speed=1&serializer=yaml"
     backend = make_backend(url, accept_content=["yaml"])
@@ -120,7 +118,7 @@ def test_a_storage_of_the_settings_is_named_by_its_scheme(
 
 
 def test_the_bare_word_names_a_storage_too(registered: Register) -> None:
-    """Where an entry point gives it the generic class."""
+    """An entry point gives Celery the generic class for the word."""
     registered(MemoryStore())
     app = Celery("tests", set_as_current=False)
     app.conf.update(result_backend="memory_store")
@@ -128,13 +126,11 @@ def test_the_bare_word_names_a_storage_too(registered: Register) -> None:
 
 
 def test_an_unknown_storage_lists_those_installed(make_backend: MakeBackend) -> None:
-    """By their schemes."""
     with pytest.raises(BackendMisconfigured, match="django-cache, django-db"):
         make_backend("django-results+none://")
 
 
 def test_as_uri_hides_the_password(make_backend: MakeBackend, registered: Register) -> None:
-    """Unless it is asked for."""
     registered(MemoryStore())
     backend = make_backend("django-results+memory_store://user:secret@host")
     assert "secret" not in backend.as_uri()
@@ -142,7 +138,7 @@ def test_as_uri_hides_the_password(make_backend: MakeBackend, registered: Regist
 
 
 def test_a_backend_can_be_pickled(make_backend: MakeBackend) -> None:
-    """Celery does so with tasks and results."""
+    """Celery pickles it along with tasks and results."""
     backend = make_backend("django-db://secondary?serializer=yaml", result_expires=77)
     copy = pickled(backend)
     assert ("django-db://secondary?serializer=yaml", 77, "yaml") == (
@@ -154,7 +150,7 @@ def test_a_backend_can_be_pickled(make_backend: MakeBackend) -> None:
 
 @pytest.mark.parametrize("name", ["jsn", "raw"])
 def test_a_wrong_serializer_lists_the_valid_ones(make_backend: MakeBackend, name: str) -> None:
-    """In Celery's setting too."""
+    """This holds for Celery's setting too."""
     with pytest.raises(BackendMisconfigured, match="json, msgpack, pickle, yaml"):
         make_backend(result_serializer=name)
 
@@ -165,7 +161,7 @@ def test_a_wrong_serializer_lists_the_valid_ones(make_backend: MakeBackend, name
 def test_before_store_amends_what_is_stored(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """Redaction, say."""
+    """A plugin may redact values, for example."""
     registered(amending(result="***", worker="w"))
     make_backend(result_extended=True).mark_as_done("t1", "secret")
     assert ('"***"', "w") == (row().result, row().worker)
@@ -174,7 +170,7 @@ def test_before_store_amends_what_is_stored(
 def test_plugins_see_the_name_that_is_not_stored(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """A rule by the task's name works whatever result_extended says."""
+    """A rule based on the task's name works whatever ``result_extended`` says."""
 
     class Naming:
         @hookimpl
@@ -191,16 +187,15 @@ def test_plugins_see_the_name_that_is_not_stored(
 def test_before_store_may_not_change_the_id(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """Nobody would find the result."""
+    """The result could not be found under its task's id."""
     registered(amending(task_id="other"))
     with pytest.raises(HookError, match="'t1' to 'other'"):
         make_backend().mark_as_done("t1", 1)
 
 
-def test_after_store_hears_what_was_written(
+def test_after_store_sees_whether_the_state_was_written(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """And what stayed as it was."""
     recorder = Recorder()
     registered(recorder)
     backend = make_backend()
@@ -209,8 +204,8 @@ def test_after_store_hears_what_was_written(
     assert [(1, states.SUCCESS, True), (2, states.STARTED, False)] == recorder.heard
 
 
-def test_encode_has_to_give_contents(make_backend: MakeBackend, registered: Register) -> None:
-    """A storage could do nothing with other things."""
+def test_encode_must_return_contents(make_backend: MakeBackend, registered: Register) -> None:
+    """Storages expect nothing else."""
 
     class Wrong:
         django_celery_results_name = "wrong"
@@ -225,7 +220,7 @@ def test_encode_has_to_give_contents(make_backend: MakeBackend, registered: Regi
 
 
 def test_the_meta_of_the_request_is_stored(make_backend: MakeBackend) -> None:
-    """With the children."""
+    """Celery's children are added to it."""
     backend = make_backend()
     backend.mark_as_done("t1", 1, request=request_of(meta={"own": 5}))
     meta = backend.get_task_meta("t1")
@@ -233,15 +228,17 @@ def test_the_meta_of_the_request_is_stored(make_backend: MakeBackend) -> None:
 
 
 @pytest.mark.parametrize("own", [None, "text", 5])
-def test_a_meta_that_is_no_mapping_loses_no_result(make_backend: MakeBackend, own: Any) -> None:
-    """It is left out."""
+def test_a_meta_that_is_not_a_mapping_does_not_lose_the_result(
+    make_backend: MakeBackend, own: Any
+) -> None:
+    """The meta is left out."""
     backend = make_backend()
     backend.mark_as_done("t1", 1, request=request_of(meta=own))
     assert 1 == backend.get_result("t1")
 
 
 def test_a_running_task_puts_its_meta_into_what_it_stores(make_backend: MakeBackend) -> None:
-    """Also without the request."""
+    """Its meta is found even if the caller passes no request."""
     backend = make_backend(task_always_eager=False)
     app = backend.app
 
@@ -255,7 +252,6 @@ def test_a_running_task_puts_its_meta_into_what_it_stores(make_backend: MakeBack
 
 
 def test_children_come_back_as_results(make_backend: MakeBackend) -> None:
-    """Of the tasks that the task sent."""
     backend = make_backend()
     child = backend.app.AsyncResult("child")
     backend.mark_as_done("t1", 1, request=request_of(_children=[child]))
@@ -263,7 +259,7 @@ def test_children_come_back_as_results(make_backend: MakeBackend) -> None:
 
 
 def test_an_unserializable_result_becomes_a_failure(make_backend: MakeBackend) -> None:
-    """On Celery's own way, with the reason."""
+    """Celery itself makes it a failure, with the reason."""
     backend = make_backend(task_store_eager_result=True)
 
     @backend.app.task(shared=False)  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
@@ -277,7 +273,7 @@ def test_an_unserializable_result_becomes_a_failure(make_backend: MakeBackend) -
 
 
 def test_eager_results_are_stored_when_celery_says_so(make_backend: MakeBackend) -> None:
-    """By task_store_eager_result."""
+    """The setting is ``task_store_eager_result``."""
     backend = make_backend(task_store_eager_result=True, task_always_eager=True)
 
     @backend.app.task(shared=False)  # type: ignore[untyped-decorator]  # Celery's stubs do not type it here
@@ -291,7 +287,7 @@ def test_eager_results_are_stored_when_celery_says_so(make_backend: MakeBackend)
 def test_stamps_and_unstored_facts_are_offered_to_storages(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """A storage may have room for them."""
+    """Another storage may have room for them."""
     registered(MemoryStore())
     backend = make_backend("django-results+memory_store://", result_extended=True)
     request = request_of(retries=3, group="g1", stamped_headers=["a"], stamps={"a": 1})
@@ -301,7 +297,6 @@ def test_stamps_and_unstored_facts_are_offered_to_storages(
 
 
 def test_contents_need_a_type() -> None:
-    """What is stored says what it is."""
     with pytest.raises(ValueError, match="content_type"):
         Contents(fields={}, content_type="", content_encoding="utf-8")
 
@@ -309,10 +304,10 @@ def test_contents_need_a_type() -> None:
 # -- Reading -------------------------------------------------------------------------
 
 
-def test_a_decode_hook_has_to_give_a_mapping(
+def test_a_decode_hook_must_return_a_mapping(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """Else the error names the hook and the record."""
+    """The error names the hook and the record."""
 
     class Wrong:
         @hookimpl
@@ -331,7 +326,7 @@ def test_a_decode_hook_has_to_give_a_mapping(
 def test_a_wrong_setting_says_nothing_about_the_result(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """It can be read when the setting is mended, so nobody may take it for lost."""
+    """The result can be read once the setting is corrected, so it must not count as lost."""
 
     class Wrong:
         @hookimpl
@@ -347,14 +342,14 @@ def test_a_wrong_setting_says_nothing_about_the_result(
 def test_an_exception_object_is_raised_whatever_serializer_is_selected(
     make_backend: MakeBackend,
 ) -> None:
-    """A row that pickle wrote is read by a site that went on to JSON."""
+    """A site that switched to JSON still has rows that pickle wrote."""
     make_backend(result_serializer="pickle").mark_as_failure("t1", ValueError("old"))
     meta = make_backend(result_accept_content=["json", "pickle"]).get_task_meta("t1")
     assert isinstance(meta["result"], ValueError)
 
 
-def test_what_names_no_exception_is_refused_by_name(make_backend: MakeBackend) -> None:
-    """Celery will not call whatever a row says."""
+def test_a_failure_that_does_not_name_an_exception_is_refused(make_backend: MakeBackend) -> None:
+    """Celery does not call just any name that a row contains."""
     TaskResult.objects.create(
         task_id="t1",
         status=states.FAILURE,
@@ -367,7 +362,7 @@ def test_what_names_no_exception_is_refused_by_name(make_backend: MakeBackend) -
 def test_many_are_loaded_in_chunks(
     make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that no storage is asked for too much."""
+    """A storage never gets too many ids at once."""
     monkeypatch.setattr("django_celery_results.backends.results.IDS_AT_ONCE", 2)
     backend = make_backend()
     for one in range(5):
@@ -376,7 +371,7 @@ def test_many_are_loaded_in_chunks(
 
 
 def test_2_6s_helpers_encode_and_decode(make_backend: MakeBackend) -> None:
-    """Subclasses call them."""
+    """Subclasses written for 2.6 call them."""
     backend = make_backend(result_serializer="pickle", result_accept_content=["pickle"])
     content_type, encoding, content = backend.encode_content({"a": 1})
     assert ("application/x-python-serialize", "binary") == (content_type, encoding)
@@ -385,11 +380,10 @@ def test_2_6s_helpers_encode_and_decode(make_backend: MakeBackend) -> None:
 
 
 @pytest.mark.parametrize("content", [None, ""])
-def test_nothing_decodes_to_nothing(make_backend: MakeBackend, content: str | None) -> None:
-    """Whatever the row says."""
+def test_empty_content_decodes_to_none(make_backend: MakeBackend, content: str | None) -> None:
     assert None is make_backend().decode_content(TaskResult(), content)
 
 
 def test_a_row_without_type_can_be_decoded(make_backend: MakeBackend) -> None:
-    """It is taken to be JSON."""
+    """Its content is taken as JSON."""
     assert [1] == make_backend().decode_content(TaskResult(), "[1]")

@@ -26,7 +26,7 @@ DAY = 24 * 3600
 
 
 def retaining(seconds: float | None) -> Any:
-    """Return a plugin that keeps every result so long."""
+    """Return a plugin that keeps every result for ``seconds``."""
 
     class Retaining:
         django_celery_results_name = "retaining"
@@ -49,7 +49,7 @@ def expiry_of(task_id: str = "t1") -> float | None:
 def test_a_chord_has_results_however_short_they_are_kept(
     make_backend: MakeBackend, registered: Register, url: str, seconds: float | None
 ) -> None:
-    """The part brings one that could be gone before the chord is given up."""
+    """A part carries a result that may expire before the chord is given up."""
     caches["default"].clear()
     registered(retaining(seconds))
     chord = Chord(make_backend(url, task_always_eager=True, result_chord_join_timeout=0.05))
@@ -61,14 +61,13 @@ def test_a_chord_has_results_however_short_they_are_kept(
 
 
 def test_a_plugins_retention_is_stored(make_backend: MakeBackend, registered: Register) -> None:
-    """With the result."""
     registered(retaining(DAY))
     make_backend().mark_as_done("t1", 1)
     assert DAY == pytest.approx(expiry_of(), abs=60)
 
 
 def test_a_result_may_be_kept_for_ever(make_backend: MakeBackend, registered: Register) -> None:
-    """Whatever result_expires says."""
+    """The plugin overrides ``result_expires``."""
     registered(retaining(None))
     backend = make_backend(result_expires=60)
     backend.mark_as_done("t1", 1)
@@ -80,7 +79,7 @@ def test_a_result_may_be_kept_for_ever(make_backend: MakeBackend, registered: Re
 def test_a_retention_of_zero_expires_at_once(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """At the next cleanup, though results never expire otherwise."""
+    """The next cleanup deletes the result, even if ``result_expires`` is never."""
     registered(retaining(0))
     backend = make_backend(result_expires=None)
     backend.mark_as_done("t1", 1)
@@ -89,7 +88,7 @@ def test_a_retention_of_zero_expires_at_once(
 
 
 def test_only_final_states_are_retained(make_backend: MakeBackend, registered: Register) -> None:
-    """What is under way has its own limit."""
+    """Tasks under way have their own limit."""
     registered(retaining(1))
     make_backend().mark_as_started("t1")
     assert None is expiry_of()
@@ -100,10 +99,10 @@ def test_only_final_states_are_retained(make_backend: MakeBackend, registered: R
     reason="result_failure_expires came with Celery 5.7",
 )
 @pytest.mark.parametrize(("seconds", "years"), [(DAY, 0), (0, 900)])
-def test_failures_may_expire_otherwise(
+def test_failures_may_have_their_own_expiry(
     make_backend: MakeBackend, seconds: float, years: int
 ) -> None:
-    """By Celery's setting, in which 0 means never; successes do not care."""
+    """In Celery's ``result_failure_expires`` 0 means never; successes ignore it."""
     backend = make_backend(result_failure_expires=seconds)
     backend.mark_as_failure("t1", ValueError())
     backend.mark_as_done("t2", 1)
@@ -112,7 +111,7 @@ def test_failures_may_expire_otherwise(
 
 
 def expired_rows() -> None:
-    """Make a task and a group that expired."""
+    """Make an expired task and an expired group."""
     TaskResult.objects.create(task_id="t1", status=states.SUCCESS, result="5")
     GroupResult.objects.create(group_id="g1", result="[]")
     ChordCounter.objects.create(group_id="c1", sub_tasks="[]", count=1)
@@ -123,12 +122,12 @@ def expired_rows() -> None:
 
 
 def left() -> list[int]:
-    """Return how many tasks, groups and chords there are."""
+    """Return the numbers of tasks, groups and chords that are left."""
     return [model._default_manager.count() for model in (TaskResult, GroupResult, ChordCounter)]
 
 
-def test_cleanup_deletes_what_expired(make_backend: MakeBackend) -> None:
-    """Tasks, groups, and chords that were given up."""
+def test_cleanup_deletes_expired_rows(make_backend: MakeBackend) -> None:
+    """These are tasks, groups, and chords that were given up."""
     expired_rows()
     make_backend(result_expires=DAY).cleanup()
     assert [0, 0, 0] == left()
@@ -136,14 +135,14 @@ def test_cleanup_deletes_what_expired(make_backend: MakeBackend) -> None:
 
 @pytest.mark.parametrize("expires", [None, 0])
 def test_results_may_never_expire(make_backend: MakeBackend, expires: float | None) -> None:
-    """None and 0; chords are no results."""
+    """``result_expires`` of None or 0 does not apply to chords."""
     expired_rows()
     make_backend(result_expires=expires).cleanup()
     assert [1, 1, 0] == left()
 
 
-def test_plugins_hear_of_expiry(make_backend: MakeBackend, registered: Register) -> None:
-    """Before and after, with the values."""
+def test_plugins_see_each_expiry(make_backend: MakeBackend, registered: Register) -> None:
+    """They see it before and after, with the values."""
     recorder = Recorder()
     registered(recorder)
     expired_rows()
@@ -156,10 +155,10 @@ def test_plugins_hear_of_expiry(make_backend: MakeBackend, registered: Register)
     ] == recorder.heard
 
 
-def test_what_a_plugin_failed_to_take_is_kept(
+def test_results_that_a_plugin_failed_to_take_are_kept(
     make_backend: MakeBackend, registered: Register, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Until the next cleanup."""
+    """The next cleanup tries again."""
     recorder = Recorder()
     recorder.fails = True
     registered(recorder)
@@ -177,22 +176,22 @@ def test_what_a_plugin_failed_to_take_is_kept(
     ("plugins", "size", "expected"),
     [([], 5000, 5000), ([Recorder()], 5000, 1000), ([Recorder()], 10, 10)],
 )
-def test_what_a_plugin_is_shown_fits_into_memory(
+def test_a_plugin_sees_at_most_a_thousand_results_at_a_time(
     make_backend: MakeBackend,
     registered: Register,
     plugins: list[object],
     size: int,
     expected: int,
 ) -> None:
-    """A thousand results at a time, or fewer if the settings say so."""
+    """A batch has to fit into memory; the setting may make it smaller."""
     registered(*plugins, EXPIRE_BATCH_SIZE=size)
     assert expected == make_backend().expirer.expiry(60).batch_size
 
 
-def test_what_may_be_read_later_is_told_from_the_rest(
+def test_a_result_that_may_be_readable_later_has_its_own_error(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """By the class of the error, which names the task too."""
+    """Its class differs, and its message names the task too."""
 
     class Away:
         @hookimpl

@@ -1,4 +1,4 @@
-"""A header task's result, stored and counted in one step; and one after the other, if need be."""
+"""A header task's result: stored and counted in one step, or in two where needed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IDS = ("a", "b", "c")
 
 
 class Watcher:
-    """Hears what becomes of each part: a plugin, which may wrap ``store_part``."""
+    """A plugin that wraps ``store_part`` and records each answer."""
 
     django_celery_results_name = "watcher"
 
@@ -42,7 +42,7 @@ class Watcher:
 
     @hookimpl(wrapper=True)
     def store_part(self) -> Generator[None, StoredPart | None, StoredPart | None]:
-        """Note the answer."""
+        """Record the answer."""
         done = yield
         self.heard.append(done)
         return done
@@ -53,13 +53,13 @@ DONE = StoredPart(written=True, counted=True)
 
 @pytest.fixture
 def watcher() -> Watcher:
-    """The plugin."""
+    """The recording plugin."""
     return Watcher()
 
 
 @pytest.fixture
 def make_chord(make_backend: MakeBackend, settings: Settings) -> Callable[..., Chord]:
-    """Makes a chord of three, which is under way, with these plugins."""
+    """Return a function that starts a chord of three parts, with these plugins."""
 
     def make(*plugins: object, url: str = "django-db", **options: Any) -> Chord:
         settings.DJANGO_CELERY_RESULTS = {"PLUGINS": list(plugins), **options}
@@ -71,7 +71,7 @@ def make_chord(make_backend: MakeBackend, settings: Settings) -> Callable[..., C
 
 
 def outcome() -> tuple[list[str], int, list[str]]:
-    """Return whose success is stored, how many are to come, and which are counted."""
+    """Return the ids of the stored successes, the number to come, and the ids counted."""
     stored = TaskResult.objects.filter(status=states.SUCCESS).order_by("task_id")
     counted = ChordPart.objects.order_by("pk").values_list("task_id", flat=True)
     waiting = ChordCounter.objects.get().count
@@ -82,7 +82,7 @@ def outcome() -> tuple[list[str], int, list[str]]:
 
 
 def test_a_part_is_stored_and_counted(make_chord: Callable[..., Chord], watcher: Watcher) -> None:
-    """In one statement where the database has one, and else in one transaction."""
+    """One statement does both if the database has one, or else one transaction."""
     chord = make_chord(watcher)
     chord.done("c", 0)
     with CaptureQueriesContext(connection) as queries:
@@ -96,7 +96,7 @@ def test_a_part_is_stored_and_counted(make_chord: Callable[..., Chord], watcher:
 def test_the_last_part_is_counted_by_itself(
     make_chord: Callable[..., Chord], watcher: Watcher
 ) -> None:
-    """With the claim on the body."""
+    """Counting it also claims the body."""
     chord = make_chord(watcher)
     for task_id in IDS:
         chord.done(task_id, task_id)
@@ -107,11 +107,10 @@ def test_the_last_part_is_counted_by_itself(
 def test_a_part_that_is_delivered_again_changes_nothing(
     make_chord: Callable[..., Chord], watcher: Watcher
 ) -> None:
-    """Neither the result nor the count."""
     chord = make_chord(watcher)
     for value in (1, 2):
         chord.done("a", value)
-    # Where a key refuses the part, and not the statement's own condition, nothing is done.
+    # If a key refuses the part, instead of the statement's own condition, nothing is done.
     refused = (
         None if connection.vendor != "postgresql" else StoredPart(written=False, counted=False)
     )
@@ -123,7 +122,7 @@ def test_a_part_that_is_delivered_again_changes_nothing(
 def test_a_part_delivered_twice_at_one_moment_counts_once(
     make_chord: Callable[..., Chord],
 ) -> None:
-    """Whichever of them is first, by its own connection."""
+    """The two deliveries use two connections, and either may be first."""
     chord = make_chord()
     barrier = threading.Barrier(2)
 
@@ -144,7 +143,7 @@ def test_a_part_delivered_twice_at_one_moment_counts_once(
 def test_a_part_whose_result_expires_soon_brings_it(
     make_chord: Callable[..., Chord], watcher: Watcher
 ) -> None:
-    """So that the chord has it when it is gone."""
+    """The chord then has the result after it has expired."""
 
     class Short:
         """Keeps results for a moment."""
@@ -158,12 +157,11 @@ def test_a_part_whose_result_expires_soon_brings_it(
     assert ([DONE], "5") == (watcher.heard, ChordPart.objects.get().result)
 
 
-def test_observers_hear_of_a_store(make_chord: Callable[..., Chord]) -> None:
-    """As of every other."""
+def test_observers_see_the_store_of_a_part(make_chord: Callable[..., Chord]) -> None:
     heard: list[tuple[str, bool]] = []
 
     class Observer:
-        """Hears of stores."""
+        """Records stores."""
 
         @hookimpl
         def after_store(self, stored: Any, written: bool) -> None:
@@ -182,7 +180,7 @@ def test_observers_hear_of_a_store(make_chord: Callable[..., Chord]) -> None:
 def test_a_plugin_that_wraps_either_hook_misses_nothing(
     make_chord: Callable[..., Chord], watcher: Watcher, hook: str
 ) -> None:
-    """Both hooks are called."""
+    """Storing and counting are then two calls."""
     calls: list[str] = []
 
     def wrapper() -> Generator[None, Any, Any]:
@@ -200,13 +198,11 @@ def test_a_plugin_that_wraps_either_hook_misses_nothing(
     assert (["a"], 2, ["a"]) == outcome()
 
 
-def test_a_plugin_that_wraps_the_step_too_has_it(
+def test_a_plugin_that_wraps_all_three_hooks_gets_the_single_step(
     make_chord: Callable[..., Chord], watcher: Watcher
 ) -> None:
-    """It misses nothing either."""
-
     class Knowing(Watcher):
-        """Wraps all three."""
+        """Wraps all three hooks."""
 
         django_celery_results_name = "knowing"
 
@@ -222,10 +218,10 @@ def test_a_plugin_that_wraps_the_step_too_has_it(
     assert [DONE] == watcher.heard == knowing.heard
 
 
-def test_in_a_transaction_of_the_callers(
+def test_a_part_in_the_callers_transaction_takes_two_steps(
     make_chord: Callable[..., Chord], watcher: Watcher
 ) -> None:
-    """What fails of the count must not undo what was done before."""
+    """An error of the count must not undo the caller's earlier work."""
     chord = make_chord(watcher)
     with transaction.atomic():
         chord.done("a", 1)
@@ -234,10 +230,10 @@ def test_in_a_transaction_of_the_callers(
     assert ([None, None], ([], 3, [])) == (watcher.heard, outcome())
 
 
-def test_somebody_who_listens_to_the_row_hears(
+def test_receivers_of_the_rows_signals_are_called(
     make_chord: Callable[..., Chord], watcher: Watcher
 ) -> None:
-    """Django's signals take more than a statement."""
+    """Django's signals need more than one statement."""
     saved: list[str] = []
 
     def listener(instance: Any, **_: Any) -> None:
@@ -254,10 +250,10 @@ def test_somebody_who_listens_to_the_row_hears(
 
 
 class ChordsElsewhere:
-    """Results on ``default``, chords on ``secondary``."""
+    """Routes results to ``default`` and chords to ``secondary``."""
 
     def db_for_write(self, model: Any, **hints: Any) -> str:
-        """Say where."""
+        """Return the alias for the model."""
         is_chord = model._meta.model_name in {"chordcounter", "chordpart"}
         return "secondary" if is_chord else "default"
 
@@ -265,10 +261,10 @@ class ChordsElsewhere:
 
 
 @pytest.mark.django_db(databases=["default", "secondary"], transaction=True)
-def test_results_and_chords_on_two_databases(
+def test_results_and_chords_on_two_databases_take_two_steps(
     make_chord: Callable[..., Chord], watcher: Watcher, settings: Settings
 ) -> None:
-    """No transaction has both."""
+    """No transaction covers both databases."""
     settings.DATABASE_ROUTERS = [ChordsElsewhere()]
     chord = make_chord(watcher)
     chord.done("a", 1)
@@ -279,8 +275,10 @@ def test_results_and_chords_on_two_databases(
     assert [[1, 2, 3]] == chord.sent
 
 
-def test_a_cache_counts_by_itself(make_chord: Callable[..., Chord], watcher: Watcher) -> None:
-    """It has no such step."""
+def test_a_cache_stores_and_counts_in_two_steps(
+    make_chord: Callable[..., Chord], watcher: Watcher
+) -> None:
+    """It does not implement the single step."""
     caches["default"].clear()
     chord = make_chord(watcher, url="django-cache")
     for task_id in IDS:
@@ -289,7 +287,7 @@ def test_a_cache_counts_by_itself(make_chord: Callable[..., Chord], watcher: Wat
 
 
 def test_a_result_that_is_stored_by_hand_is_not_counted(make_chord: Callable[..., Chord]) -> None:
-    """Nobody has said that the task has returned; also when it had before."""
+    """Celery has not said that the task returned, even if it returned earlier."""
     chord = make_chord()
     request = chord.request("a")
     chord.backend.store_result("a", 1, states.SUCCESS, request=request)
@@ -302,7 +300,7 @@ def test_a_result_that_is_stored_by_hand_is_not_counted(make_chord: Callable[...
 def test_a_failed_part_is_stored_and_then_counted(
     make_chord: Callable[..., Chord], watcher: Watcher
 ) -> None:
-    """By Celery's two calls."""
+    """Celery makes two calls for it."""
     chord = make_chord(watcher)
     chord.failed("a", ValueError("no"))
     assert ([], 2, ["a"]) == outcome()
@@ -315,10 +313,10 @@ def test_a_failed_part_is_stored_and_then_counted(
 def test_an_answer_of_another_kind_is_an_error_that_is_logged(
     make_chord: Callable[..., Chord], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And does not keep the result from being stored, nor the part from being counted."""
+    """The result is still stored, and the part is still counted."""
 
     class Wrong:
-        """Answers as another hook would."""
+        """Answers with the wrong type."""
 
         @hookimpl(wrapper=True)
         def store_part(self) -> Generator[None, Any, Any]:
@@ -332,7 +330,7 @@ def test_an_answer_of_another_kind_is_an_error_that_is_logged(
 
 @pytest.fixture
 def broken_parts() -> Iterator[None]:
-    """The table of parts under another name for a while."""
+    """Rename the table of parts for a while."""
     table, away = "django_celery_results_chordpart", "parts_away"
     with connection.schema_editor() as editor:
         editor.alter_db_table(ChordPart, table, away)
@@ -342,10 +340,10 @@ def broken_parts() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("broken_parts")
-def test_a_chord_that_cannot_be_counted_keeps_no_result_from_being_stored(
+def test_a_result_is_stored_even_if_its_chord_cannot_be_counted(
     make_chord: Callable[..., Chord], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is stored by itself; that the count fails is Celery's to hear."""
+    """Celery gets the error of the count."""
     chord = make_chord()
     with pytest.raises(DatabaseError, match="chordpart"):
         chord.done("a", 5)
@@ -356,7 +354,7 @@ def test_a_chord_that_cannot_be_counted_keeps_no_result_from_being_stored(
 def test_a_part_that_the_database_refuses_leaves_no_transaction_open(
     make_chord: Callable[..., Chord],
 ) -> None:
-    """And its result stored."""
+    """The part's result is stored all the same."""
     chord = make_chord()
     with pytest.raises((DatabaseError, OverflowError)):
         chord.done("a", 5, group_index=2**70)
@@ -370,7 +368,7 @@ def test_a_part_that_the_database_refuses_leaves_no_transaction_open(
 def test_a_lost_connection_counts_once(
     make_chord: Callable[..., Chord], watcher: Watcher, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One after the other, by a new one."""
+    """The two steps run on a new connection."""
     chord = make_chord(watcher)
     chord.done("a", 1)
     kill(connection)

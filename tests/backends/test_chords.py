@@ -1,6 +1,6 @@
-"""Chords without polling: the header joined from what is stored, the body sent once.
+"""Chords without polling: the header is joined from stored results, the body is sent once.
 
-The body runs where it is sent (``task_always_eager``), so that its arguments can be seen.
+The body runs where it is sent (``task_always_eager``), so that tests can see its arguments.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 
 def body_error(chord: Chord) -> str:
-    """Return why the body failed."""
+    """Return the message of the body's error."""
     result = chord.app.AsyncResult("body-id")
     assert states.FAILURE == result.state
     assert isinstance(result.result, ChordError)
@@ -31,7 +31,7 @@ def body_error(chord: Chord) -> str:
 
 
 def test_the_body_gets_the_values_in_order(chord: Chord) -> None:
-    """Not in that in which they came."""
+    """The parts return in another order than the header's."""
     chord.start("a", "b", "c")
     for task_id in "cab":
         chord.done(task_id, task_id.upper())
@@ -39,14 +39,13 @@ def test_the_body_gets_the_values_in_order(chord: Chord) -> None:
 
 
 def test_the_body_waits_for_the_last_part(chord: Chord) -> None:
-    """And is not sent before."""
     chord.start("a", "b")
     chord.done("a", 1)
     assert [] == chord.sent
 
 
 def test_a_part_that_returns_twice_sends_nothing_twice(chord: Chord) -> None:
-    """Neither before the end nor after it."""
+    """It may return again before the chord ends or after."""
     chord.start("a", "b")
     for task_id in "aabb":
         chord.done(task_id, task_id)
@@ -54,7 +53,7 @@ def test_a_part_that_returns_twice_sends_nothing_twice(chord: Chord) -> None:
 
 
 def test_groups_in_the_header_stay_lists(chord: Chord) -> None:
-    """The values are nested as the header is."""
+    """The values are nested like the header."""
     chord.start("a", ["b", "c"], "d")
     for task_id in "abcd":
         chord.done(task_id, task_id)
@@ -62,21 +61,20 @@ def test_groups_in_the_header_stay_lists(chord: Chord) -> None:
 
 
 def test_a_task_that_is_in_the_header_twice_counts_once(chord: Chord) -> None:
-    """Its value comes twice."""
+    """The body gets its value twice."""
     chord.start("a", "a")
     chord.done("a", 1)
     assert [[1, 1]] == chord.sent
 
 
 def test_none_is_a_value(chord: Chord) -> None:
-    """Like any other."""
     chord.start("a")
     chord.done("a", None)
     assert [[None]] == chord.sent
 
 
 def test_results_that_are_ignored_reach_the_body(chord: Chord) -> None:
-    """The task keeps none, the chord does."""
+    """The task stores no result, but the chord keeps it."""
     chord.start("a", "b")
     chord.done("a", 1, ignore_result=True)
     chord.done("b", 2, task="ignoring")
@@ -84,8 +82,8 @@ def test_results_that_are_ignored_reach_the_body(chord: Chord) -> None:
     assert not chord.backend.task_result_exists("a")
 
 
-def test_a_size_said_later_counts(chord: Chord) -> None:
-    """Celery knows it for sure once the header is sent."""
+def test_a_size_that_is_set_later_counts(chord: Chord) -> None:
+    """Celery knows the size for certain only once the header is sent."""
     chord.start("a", "b")
     chord.backend.set_chord_size("c1", 3)
     chord.backend.set_chord_size("c1", 2)
@@ -95,7 +93,7 @@ def test_a_size_said_later_counts(chord: Chord) -> None:
 
 
 def test_a_task_added_to_the_chord_is_waited_for(chord: Chord) -> None:
-    """And its value comes last."""
+    """Its value comes last."""
     chord.start("a")
     chord.backend.add_to_chord("c1", chord.app.AsyncResult("b"))
     for task_id in "ab":
@@ -104,8 +102,8 @@ def test_a_task_added_to_the_chord_is_waited_for(chord: Chord) -> None:
 
 
 @pytest.mark.parametrize("facts", [{"group": None}, {"id": None}])
-def test_what_belongs_to_no_chord_counts_for_none(chord: Chord, facts: dict[str, Any]) -> None:
-    """A task alone, or no task."""
+def test_a_request_outside_of_a_chord_counts_nothing(chord: Chord, facts: dict[str, Any]) -> None:
+    """The request may be that of a single task, or empty."""
     chord.start("a")
     request = chord.request("a")
     request.update(facts)
@@ -116,7 +114,7 @@ def test_what_belongs_to_no_chord_counts_for_none(chord: Chord, facts: dict[str,
 def test_a_part_of_an_unknown_chord_is_logged(
     chord: Chord, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It may come late."""
+    """It may return after the chord has ended."""
     with caplog.at_level("INFO"):
         chord.done("a", 1)
     assert "finished or was never started" in caplog.text
@@ -126,7 +124,7 @@ def test_a_part_of_an_unknown_chord_is_logged(
 
 
 def test_a_failure_in_the_header_fails_the_body(chord: Chord) -> None:
-    """With the task that failed, and why."""
+    """The error names the task that failed, and why."""
     chord.start("a", "b")
     chord.failed("a", ValueError("bad"))
     chord.done("b", 1)
@@ -135,7 +133,7 @@ def test_a_failure_in_the_header_fails_the_body(chord: Chord) -> None:
 
 
 def test_the_first_failure_in_the_headers_order_is_named(chord: Chord) -> None:
-    """Whichever came first."""
+    """The order in which the tasks failed does not matter."""
     chord.start("a", "b")
     chord.failed("b", ValueError("second"))
     chord.failed("a", ValueError("first"))
@@ -143,7 +141,7 @@ def test_the_first_failure_in_the_headers_order_is_named(chord: Chord) -> None:
 
 
 def test_a_failure_that_is_ignored_fails_the_body_too(chord: Chord) -> None:
-    """The part brings it."""
+    """The part carries the failure."""
     chord.start("a")
     request = chord.request("a", task="ignoring")
     chord.backend.mark_as_failure("a", KeyError("bad"), request=request, store_result=False)
@@ -151,7 +149,7 @@ def test_a_failure_that_is_ignored_fails_the_body_too(chord: Chord) -> None:
 
 
 def test_a_result_that_is_gone_fails_the_body(chord: Chord) -> None:
-    """After the time that Celery's setting gives."""
+    """The chord waits for it as long as Celery's ``result_chord_join_timeout`` allows."""
     chord.start("a", "b")
     chord.done("a", 1)
     chord.backend.forget("a")
@@ -160,7 +158,7 @@ def test_a_result_that_is_gone_fails_the_body(chord: Chord) -> None:
 
 
 def test_a_result_that_cannot_be_read_fails_the_body(chord: Chord) -> None:
-    """The chord does not hang."""
+    """Otherwise the chord would hang."""
     chord.start("a", "b")
     chord.done("a", 1)
     TaskResult.objects.filter(task_id="a").update(result="{")
@@ -171,17 +169,17 @@ def test_a_result_that_cannot_be_read_fails_the_body(chord: Chord) -> None:
 
 
 def test_a_failed_chord_is_forgotten(chord: Chord) -> None:
-    """Nobody has to finish it."""
+    """The cleanup does not have to finish it."""
     chord.start("a")
     chord.failed("a", ValueError())
     assert not ChordCounter.objects.exists()
     assert None is caches["default"].get("chord-unlock-c1")
 
 
-def test_log_names_the_task_that_failed_and_not_what_it_raised(
+def test_the_log_names_the_task_that_failed_but_not_its_error(
     chord: Chord, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """That may be a secret, of which the results are kept encrypted."""
+    """The error may be a secret for which a site encrypts its results."""
     chord.start("a")
     chord.failed("a", ValueError("secret"))
     assert "Chord c1 failed: its task a ended as FAILURE" in caplog.text
@@ -189,7 +187,7 @@ def test_log_names_the_task_that_failed_and_not_what_it_raised(
 
 
 def test_a_body_that_cannot_be_sent_fails(chord: Chord, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broker is away, say."""
+    """The broker may be away, for example."""
 
     def refuse(*_: Any, **options: Any) -> None:
         raise ConnectionError("no broker")
@@ -203,7 +201,7 @@ def test_a_body_that_cannot_be_sent_fails(chord: Chord, monkeypatch: pytest.Monk
 def test_a_part_that_cannot_be_decoded_fails_the_body(
     chord: Chord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the plugin raised."""
+    """A plugin may raise any error."""
 
     def fail(*_: Any) -> None:
         raise HookError("broken plugin")
@@ -217,10 +215,10 @@ def test_a_part_that_cannot_be_decoded_fails_the_body(
     assert "Join error: HookError('broken plugin')" == body_error(chord)
 
 
-def test_a_chord_that_cannot_be_forgotten_was_sent_all_the_same(
+def test_a_body_is_sent_even_if_its_chord_cannot_be_deleted(
     chord: Chord, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The part does not fail for it."""
+    """The part does not fail."""
     persist = chord.backend.results.call
 
     def fail(hook: str, **arguments: Any) -> Any:
@@ -238,10 +236,10 @@ def test_a_chord_that_cannot_be_forgotten_was_sent_all_the_same(
 def test_a_chord_is_kept_until_its_body_was_sent(
     chord: Chord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that dies while it sends leaves it to be finished."""
+    """If the worker dies while it sends the body, another one can finish the chord."""
 
     class Killed(BaseException):
-        """What no handler catches."""
+        """An exception that no handler catches."""
 
     body, deaths = chord.app.tasks["body"], [1]
     send = body.apply_async
@@ -265,7 +263,7 @@ def test_a_chord_is_kept_until_its_body_was_sent(
 def test_a_result_that_comes_late_is_waited_for(
     chord: Chord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A chord that 2.6 miscounted may be ahead of its results."""
+    """A chord that 2.6 miscounted may end before its results are stored."""
     chord.app.conf.result_chord_join_timeout = 5
     chord.start("a", "b")
     chord.done("a", 1)
@@ -275,8 +273,8 @@ def test_a_result_that_comes_late_is_waited_for(
     assert [[1, 2]] == chord.sent
 
 
-def test_a_result_that_is_not_final_is_no_value(chord: Chord) -> None:
-    """The task was sent again, say."""
+def test_a_result_that_is_not_final_is_not_a_value(chord: Chord) -> None:
+    """The task may have been sent again, for example."""
     chord.start("a", "b")
     chord.done("a", 1)
     chord.backend.forget("a")
@@ -286,7 +284,7 @@ def test_a_result_that_is_not_final_is_no_value(chord: Chord) -> None:
 
 
 def test_a_storages_part_need_not_bring_contents(chord: Chord) -> None:
-    """Then nothing is known but how the task ended."""
+    """Only the state in which the task ended is known then."""
     part = ChordPart(group_id="c1", task_id="a", status=states.FAILURE)
     header = [[["a", None], None]]
     progress = ChordProgress(group_id="c1", waiting=0, claimed=True, results=header, parts=[part])

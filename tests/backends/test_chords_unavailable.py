@@ -1,4 +1,4 @@
-"""Chords whose header cannot be read now: what it takes to read it is away for a while."""
+"""Chords whose header cannot be read at the moment, because a key or service is away."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ pytestmark = pytest.mark.django_db
 
 
 class Vault:
-    """Has a coding that can be undone only while the vault is open: a plugin."""
+    """A plugin with a coding that can be undone only while the vault is open."""
 
     def __init__(self) -> None:
-        #: How often somebody still finds it closed.
+        #: How many more reads find it closed.
         self.closed = 0
 
     def open(self, content: bytes) -> bytes:
-        """Return the content."""
-        # The body is no result: it is small, and stays in its row.
+        """Return the content if the vault is open."""
+        # Only results contain "value"; the body of the chord is encoded too, and can be read.
         if self.closed and b"value" in content:
             self.closed -= 1
             raise ResultUnavailable("the vault is closed")
@@ -40,20 +40,20 @@ class Vault:
 
     @hookimpl
     def contribute_codings(self) -> Iterable[Coding]:
-        """Offer it."""
+        """Offer the coding."""
         yield Coding(name="vault", encode=bytes, decode=self.open)
 
 
 @pytest.fixture
 def vault(registered: Register) -> Vault:
-    """A vault, in use."""
+    """A vault whose coding is in use."""
     vault = Vault()
     registered(vault, CODINGS=["vault"])
     return vault
 
 
 def make_chord(make_backend: MakeBackend, timeout: float, url: str = "django-db") -> Chord:
-    """Return a chord that waits so many seconds for what cannot be read."""
+    """Return a chord that waits ``timeout`` seconds for results that cannot be read."""
     caches["default"].clear()
     conf = {"task_always_eager": True, "task_store_eager_result": True}
     return Chord(make_backend(url, result_chord_join_timeout=timeout, **conf))
@@ -61,7 +61,7 @@ def make_chord(make_backend: MakeBackend, timeout: float, url: str = "django-db"
 
 @pytest.mark.parametrize("url", ["django-db", "django-cache"])
 def test_a_short_outage_is_waited_for(vault: Vault, make_backend: MakeBackend, url: str) -> None:
-    """For as long as Celery's setting says."""
+    """The chord waits for as long as Celery's ``result_chord_join_timeout`` allows."""
     chord = make_chord(make_backend, 30, url)
     chord.start("a", "b")
     chord.done("a", "value 1")
@@ -70,10 +70,10 @@ def test_a_short_outage_is_waited_for(vault: Vault, make_backend: MakeBackend, u
     assert [["value 1", "value 2"]] == chord.sent
 
 
-def test_a_longer_one_leaves_the_chord_to_the_cleanup(
+def test_a_longer_outage_leaves_the_chord_to_the_cleanup(
     vault: Vault, make_backend: MakeBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is wrong with its results, so the body does not fail for it."""
+    """The body does not fail, because nothing is wrong with the results."""
     chord = make_chord(make_backend, 0)
     chord.start("a")
     vault.closed = 10
@@ -88,8 +88,8 @@ def test_a_longer_one_leaves_the_chord_to_the_cleanup(
     assert (1, [["value"]]) == (chord.backend.chords.finish_all(), chord.sent)
 
 
-def test_a_task_that_failed_for_such_an_outage_has_failed(make_backend: MakeBackend) -> None:
-    """It is its own error, which can be read: there is nothing to wait for."""
+def test_a_task_that_failed_because_of_an_outage_has_failed(make_backend: MakeBackend) -> None:
+    """The error is the task's own and can be read, so the chord does not wait."""
     chord = make_chord(make_backend, 30)
     chord.start("a")
     chord.failed("a", ResultUnavailable("another result"))
@@ -98,10 +98,10 @@ def test_a_task_that_failed_for_such_an_outage_has_failed(make_backend: MakeBack
 
 
 @pytest.mark.parametrize("kept", ["django-cache", "django-db"])
-def test_a_chord_that_nobody_would_find_again_fails(
+def test_a_chord_that_no_cleanup_can_finish_fails(
     vault: Vault, make_backend: MakeBackend, kept: str
 ) -> None:
-    """A cache cannot list its chords; and one of 2.6 in the database does not have its body."""
+    """A cache cannot list its chords, and a chord of 2.6 in the database lacks its body."""
     chord = make_chord(make_backend, 0, kept)
     chord.start("a")
     ChordCounter.objects.update(body=None)

@@ -1,4 +1,4 @@
-"""Chords whose last worker died: found, counted to their end, and finished once."""
+"""Chords whose last worker died: they are found, counted to the end and finished once."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def chord(make_backend: MakeBackend) -> Chord:
 
 
 def store(chord: Chord, task_id: str, value: Any) -> None:
-    """Store a result as a worker does that dies before it returns the part."""
+    """Store a result like a worker that dies before it returns the part."""
     chord.backend.store_result(task_id, value, states.SUCCESS)
 
 
 def claim(chord: Chord, task_id: str, age: timedelta) -> None:
-    """Return a part, and let whoever is given the claim die, so long ago."""
+    """Return a part and let a worker claim the body and die, ``age`` ago."""
     part = ChordPart(group_id="c1", task_id=task_id, status=states.SUCCESS, claimant="dead")
     chord.backend.hooks.call("chord_part_returned", storage=chord.backend.storage, part=part)
     ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - age)
 
 
 def test_parts_that_were_stored_and_not_counted_are_counted(chord: Chord) -> None:
-    """Their workers died in between; the body is sent."""
+    """Their workers died between the two steps; the body is sent."""
     chord.start("a", ["b", "c"])
     chord.done("a", 1)
     store(chord, "b", 2)
@@ -52,7 +52,7 @@ def test_parts_that_were_stored_and_not_counted_are_counted(chord: Chord) -> Non
 
 
 def test_a_failure_that_was_not_counted_fails_the_body(chord: Chord) -> None:
-    """As it would have, had its worker lived."""
+    """The outcome is the same as if the worker had lived."""
     chord.start("a")
     chord.backend.store_result("a", ValueError("bad"), states.FAILURE)
     assert 1 == chord.backend.chords.finish_all()
@@ -60,7 +60,7 @@ def test_a_failure_that_was_not_counted_fails_the_body(chord: Chord) -> None:
 
 
 def test_a_chord_under_way_is_left_to_its_workers(chord: Chord) -> None:
-    """What ended is counted, and what did not is waited for."""
+    """Its ended tasks are counted, and the others are waited for."""
     chord.start("a", "b", "c")
     store(chord, "a", 1)
     chord.backend.mark_as_started("b")
@@ -69,7 +69,7 @@ def test_a_chord_under_way_is_left_to_its_workers(chord: Chord) -> None:
 
 
 def test_a_part_that_was_counted_late_brings_its_result(chord: Chord) -> None:
-    """It may be one that expires before the others have ended, as in the cleanup that counts it."""
+    """The result may expire before the chord ends, even in the cleanup that counts the part."""
     chord.start("a", "b")
     store(chord, "a", 1)
     chord.backend.chords.finish_all()
@@ -79,7 +79,7 @@ def test_a_part_that_was_counted_late_brings_its_result(chord: Chord) -> None:
 
 
 def test_a_part_that_returns_after_all_counts_once(chord: Chord) -> None:
-    """It was only slow."""
+    """Its worker was slow, not dead."""
     chord.start("a", "b")
     store(chord, "a", 1)
     chord.backend.chords.finish_all()
@@ -89,7 +89,7 @@ def test_a_part_that_returns_after_all_counts_once(chord: Chord) -> None:
 
 
 def test_a_body_whose_claim_lapsed_is_sent(chord: Chord) -> None:
-    """Its worker died before it could."""
+    """The worker that held the claim died before it could send the body."""
     chord.start("a")
     store(chord, "a", 1)
     claim(chord, "a", timedelta(minutes=6))
@@ -98,7 +98,7 @@ def test_a_body_whose_claim_lapsed_is_sent(chord: Chord) -> None:
 
 
 def test_a_body_that_somebody_is_sending_is_not_sent(chord: Chord) -> None:
-    """The claim is young."""
+    """The claim has not expired."""
     chord.start("a")
     store(chord, "a", 1)
     claim(chord, "a", timedelta(minutes=4))
@@ -110,7 +110,7 @@ def test_a_body_that_somebody_is_sending_is_not_sent(chord: Chord) -> None:
 def test_a_body_that_had_been_sent_is_not_sent_again(
     chord: Chord, state: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its worker died before it could delete the chord."""
+    """The worker that sent it died before it could delete the chord."""
     chord.start("a")
     store(chord, "a", 1)
     claim(chord, "a", timedelta(minutes=6))
@@ -121,8 +121,8 @@ def test_a_body_that_had_been_sent_is_not_sent_again(
     assert "a worker that died had sent the body already" in caplog.text
 
 
-def test_a_body_that_is_only_noted_as_pending_is_sent(chord: Chord) -> None:
-    """That says nothing of whether it was sent."""
+def test_a_body_that_is_stored_as_pending_is_sent(chord: Chord) -> None:
+    """PENDING does not show whether the body was sent."""
     chord.start("a")
     store(chord, "a", 1)
     claim(chord, "a", timedelta(minutes=6))
@@ -131,8 +131,8 @@ def test_a_body_that_is_only_noted_as_pending_is_sent(chord: Chord) -> None:
     assert [[1]] == chord.sent
 
 
-def test_a_body_of_several_tasks_is_known_by_any_of_them(chord: Chord) -> None:
-    """A chain's first task is the one that is sent."""
+def test_a_body_of_several_tasks_was_sent_if_any_of_them_has_a_state(chord: Chord) -> None:
+    """Of a chain, only the first task is sent."""
     chord.body = (chord.body.clone().set(task_id="first") | chord.body).clone()
     chord.start("a")
     store(chord, "a", 1)
@@ -143,7 +143,7 @@ def test_a_body_of_several_tasks_is_known_by_any_of_them(chord: Chord) -> None:
 
 
 def test_the_ids_of_a_canvas_are_stored_with_it(make_backend: MakeBackend) -> None:
-    """Those that Celery gives when it sends the header, which the body keeps."""
+    """Celery sets the ids in the body when it sends the header."""
     sent = Chord(make_backend())
     task = sent.app.tasks["body"]
     body = chain(task.s(), group(task.s(), task.s()), app=sent.app)
@@ -169,7 +169,7 @@ def test_a_chord_that_is_finished_meanwhile_is_let_go(
 
 
 def test_a_chord_that_counts_nothing_is_left(chord: Chord) -> None:
-    """2.6 miscounted it, say: no part of it is known."""
+    """2.6 may have miscounted it: none of its parts is known."""
     chord.start("a")
     ChordCounter.objects.update(count=0)
     assert 0 == chord.backend.chords.finish_all()
@@ -178,7 +178,7 @@ def test_a_chord_that_counts_nothing_is_left(chord: Chord) -> None:
 def test_an_error_in_one_chord_does_not_stop_the_others(
     chord: Chord, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged with its id."""
+    """The error is logged with the id of the chord."""
     header = [chord.result("a")]
     chord.backend.apply_chord(("broken", header), chord.body)
     ChordCounter.objects.update(body="{")
@@ -194,7 +194,6 @@ def test_an_error_in_one_chord_does_not_stop_the_others(
 def test_a_body_that_cannot_be_stored_is_sent_by_the_last_part(
     chord: Chord, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The chord works as ever."""
     chord.body = chord.body.clone((object(),))
     with caplog.at_level("INFO"):
         chord.start("a")
@@ -209,7 +208,7 @@ def test_a_body_that_cannot_be_stored_is_sent_by_the_last_part(
 def test_a_body_that_is_not_known_is_reported_once_its_chord_has_ended(
     chord: Chord, caplog: pytest.LogCaptureFixture, ended: bool
 ) -> None:
-    """2.6 kept none; only a part that returns brings it."""
+    """2.6 did not store bodies; only a part that returns carries the body."""
     chord.start("a", "b")
     ChordCounter.objects.update(body=None, size=None)
     chord.done("a", 1)
@@ -222,7 +221,7 @@ def test_a_body_that_is_not_known_is_reported_once_its_chord_has_ended(
 
 
 def test_bodies_are_coded_like_results(make_backend: MakeBackend, registered: Register) -> None:
-    """An encrypting plugin covers their arguments."""
+    """An encrypting plugin thus protects their arguments."""
     registered(CODINGS=["zlib"])
     coded = Chord(make_backend())
     coded.start("a")
@@ -235,7 +234,7 @@ def test_bodies_are_coded_like_results(make_backend: MakeBackend, registered: Re
 
 
 def test_cleanup_finishes_chords(chord: Chord) -> None:
-    """Beat sends it daily."""
+    """Celery's beat sends the cleanup daily."""
     chord.start("a")
     store(chord, "a", 1)
     chord.backend.cleanup()
@@ -243,7 +242,7 @@ def test_cleanup_finishes_chords(chord: Chord) -> None:
 
 
 def test_chords_are_finished_before_their_results_expire(chord: Chord) -> None:
-    """Both are due."""
+    """Here both are due."""
     chord.start("a")
     store(chord, "a", 1)
     TaskResult.objects.update(date_done=datetime.now(timezone.utc) - timedelta(days=2))
@@ -252,10 +251,10 @@ def test_chords_are_finished_before_their_results_expire(chord: Chord) -> None:
     assert not TaskResult.objects.filter(task_id="a").exists()
 
 
-def test_what_fails_in_one_half_does_not_stop_the_other(
+def test_an_error_in_finishing_chords_does_not_stop_the_expiry(
     chord: Chord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error is raised in the end."""
+    """The error is raised at the end."""
 
     def fail() -> None:
         raise ConnectionError("lost")
@@ -269,7 +268,7 @@ def test_what_fails_in_one_half_does_not_stop_the_other(
 
 
 def test_a_storage_that_lists_no_chords_has_none_to_finish(make_backend: MakeBackend) -> None:
-    """A cache, say."""
+    """A cache, for example, cannot list its chords."""
     backend = make_backend("django-cache")
     assert None is backend.chords.unfinished()
     assert 0 == backend.chords.finish_all()

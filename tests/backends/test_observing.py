@@ -1,4 +1,4 @@
-"""What plugins that look on are told beside the values: headers, and where the row is."""
+"""Observing plugins see more than the values: the headers, and the row's database."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class Onlooker:
-    """Notes headers and database of what was stored."""
+    """Records the headers and the database of each store."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[Any, str | None]] = []
 
     @hookimpl
     def after_store(self, task: TaskRecord, stored: StoredTask) -> None:
-        """Note them."""
+        """Record them."""
         self.heard.append((task.headers, stored.using))
 
 
 @pytest.fixture
 def onlooker(registered: Register) -> Onlooker:
-    """One that is in use."""
+    """An observer in use."""
     own = Onlooker()
     registered(own)
     return own
@@ -39,7 +39,7 @@ def onlooker(registered: Register) -> Onlooker:
 
 @pytest.mark.django_db
 def test_plugins_see_the_senders_headers(make_backend: MakeBackend, onlooker: Onlooker) -> None:
-    """And none of Celery's own; they are not stored."""
+    """Celery's own headers are left out, and the sender's are not stored."""
     request = request_of(task="add", lang="py", retries=2, tenant=3)
     make_backend(result_extended=True).mark_as_done("t1", 1, request=request)
     assert [({"tenant": 3}, "default")] == onlooker.heard
@@ -63,6 +63,6 @@ def test_plugins_see_which_database_has_the_row(
     using: str | None,
     expected: str | None,
 ) -> None:
-    """The router's, the URL's or the caller's choice; a cache is none."""
+    """The router, the URL or the caller chooses it; a cache has none."""
     make_backend(url).store_result("t1", 1, states.SUCCESS, using=using)
     assert [(None, expected)] == onlooker.heard

@@ -1,4 +1,4 @@
-"""Results of one backend, over any storage."""
+"""Results of one backend over any storage."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Curious:
-    """Notes, around each change of a task, what is stored of it."""
+    """Records the stored state of a task before and after each change."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str | None, str | None]] = []
 
     @hookimpl(wrapper=True)
     def store_task(self, present: Present) -> Generator[None, bool, bool]:
-        """Look before and after."""
+        """Read before and after the store."""
         before = present(None)
         answer = yield
         self.seen.append((_status(before), _status(present(()))))
@@ -32,7 +32,7 @@ class Curious:
 
     @hookimpl(wrapper=True)
     def forget_task(self, present: Present) -> Generator[None, bool, bool]:
-        """Do the same."""
+        """Read before and after the deletion."""
         before = present(["result"])
         answer = yield
         self.seen.append((_status(before), _status(present(None))))

@@ -1,4 +1,4 @@
-"""Trying a storage again, as Celery's settings say."""
+"""Retrying a storage, as Celery's settings say."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Flaky:
-    """A storage each of whose hooks fails so many times."""
+    """A storage that fails so many times in each of its hooks."""
 
     django_celery_results_name = "flaky"
 
@@ -33,23 +33,23 @@ class Flaky:
 
     @property
     def calls(self) -> int:
-        """How often anything was read."""
+        """How often tasks were loaded."""
         return self.called.count("load_tasks")
 
     def call(self, hook: str) -> None:
-        """Note the call, and fail at first."""
+        """Record the call, and fail if it is one of the first."""
         self.called.append(hook)
         if self.called.count(hook) <= self.failures:
             raise self.error(f"lost {self.called.count(hook)}")
 
     @hookimpl
     def open_storage(self) -> str:
-        """There is none."""
+        """Return an object that stands for the storage."""
         return "storage"
 
     @hookimpl
     def before_store(self) -> None:
-        """Only note it."""
+        """Record the call."""
         self.called.append("before_store")
 
     @hookimpl
@@ -112,7 +112,7 @@ class Flaky:
 
     @hookimpl
     def can_retry(self, error: Exception) -> bool:
-        """Only a lost connection may be back."""
+        """Allow a retry after a lost connection only."""
         return isinstance(error, ConnectionError)
 
 
@@ -123,7 +123,7 @@ def flaky(
     error: type[Exception] = ConnectionError,
     **conf: Any,
 ) -> Any:
-    """Return a backend on a storage that fails so many times, and the storage."""
+    """Return a backend whose storage fails so many times, and the storage."""
     storage = Flaky(failures, error)
     registered(storage)
     conf = {"result_backend_max_retries": 2, **conf}
@@ -134,29 +134,29 @@ def flaky(
 
 
 @pytest.mark.parametrize(("failures", "calls"), [(0, 1), (1, 2), (2, 3)])
-def test_what_failed_is_tried_again(
+def test_a_failed_call_is_tried_again(
     make_backend: MakeBackend, registered: Register, failures: int, calls: int
 ) -> None:
-    """As often as result_backend_max_retries says, without being asked to."""
+    """This is the default, up to ``result_backend_max_retries`` times."""
     backend, storage = flaky(make_backend, registered, failures)
     assert [] == backend.results.load(["t1"])
     assert calls == storage.calls
 
 
-def test_an_error_that_cannot_pass_is_raised_at_once(
+def test_a_permanent_error_is_raised_at_once(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """As it is."""
+    """It is raised unchanged."""
     backend, storage = flaky(make_backend, registered, 9, error=ValueError)
     with pytest.raises(ValueError, match="lost 1"):
         backend.get_task_meta("t1")
     assert 1 == storage.calls
 
 
-def test_nothing_is_tried_again_where_that_is_switched_off(
+def test_nothing_is_tried_again_if_retrying_is_switched_off(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """By result_backend_always_retry."""
+    """The setting is ``result_backend_always_retry``."""
     backend, storage = flaky(make_backend, registered, 9, result_backend_always_retry=False)
     with pytest.raises(ConnectionError, match="lost 1"):
         backend.get_task_meta("t1")
@@ -185,7 +185,6 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
 def test_every_operation_is_tried_again(
     make_backend: MakeBackend, registered: Register, hook: str
 ) -> None:
-    """Until it passes."""
     backend, storage = flaky(make_backend, registered, 2)
     OPERATIONS[hook](backend)
     assert 3 == storage.called.count(hook)
@@ -195,7 +194,7 @@ def test_every_operation_is_tried_again(
 def test_no_operation_is_tried_again_by_two_loops(
     make_backend: MakeBackend, registered: Register, hook: str
 ) -> None:
-    """Three tries are three, not nine; what is raised is Celery's, from the storage's own."""
+    """Three tries must not become nine. The error is Celery's, raised from the storage's."""
     backend, storage = flaky(make_backend, registered, 99)
     with pytest.raises(BackendError, match=r"failed 3 times in .* with ConnectionError") as caught:
         OPERATIONS[hook](backend)
@@ -204,7 +203,7 @@ def test_no_operation_is_tried_again_by_two_loops(
 
 
 def test_the_bridge_repeats_no_other_hook(make_backend: MakeBackend, registered: Register) -> None:
-    """A plugin is asked once for each result."""
+    """Other plugins see each result once."""
     backend, storage = flaky(make_backend, registered, 2)
     backend.store_result("t1", 1, states.SUCCESS)
     assert 1 == storage.called.count("before_store")
@@ -217,14 +216,14 @@ def test_the_bridge_repeats_no_other_hook(make_backend: MakeBackend, registered:
         ("load_tasks", BackendGetMetaError, {"task_id": "t1"}),
     ],
 )
-def test_celerys_errors_say_which_task_it_was(
+def test_celerys_errors_name_the_task(
     make_backend: MakeBackend,
     registered: Register,
     hook: str,
     kind: type[Exception],
     attributes: dict[str, str],
 ) -> None:
-    """Those that Celery's own backends raise when the tries are used up."""
+    """Celery's own backends raise the same errors when the retries run out."""
     backend, _ = flaky(make_backend, registered, 99)
     with pytest.raises(kind) as caught:
         OPERATIONS[hook](backend)
@@ -251,7 +250,7 @@ def test_celerys_limit_for_one_call_holds(make_backend: MakeBackend, registered:
 def test_each_retry_is_logged_once(
     make_backend: MakeBackend, registered: Register, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What failed, where, and how often so far; at the end that there will be no more."""
+    """Each entry names the error, the storage and the try; the last says that it gives up."""
     backend, _ = flaky(make_backend, registered, 99)
     with pytest.raises(BackendError):
         backend.get_task_meta("t1")
@@ -279,7 +278,7 @@ class Prefixed:
 
 
 class Lower:
-    """One without."""
+    """A configuration without a namespace."""
 
     result_backend = "django-db"
     result_backend_always_retry = False
@@ -287,13 +286,13 @@ class Lower:
 
 
 class Silent:
-    """One that says nothing of it."""
+    """A configuration without the settings for retries."""
 
     CELERY_RESULT_BACKEND = "django-db"
 
 
 def configured(configure: Callable[[Celery], Any]) -> tuple[bool, float]:
-    """Return whether and how often the backend of an app tries again."""
+    """Return whether and how often the backend of an app retries."""
     app = Celery("tests", set_as_current=False)
     configure(app)
     backend: Any = app.backend
@@ -318,8 +317,8 @@ VALUES["result_backend_max_retries"] = 3
     ],
     ids=["update", "defaults", "object", "namespace", "old names", "own namespace"],
 )
-def test_what_the_site_says_holds(configure: Callable[[Celery], Any]) -> None:
-    """Wherever it says so, and if it is what Celery says by default."""
+def test_the_sites_settings_hold(configure: Callable[[Celery], Any]) -> None:
+    """A setting counts wherever the site gives it, even if it is Celery's default."""
     assert (False, 3) == configured(configure)
 
 
@@ -331,13 +330,13 @@ def test_what_the_site_says_holds(configure: Callable[[Celery], Any]) -> None:
     ],
     ids=["update", "namespace"],
 )
-def test_errors_that_pass_are_tried_again_by_default(configure: Callable[[Celery], Any]) -> None:
-    """Not without end."""
+def test_temporary_errors_are_tried_again_by_default(configure: Callable[[Celery], Any]) -> None:
+    """The number of retries is limited."""
     assert (True, MAX_RETRIES) == configured(configure)
 
 
 def test_the_usual_waits_are_half_a_minute_on_average(backend: Any) -> None:
-    """Sixty seconds at most, half of them on average: each wait is random."""
+    """Each wait is random, so they are 60 seconds at most and half of that on average."""
     longest = [
         min(backend.max_sleep_between_retries_ms, backend.base_sleep_between_retries_ms * 2**retry)
         for retry in range(1, MAX_RETRIES + 1)
@@ -348,25 +347,27 @@ def test_the_usual_waits_are_half_a_minute_on_average(backend: Any) -> None:
 # -- What is final -------------------------------------------------------------------
 
 
-def test_a_storage_that_does_not_say_is_not_asked_again(
+def test_a_storage_without_can_retry_is_not_retried(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """No answer is no."""
+    """No answer counts as no."""
     backend, _ = flaky(make_backend, registered, 0)
     assert not backend.exception_safe_to_retry(ValueError())
 
 
 class Generous(Flaky):
-    """One that would try anything again."""
+    """A plugin that allows a retry after any error."""
 
     @hookimpl
     def can_retry(self, error: Exception) -> bool:
-        """Whatever it was."""
+        """Allow it."""
         return isinstance(error, Exception)
 
 
-def test_an_answer_of_our_own_is_final(make_backend: MakeBackend, registered: Register) -> None:
-    """An unreadable row stays unreadable: a storage is asked about its own errors alone."""
+def test_this_packages_own_errors_are_final(
+    make_backend: MakeBackend, registered: Register
+) -> None:
+    """An unreadable row stays unreadable, so a storage decides only about its own errors."""
     registered(Generous(0))
     backend = make_backend("django-results+flaky://")
     errors = [ResultUnreadable("corrupt"), HookError("no answer"), BackendError("used up")]

@@ -1,4 +1,4 @@
-"""What plugins are told of a storage that is tried again."""
+"""Retries of a storage, as plugins observe them through ``storage_retried``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Onlooker:
-    """Notes each retry, and fails if it is to."""
+    """Records each retry, and raises ``error`` if it is given."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -27,7 +27,7 @@ class Onlooker:
 
     @hookimpl
     def storage_retried(self, storage_name: str, hook: str, error: Exception, wait: float) -> None:
-        """Note all that is told."""
+        """Record the arguments."""
         self.seen.append((storage_name, hook, str(error)))
         self.waits.append(wait)
         if self.error is not None:
@@ -36,14 +36,14 @@ class Onlooker:
 
 @pytest.fixture
 def onlooker() -> Onlooker:
-    """One that does not fail."""
+    """An observer that does not fail."""
     return Onlooker()
 
 
 def watched(
     make_backend: MakeBackend, registered: Register, onlooker: Onlooker, failures: int
 ) -> Any:
-    """A backend on a storage that fails so many times, each hook of it."""
+    """Return a backend whose storage fails so many times in each hook."""
     registered(Flaky(failures), onlooker)
     return make_backend(
         "django-results+flaky://",
@@ -56,7 +56,6 @@ def watched(
 def test_plugins_see_each_retry(
     make_backend: MakeBackend, registered: Register, onlooker: Onlooker, hook: str
 ) -> None:
-    """Which storage, which of its hooks, and with what it failed."""
     OPERATIONS[hook](watched(make_backend, registered, onlooker, 2))
     own = [seen for seen in onlooker.seen if seen[1] == hook]
     assert [("flaky", hook, "lost 1"), ("flaky", hook, "lost 2")] == own
@@ -65,7 +64,6 @@ def test_plugins_see_each_retry(
 def test_plugins_see_how_long_the_backend_waits(
     make_backend: MakeBackend, registered: Register, onlooker: Onlooker, monkeypatch: Any
 ) -> None:
-    """The seconds that it then sleeps."""
     backend = watched(make_backend, registered, onlooker, 2)
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
@@ -73,7 +71,7 @@ def test_plugins_see_how_long_the_backend_waits(
     assert slept == onlooker.waits
 
 
-def test_last_failure_is_no_retry(
+def test_the_last_failure_is_not_observed_as_a_retry(
     make_backend: MakeBackend, registered: Register, onlooker: Onlooker
 ) -> None:
     """Two retries make three tries."""
@@ -83,10 +81,9 @@ def test_last_failure_is_no_retry(
     assert 2 == len(onlooker.seen)
 
 
-def test_onlooker_that_fails_harms_no_retry(
+def test_a_failing_observer_does_not_stop_the_retry(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """The result is stored."""
     onlooker = Onlooker(ValueError("no more"))
     backend = watched(make_backend, registered, onlooker, 1)
     backend.store_result("t1", 1, states.SUCCESS)

@@ -1,4 +1,4 @@
-"""Celery's words and the records, both ways."""
+"""Conversion between Celery's requests and metas and the records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def task(**values: Any) -> TaskRecord:
 
 
 def test_facts_are_those_of_the_request() -> None:
-    """As Celery's own backends keep them."""
+    """Celery's own backends keep the same facts."""
     request = request_of(
         task="add",
         group="g1",
@@ -55,18 +55,17 @@ def test_facts_are_those_of_the_request() -> None:
 
 
 def test_a_bare_request_has_no_facts() -> None:
-    """Nothing is invented."""
     facts = request_facts(request_of())
     assert (None, None, None) == (facts["name"], facts["queue"], facts["stamps"])
 
 
-def test_no_request_has_no_facts() -> None:
-    """A result that was stored by hand."""
+def test_a_result_without_a_request_has_no_facts() -> None:
+    """Results may be stored by hand."""
     assert {None} == set(request_facts(None).values())
 
 
 def test_extended_facts_and_values_are_kept_only_when_asked_for() -> None:
-    """Without result_extended a storage never sees them."""
+    """Without ``result_extended`` a storage never sees them."""
     one = task(name="add", worker="w1", group_id="g1", args="(1,)", result=3)
     stored = to_stored(one, CONTENTS, None, extended=False)
     values = values_to_encode(one, extended=False)
@@ -76,52 +75,52 @@ def test_extended_facts_and_values_are_kept_only_when_asked_for() -> None:
 
 @pytest.mark.parametrize("name", ["task_id", "status", "result", "traceback", "date_done", "args"])
 def test_a_tasks_own_meta_hides_nothing(name: str) -> None:
-    """Nor do its stamps."""
+    """The task's stamps do not hide anything either."""
     meta = task_meta(task(stamps={name: "mine"}), {"meta": {name: "mine"}})
     assert "mine" != meta[name]
 
 
 def test_a_tasks_own_meta_is_in_the_meta() -> None:
-    """With the children."""
+    """The children are in it as well."""
     meta = task_meta(task(stamps={"tenant": 7}), {"meta": {"children": [], "progress": 5}})
     assert ([], 5, 7) == (meta["children"], meta["progress"], meta["tenant"])
 
 
 def test_arguments_have_two_names() -> None:
-    """Celery's and those of 2.6."""
+    """One is Celery's, the other that of 2.6."""
     meta = task_meta(task(name="add"), {"args": [1], "kwargs": {"a": 2}})
     assert ("add", [1], {"a": 2}) == (meta["name"], meta["args"], meta["kwargs"])
     assert ("add", [1], {"a": 2}) == (meta["task_name"], meta["task_args"], meta["task_kwargs"])
 
 
 def test_pending_is_a_meta_too() -> None:
-    """With every key that a stored one has."""
+    """It has every key of a stored task's meta."""
     meta = pending_meta("t1")
     assert ("t1", states.PENDING, None) == (meta["task_id"], meta["status"], meta["result"])
     assert task_meta(task(), {}).keys() == meta.keys()
 
 
 def test_a_record_comes_back() -> None:
-    """Its facts through the storage, its values through the codec."""
+    """The storage returns its facts, and the codec its values."""
     record = task(result=1, args="(1,)", name="add", retries=2)
     stored = to_stored(record, CONTENTS, None, extended=True)
     assert record == task_record(stored, values_to_encode(record, extended=True))
 
 
 def test_reduced_arguments_are_reprs() -> None:
-    """Text stays text, and nothing stays nothing."""
+    """Text and None stay unchanged."""
     one = reduced(task(args=[1], kwargs="{}"))
     assert ("[1]", "{}") == (one.args, one.kwargs)
     assert None is reduced(task()).args
 
 
 def test_a_reduced_failure_keeps_its_children() -> None:
-    """And nothing of the task's own meta."""
+    """The rest of the task's own meta is dropped."""
     failed = task(status=states.FAILURE, meta={"children": [1], "own": object()})
     assert {"children": [1]} == reduced(failed).meta
 
 
 def test_a_reduced_success_keeps_its_meta() -> None:
-    """What the task said of itself is part of the result."""
+    """The task's own meta is part of its result."""
     assert {"own": 1} == reduced(task(meta={"own": 1})).meta
     assert {} == reduced(task()).meta

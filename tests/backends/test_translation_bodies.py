@@ -1,4 +1,4 @@
-"""Bodies of chords as signatures: what is stored of them, and the tasks in them."""
+"""Bodies of chords as signatures: what is stored, and the single tasks in them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def add() -> Any:
 
 
 def ids(signature: Any) -> list[str]:
-    """The ids of the single tasks in a signature."""
+    """Return the ids of the single tasks in a signature."""
     return [one["options"]["task_id"] for one in leaf_signatures(signature)]
 
 
 def leaf_names(signature: Any) -> list[str]:
-    """The names of the single tasks in what Celery makes of a dict."""
+    """Return the names of the single tasks in the signature that Celery makes from a dict."""
     return [one["task"] for one in leaf_signatures(Signature.from_dict(signature))]
 
 
@@ -38,25 +38,24 @@ def named(add: Any, name: str) -> Any:
 
 
 def test_a_task_is_its_own_leaf(add: Any) -> None:
-    """There is nothing to open."""
     assert ["a"] == ids(named(add, "a"))
 
 
 def test_canvases_are_opened(add: Any) -> None:
-    """However they are nested."""
+    """They may be nested in any way."""
     a, b, c, d = (named(add, name) for name in "abcd")
     assert ["a", "b", "c", "d"] == ids(chain(a, group(b, chain(c, d), app=a.app), app=a.app))
     assert ["a", "b", "c"] == ids(chord([a, b], c, app=a.app))
 
 
-def test_what_was_read_back_is_opened_too(add: Any) -> None:
-    """As the dicts that a serializer gives."""
+def test_signatures_that_were_read_back_are_opened_too(add: Any) -> None:
+    """A serializer returns them as dicts."""
     a, b, c = (named(add, name) for name in "abc")
     assert ["a", "b", "c"] == ids(plain(chord(group(a, b, app=a.app), c, app=a.app)))
 
 
 def test_a_plain_signature_has_no_class_of_celerys() -> None:
-    """And is one that Celery takes."""
+    """Celery still accepts it as a signature."""
     signature = chain(Signature("a", args=(1,)), Signature("b"))
     found = plain(signature)
     assert {dict} == {type(found), type(found["kwargs"]["tasks"][0])}

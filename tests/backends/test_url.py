@@ -1,4 +1,4 @@
-"""The result backend URL, and names that are not valid in it."""
+"""The result backend URL, and names in it that are not valid."""
 
 from __future__ import annotations
 
@@ -52,37 +52,35 @@ def test_a_url_has_parts(url: str | None, expected: BackendURL) -> None:
     ],
 )
 def test_a_url_can_be_shown(url: str, expected: str) -> None:
-    """Without its secrets, and without a slash that nobody wrote."""
+    """Its secrets are left out, and no slash is added."""
     assert expected == without_secrets(url)
 
 
-def test_options_that_are_none_are_an_error() -> None:
-    """And no password is shown."""
+def test_malformed_options_are_an_error() -> None:
+    """The message does not contain the password."""
     with pytest.raises(BackendMisconfigured, match="'serializer'") as caught:
         BackendURL.parse("mystore://user:secret@host?serializer")
     assert "secret" not in str(caught.value)
 
 
-def test_known_names_pass() -> None:
-    """Nothing is raised."""
+def test_known_names_are_accepted() -> None:
     require_known("option", ["a"], ["a", "b"], "the URL")
 
 
 def test_an_unknown_name_lists_the_valid_ones() -> None:
-    """With the closest one."""
+    """The closest one is suggested."""
     with pytest.raises(BackendMisconfigured, match=r"Did you mean 'second'\? Valid: first, second"):
         require_known("database alias", ["secnd"], ["second", "first"], "the URL")
 
 
-def test_an_unknown_name_where_none_is_valid() -> None:
-    """Says so."""
+def test_an_unknown_name_where_none_is_valid_is_refused() -> None:
     with pytest.raises(BackendMisconfigured, match=r"not a valid path\. Valid: none\."):
         require_known("path", ["x"], (), "the URL")
 
 
 @pytest.mark.parametrize("kind", [ImproperlyConfigured, CeleryImproperlyConfigured])
 def test_the_error_is_celerys_and_djangos(kind: type[Exception]) -> None:
-    """Either may meet it."""
+    """Code that handles either error catches it."""
     assert issubclass(BackendMisconfigured, kind)
 
 
@@ -96,5 +94,5 @@ def test_the_error_is_celerys_and_djangos(kind: type[Exception]) -> None:
     ],
 )
 def test_as_uri_is_the_url(make_backend: MakeBackend, url: str, expected: str) -> None:
-    """As it was written, but for the options."""
+    """Only the options are left out."""
     assert expected == make_backend(url).as_uri()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Own:
-    """A value that says what it is in JSON, as Kombu asks it."""
+    """A value that gives its own JSON, through the method that Kombu calls."""
 
     def __json__(self) -> dict[str, int]:
         return {"own": 1}
@@ -58,24 +58,24 @@ def own_json(request: pytest.FixtureRequest) -> Iterator[None]:
 )
 @pytest.mark.usefixtures("own_json")
 def test_a_sites_own_json_is_used(expected: object) -> None:
-    """For writing and for reading, each by itself."""
+    """Writing and reading are checked separately."""
     assert expected == decode(encode(VALUES))["result"]
 
 
 @pytest.mark.parametrize("value", EVERYTHING, ids=repr)
-def test_json_is_what_kombu_makes_it(value: Any) -> None:
-    """Whatever Kombu can write, it writes to the same text and reads as the same value."""
+def test_json_is_the_same_as_kombus(value: Any) -> None:
+    """The text is equal, and so is the value that is read, for everything that Kombu can write."""
     text = encode({"result": value}).fields["result"]
     assert dumps(value) == text
     assert repr(loads(text)) == repr(decode(contents("utf-8", result=text))["result"])
 
 
-def test_without_kombus_inner_names_kombu_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are private to it, and may be gone one day."""
+def test_without_kombus_private_names_its_registry_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later Kombu may lack them."""
     asked: list[str] = []
 
     class OtherRegistry:
-        """A registry that keeps what it knows elsewhere."""
+        """A registry that keeps its serializers under other names."""
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_"):
@@ -91,18 +91,18 @@ def test_without_kombus_inner_names_kombu_is_asked(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("text", ["[1", "2]", '"a', "1, 2", "1 2", "NaN,", "\ufeff1"])
-def test_what_is_not_json_alone_is_corrupt(text: str) -> None:
-    """Also where what stands in front of the rest is JSON."""
+def test_text_that_is_not_only_json_is_corrupt(text: str) -> None:
+    """The text may begin with valid JSON."""
     with pytest.raises(ResultUnreadable, match="result is corrupt"):
         decode(contents("utf-8", result=text, meta="{}"))
 
 
-def test_white_space_around_json_is_nothing() -> None:
-    """As Kombu reads what was written by hand."""
+def test_white_space_around_json_is_ignored() -> None:
+    """Kombu ignores it too, for example in rows written by hand."""
     assert {"result": [1]} == decode(contents("utf-8", result=" [1]\n"))
 
 
-def test_what_json_cannot_hold_is_kombus_error() -> None:
-    """Which tells Celery to reduce the value."""
+def test_a_value_that_json_cannot_hold_raises_kombus_error() -> None:
+    """The error tells Celery to reduce the value."""
     with pytest.raises(EncodeError, match="not JSON serializable"):
         encode({"result": object()})

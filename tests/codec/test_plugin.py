@@ -42,7 +42,7 @@ VALUES: dict[str, Any] = {
 def encode(
     values: Mapping[str, Any], serializer: str = "json", codings: Sequence[Coding] = ()
 ) -> Contents:
-    """Encode as the hook does."""
+    """Encode like the hook."""
     return plugin.encode(values=values, serializer=serializer, codings=codings)
 
 
@@ -51,20 +51,20 @@ def decode(
     accept: frozenset[str] | None = ANY,
     codings: Mapping[str, Coding] = INSTALLED,
 ) -> Mapping[str, Any]:
-    """Decode as the hook does."""
+    """Decode like the hook."""
     return plugin.decode(contents=contents, accept=accept, codings=codings)
 
 
 def contents(
     encoding: str, content_type: str = "application/json", **fields: str | None
 ) -> Contents:
-    """Return contents as a row has them."""
+    """Return the contents of a row."""
     return Contents(fields=fields, content_type=content_type, content_encoding=encoding)
 
 
 @pytest.fixture
 def plain_text() -> Iterator[str]:
-    """The name of a serializer that stores text as it is."""
+    """The name of a serializer that stores text unchanged."""
     registry.register("plain", str, str, "text/x-plain", "utf-8")
     yield "plain"
     registry.unregister("plain")
@@ -75,7 +75,7 @@ def plain_text() -> Iterator[str]:
 
 @pytest.mark.parametrize("serializer", ["json", "yaml", "msgpack", "pickle"])
 def test_every_serializer_reads_what_it_wrote(serializer: str) -> None:
-    """Each of Celery's."""
+    """These are all of Celery's."""
     assert VALUES == decode(encode(VALUES, serializer))
 
 
@@ -91,18 +91,17 @@ def test_every_serializer_reads_what_it_wrote(serializer: str) -> None:
 def test_types_and_encodings_are_those_of_2_6(
     serializer: str, content_type: str, encoding: str
 ) -> None:
-    """The row says what 2.6 said."""
     encoded = encode({"result": 1}, serializer)
     assert (content_type, encoding) == (encoded.content_type, encoded.content_encoding)
 
 
 def test_text_is_stored_as_the_serializer_wrote_it() -> None:
-    """JSON can be read in the database."""
+    """People can read JSON in the database."""
     assert {"result": '{"a": 1}'} == encode({"result": {"a": 1}}).fields
 
 
 def test_bytes_are_stored_as_base64() -> None:
-    """As 2.6 stored a pickle."""
+    """2.6 stored a pickle so."""
     stored = encode({"result": {"a": 1}}, "pickle").fields["result"]
     assert {"a": 1} == pickle.loads(b64decode(stored))
 
@@ -113,7 +112,7 @@ def test_none_is_a_value_of_a_result() -> None:
 
 
 @pytest.mark.parametrize("name", ["traceback", "args", "kwargs"])
-def test_none_is_nothing_elsewhere(name: str) -> None:
+def test_none_is_not_stored_in_other_fields(name: str) -> None:
     """The column stays NULL."""
     assert {name: None, "result": "1"} == encode({name: None, "result": 1}).fields
 
@@ -124,36 +123,36 @@ def test_a_traceback_is_not_serialized() -> None:
 
 
 def test_a_traceback_of_another_type_becomes_text() -> None:
-    """Celery passes what it was given."""
+    """Celery passes any type that it was given."""
     assert "5" == encode({"result": 1, "traceback": 5}).fields["traceback"]
 
 
-def test_nul_in_a_traceback_is_spelt() -> None:
+def test_nul_in_a_traceback_is_escaped() -> None:
     """PostgreSQL would refuse the row."""
     assert "a\\x00" == encode({"result": 1, "traceback": "a\x00"}).fields["traceback"]
 
 
-def test_a_spelt_traceback_needs_no_coding() -> None:
-    """Only contents that must come back unchanged do."""
+def test_an_escaped_traceback_needs_no_coding() -> None:
+    """Only contents that must come back unchanged need one."""
     assert "utf-8" == encode({"result": 1, "traceback": "\ud800"}).content_encoding
 
 
 def test_nothing_but_text_fields_keeps_the_serializers_type() -> None:
-    """Contents always say what they are."""
+    """Contents always have a type."""
     encoded = encode({"traceback": "x"}, "pickle")
     assert "application/x-python-serialize" == encoded.content_type
 
 
 def test_python_objects_are_left_alone() -> None:
-    """For storages that keep objects."""
+    """Some storages can hold objects."""
     value = object()
     encoded = encode({"result": value}, PYTHON_OBJECTS)
     assert (value, PYTHON_CONTENT_TYPE) == (encoded.fields["result"], encoded.content_type)
     assert value is decode(encoded, accept=frozenset())["result"]
 
 
-def test_what_cannot_be_serialized_raises_encode_error() -> None:
-    """Celery's own failure path begins with it."""
+def test_a_value_that_cannot_be_serialized_raises_encode_error() -> None:
+    """Celery then stores a failure."""
     with pytest.raises(EncodeError):
         encode({"result": object()})
 
@@ -163,25 +162,25 @@ def test_what_cannot_be_serialized_raises_encode_error() -> None:
 
 @pytest.mark.parametrize("text", ["a\x00b", "lone \ud800", "both \x00\udfff"])
 def test_unstorable_content_comes_back_unchanged(plain_text: str, text: str) -> None:
-    """A serializer that does not escape gets base64 around its text."""
+    """If the serializer does not escape, its text is stored as base64."""
     encoded = encode({"result": text}, plain_text)
     assert ("utf-8, identity", text) == (encoded.content_encoding, decode(encoded)["result"])
 
 
 def test_unstorable_content_is_stored_as_ascii(plain_text: str) -> None:
-    """Nothing of it reaches the column."""
+    """The column gets only base64."""
     stored = encode({"result": "a\x00b"}, plain_text).fields["result"]
     assert b"a\x00b" == b64decode(stored)
 
 
 def test_storable_content_of_that_serializer_stays_text(plain_text: str) -> None:
-    """Identity is for what needs it."""
+    """``identity`` is only for content that needs it."""
     encoded = encode({"result": "häßlich"}, plain_text)
     assert ("utf-8", "häßlich") == (encoded.content_encoding, encoded.fields["result"])
 
 
-def test_a_traceback_beside_unstorable_content_comes_back_unchanged(plain_text: str) -> None:
-    """All fields of a row are coded alike."""
+def test_a_traceback_next_to_unstorable_content_comes_back_unchanged(plain_text: str) -> None:
+    """All fields of a row have the same codings."""
     values = {"result": "\x00", "traceback": "a\x00\ud800", "meta": "m"}
     assert values == decode(encode(values, plain_text))
 
@@ -190,13 +189,13 @@ def test_a_traceback_beside_unstorable_content_comes_back_unchanged(plain_text: 
 
 
 def test_codings_are_applied_in_order() -> None:
-    """The first one gets what the serializer gave."""
+    """The first coding gets the serializer's output."""
     stored = encode({"result": 12}, codings=[MARKED, REVERSED]).fields["result"]
     assert b"21<" == b64decode(stored)
 
 
 def test_codings_are_named_in_order() -> None:
-    """Like HTTP's Content-Encoding, after the serializer's own."""
+    """They follow the serializer's encoding, like HTTP's Content-Encoding."""
     assert "binary, reversed, marked" == (
         encode({"result": 1}, "pickle", [REVERSED, MARKED]).content_encoding
     )
@@ -204,31 +203,30 @@ def test_codings_are_named_in_order() -> None:
 
 @pytest.mark.parametrize("serializer", ["json", "yaml", "msgpack", "pickle"])
 def test_codings_are_undone(serializer: str) -> None:
-    """In the opposite order."""
+    """They are undone in the opposite order."""
     assert VALUES == decode(encode(VALUES, serializer, [REVERSED, MARKED]))
 
 
 def test_every_column_is_coded() -> None:
-    """The traceback too: an encrypted result must not show there."""
+    """An encrypted result must not show in the traceback either."""
     fields = encode(VALUES, codings=[REVERSED]).fields
     assert VALUES["traceback"] == b64decode(fields["traceback"] or "")[::-1].decode()
     assert VALUES["args"] == json.loads(b64decode(fields["args"] or "")[::-1])
 
 
-def test_a_coding_has_to_give_bytes() -> None:
-    """Text would be stored as if it were not coded; the value is not in the error."""
+def test_a_coding_must_return_bytes() -> None:
+    """Text would be taken for content that was not coded. The error leaves out the value."""
     wrong: Any = Coding(name="wrong", encode=bytes.decode, decode=str.encode)  # type: ignore[arg-type]  # what is tested
     with pytest.raises(HookError, match=r"'wrong' must return bytes, not str$"):
         encode(VALUES, codings=[wrong])
 
 
-def test_nothing_stays_nothing_with_codings() -> None:
-    """NULL is not coded."""
+def test_none_is_not_coded() -> None:
     assert None is encode(VALUES, codings=[REVERSED]).fields["kwargs"]
 
 
 def test_wanted_is_asked_once_with_the_size_of_all_contents() -> None:
-    """In bytes, before any coding."""
+    """The size is in bytes, before any coding."""
     asked: list[int] = []
 
     def wanted(size: int) -> bool:
@@ -241,31 +239,31 @@ def test_wanted_is_asked_once_with_the_size_of_all_contents() -> None:
 
 
 def test_an_unwanted_coding_is_left_out() -> None:
-    """And is not named in the row."""
+    """The row does not name it."""
     picky = Coding(name="picky", encode=bytes, decode=bytes, wanted=lambda size: size > 100)
     assert "utf-8, marked" == encode({"result": 1}, codings=[picky, MARKED]).content_encoding
 
 
 def test_unstorable_text_is_safe_when_no_coding_is_wanted(plain_text: str) -> None:
-    """Identity takes its place."""
+    """``identity`` is used instead."""
     picky = Coding(name="picky", encode=bytes, decode=bytes, wanted=lambda _size: False)
     assert "utf-8, identity" == encode({"result": "\x00"}, plain_text, [picky]).content_encoding
 
 
 @pytest.mark.parametrize("name", ["application/x-gzip", "application/x-bz2", "application/x-lzma"])
 def test_kombus_compression_methods_are_codings(name: str) -> None:
-    """Those of Python's standard library, at least."""
+    """At least those of Python's standard library are there."""
     coding = INSTALLED[name]
     assert b"text" == coding.decode(coding.encode(b"text"))
 
 
 def test_identity_is_a_coding_that_changes_nothing() -> None:
-    """It says that base64 follows."""
+    """It marks the content as base64."""
     assert b"x" == INSTALLED[IDENTITY].decode(INSTALLED[IDENTITY].encode(b"x"))
 
 
 def test_rows_are_read_whatever_is_switched_on() -> None:
-    """What the row says counts, not the settings."""
+    """The row decides, not the settings."""
     stored = b64encode(gzip.compress(b"[1]")).decode()
     coding = Coding(name="gz", encode=gzip.compress, decode=gzip.decompress)
     assert {"result": [1]} == decode(contents("utf-8, gz", result=stored), codings={"gz": coding})
@@ -275,19 +273,19 @@ def test_rows_are_read_whatever_is_switched_on() -> None:
 
 
 def test_text_rows_of_2_6_are_read() -> None:
-    """JSON under utf-8."""
+    """JSON has the encoding utf-8."""
     assert {"result": [1], "meta": {}} == decode(contents("utf-8", result="[1]", meta="{}"))
 
 
 def test_binary_rows_of_2_6_are_read() -> None:
-    """Base64 as Celery's own helper makes it."""
+    """The base64 comes from Celery's own helper."""
     stored = str(celery_b64encode(pickle.dumps({"a": 1})))
     row = contents("binary", "application/x-python-serialize", result=stored)
     assert {"result": {"a": 1}} == decode(row)
 
 
 def test_an_encoding_in_capitals_is_read() -> None:
-    """As Kombu takes it."""
+    """Kombu accepts it."""
     assert {"result": 1} == decode(contents("UTF-8", result="1"))
 
 
@@ -299,12 +297,12 @@ def test_bare_reprs_are_read(encoding: str) -> None:
 
 
 def test_an_absent_field_is_none() -> None:
-    """NULL in the row."""
+    """The column is NULL."""
     assert {"result": None} == decode(contents("utf-8", result=None))
 
 
-def test_nothing_is_read_where_a_serializer_writes_nothing(plain_text: str) -> None:
-    """It may be all that there is of an empty text."""
+def test_empty_content_is_read_if_the_serializer_writes_it(plain_text: str) -> None:
+    """The serializer may write nothing for an empty text."""
     encoded = encode({"result": ""}, plain_text, [INSTALLED[IDENTITY]])
     assert {"result": ""} == decode(encoded)
 
@@ -325,21 +323,21 @@ def test_nothing_is_read_where_a_serializer_writes_nothing(plain_text: str) -> N
         (contents("utf-8", "application/x-none", result="x"), "'application/x-none'"),
     ],
 )
-def test_what_is_wrong_is_named(row: Contents, named: str) -> None:
-    """The field, the coding or the type."""
+def test_an_error_names_what_is_wrong(row: Contents, named: str) -> None:
+    """This is the field, the coding or the type."""
     with pytest.raises(ResultUnreadable, match=named):
         decode(row)
 
 
 def test_a_missing_coding_names_those_installed() -> None:
-    """So that a misspelt one is seen."""
+    """The list shows a misspelt name."""
     with pytest.raises(ResultUnreadable, match="installed: marked"):
         decode(contents("utf-8, x", result="1"), codings={"marked": MARKED})
 
 
 @pytest.mark.parametrize("field", ["result", "args"])
 def test_a_type_that_is_not_accepted_is_refused(field: str) -> None:
-    """Arguments too: a pickle is a pickle wherever it stands."""
+    """Arguments are refused too: a pickle is dangerous in any field."""
     row = encode({field: 1, "result": 1}, "pickle")
     with pytest.raises(ResultUnreadable, match="result_accept_content"):
         decode(row, accept=frozenset({"application/json"}))
@@ -356,7 +354,7 @@ def test_a_type_that_is_not_accepted_is_refused(field: str) -> None:
 def test_an_encoding_is_split_at_its_commas(
     stored: str, expected: tuple[str, tuple[str, ...]]
 ) -> None:
-    """The serializer's own, and the codings."""
+    """The first part is the serializer's encoding, the others are codings."""
     assert expected == split_encoding(stored)
 
 
@@ -366,13 +364,13 @@ SMALLER = Coding(name="smaller", encode=gzip.compress, decode=gzip.decompress, o
 
 
 @pytest.mark.parametrize(("value", "encoding"), [("x" * 999, "utf-8, smaller"), ("x", "utf-8")])
-def test_coding_stays_where_it_makes_contents_smaller(value: str, encoding: str) -> None:
-    """Otherwise the record goes without."""
+def test_a_coding_is_kept_if_it_makes_contents_smaller(value: str, encoding: str) -> None:
+    """Otherwise the record is stored without it."""
     assert encoding == encode({"result": value}, codings=[SMALLER]).content_encoding
 
 
-def test_size_is_that_of_what_is_stored() -> None:
-    """Bytes are stored as base64, which takes a third more than they."""
+def test_the_size_is_that_of_the_stored_text() -> None:
+    """Bytes are stored as base64, which is a third longer."""
     shrunk = Coding(name="a-bit", encode=lambda it: it[9:], decode=bytes, only_if_smaller=True)
     text = encode({"result": "x" * 99}, codings=[shrunk])
     binary = encode({"result": "x" * 99}, "msgpack", codings=[shrunk])
@@ -380,6 +378,6 @@ def test_size_is_that_of_what_is_stored() -> None:
 
 
 def test_all_contents_count_together() -> None:
-    """A small field grows with a large one that shrinks; nothing is nothing."""
+    """A small field may grow if a large one shrinks more; None counts zero."""
     encoded = encode({"result": "x" * 999, "args": "()", "kwargs": None}, codings=[SMALLER])
     assert "utf-8, smaller" == encoded.content_encoding

@@ -1,4 +1,4 @@
-"""Contents under other codings: what is read from them stays the same."""
+"""Contents with other codings, from which the same values are read."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def _without(mark: bytes, content: bytes) -> bytes:
 
 
 def encoded(serializer: str, *names: str) -> Contents:
-    """The values' contents under these codings."""
+    """Return the values encoded with these codings."""
     return plugin.encode(
         values=VALUES, serializer=serializer, codings=[CODINGS[name] for name in names]
     )
 
 
 def read(contents: Contents) -> Mapping[str, Any]:
-    """What is read of contents."""
+    """Return the values decoded from the contents."""
     return plugin.decode(contents=contents, accept=ANY, codings=CODINGS)
 
 
 def contents(encoding: str, **fields: str | None) -> Contents:
-    """Contents as a row has them."""
+    """Return the contents of a row."""
     return Contents(fields=fields, content_type="application/json", content_encoding=encoding)
 
 
@@ -71,34 +71,33 @@ def contents(encoding: str, **fields: str | None) -> Contents:
 def test_the_same_is_read_under_other_codings(
     serializer: str, before: tuple[str, ...], kept: int, names: tuple[str, ...], after: Any
 ) -> None:
-    """Whatever is undone, and whatever stays."""
+    """Any codings may be undone, and any may stay."""
     changed = recode(encoded(serializer, *before), kept, names, CODINGS)
     own = "utf-8" if serializer == "json" else "binary"
     assert ", ".join([own, *after]) == changed.content_encoding
     assert VALUES == read(changed)
 
 
-def test_other_contents_are_those_that_are_written_so() -> None:
-    """To the letter."""
+def test_recoded_contents_equal_contents_written_that_way() -> None:
     assert encoded("json", "held") == recode(encoded("json", "rolled"), 0, ("held",), CODINGS)
 
 
-def test_without_codings_what_no_column_holds_stays_in_base64() -> None:
-    """As where it is first written."""
+def test_without_codings_unstorable_text_stays_in_base64() -> None:
+    """It is base64 when it is first written too."""
     row = encoded("yaml", "rolled")
     assert encoded("yaml").content_encoding == recode(row, 0, (), CODINGS).content_encoding
     assert VALUES == read(recode(row, 0, (), CODINGS))
 
 
-def test_what_is_kept_is_not_undone() -> None:
+def test_a_coding_that_is_kept_is_not_undone() -> None:
     """It need not even be installed."""
     only = {"held": HELD}
     changed = recode(encoded("json", "rolled", "held"), 1, ("held",), only)
     assert VALUES == read(changed)
 
 
-def test_coding_that_keeps_contents_elsewhere_is_told_what_it_had_made() -> None:
-    """Of each field; what was not coded by it before is encoded as always."""
+def test_a_coding_that_keeps_contents_elsewhere_gets_its_former_output() -> None:
+    """It gets it for each field. A field that it did not code before is encoded as usual."""
 
     def renew(content: bytes, before: bytes) -> bytes:
         renewed.append((before, content))
@@ -118,8 +117,8 @@ def test_coding_that_keeps_contents_elsewhere_is_told_what_it_had_made() -> None
 
 
 @pytest.mark.parametrize("names", [("gone",), ("held",)])
-def test_coding_that_is_missing_is_named(names: tuple[str, ...]) -> None:
-    """One to apply, and one to undo."""
+def test_a_missing_coding_is_named(names: tuple[str, ...]) -> None:
+    """It may be one to apply or one to undo."""
     with pytest.raises(ResultUnreadable, match="'gone' is not installed"):
         recode(contents("utf-8, gone", result="IiI="), 0, names, CODINGS)
 
@@ -135,8 +134,8 @@ def test_bare_reprs_are_read_as_before(encoding: str, kept: int) -> None:
     )
 
 
-def test_bare_reprs_beside_a_pickle_are_read_as_before() -> None:
-    """Under a coding they are bytes as well."""
+def test_bare_reprs_next_to_a_pickle_are_read_as_before() -> None:
+    """With a coding they are bytes too."""
     row = Contents(
         fields={"args": "(1, 'two')"},
         content_type="application/x-python-serialize",
@@ -146,8 +145,8 @@ def test_bare_reprs_beside_a_pickle_are_read_as_before() -> None:
 
 
 @pytest.mark.parametrize("serializer", ["json", "pickle"])
-def test_arguments_under_some_of_the_codings_are_read(serializer: str) -> None:
-    """A later write, which had more of them, kept an earlier one's arguments."""
+def test_arguments_with_some_of_the_codings_are_read(serializer: str) -> None:
+    """A later write with more codings kept an earlier one's arguments."""
     own = encoded(serializer, "rolled", "held")
     earlier = encoded(serializer, "held").fields
     row = Contents(
@@ -158,15 +157,15 @@ def test_arguments_under_some_of_the_codings_are_read(serializer: str) -> None:
     assert VALUES == read(row)
 
 
-def test_what_is_corrupt_is_named() -> None:
-    """As it is when it is read."""
+def test_the_corrupt_field_is_named() -> None:
+    """Decoding names it in the same way."""
     with pytest.raises(ResultUnreadable, match="result is corrupt: ValueError: no mark"):
         recode(contents("utf-8, held", result="IiI="), 0, (), CODINGS)
 
 
 @pytest.mark.parametrize("name", ["result", "args"])
-def test_error_of_a_setting_is_not_taken_for_corruption(name: str) -> None:
-    """A coding that has its own says so."""
+def test_an_error_of_a_setting_is_not_taken_for_corruption(name: str) -> None:
+    """A coding may raise its own error for a wrong setting."""
 
     def decode(_content: bytes) -> bytes:
         raise BackendMisconfigured("no key")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_the_time_can_be_written_by_an_update() -> None:
-    """As an expression, in the zone in which Django reads it."""
+    """The expression is in the time zone in which Django reads it."""
     write(states.STARTED)
     TaskResult.objects.update(date_started=DatabaseNow())
     assert abs(timezone.now() - row().date_started) < timedelta(minutes=5)
@@ -32,7 +32,7 @@ def test_only_servers_have_a_clock() -> None:
 
 @pytest.mark.skipif(test_settings.DATABASE != "mariadb", reason="MariaDB's own sessions")
 def test_the_zone_of_the_session_does_not_matter() -> None:
-    """Django leaves it as it is, which may be anything."""
+    """Django does not set it, so it may be any zone."""
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION time_zone = '+09:00'")
         write(states.STARTED)
@@ -41,7 +41,7 @@ def test_the_zone_of_the_session_does_not_matter() -> None:
 
 
 @pytest.mark.skipif(test_settings.DATABASE != "mariadb", reason="MariaDB has no time zones")
-def test_dates_in_another_zone_are_this_processs(monkeypatch: Any) -> None:
+def test_dates_in_another_zone_come_from_this_process(monkeypatch: Any) -> None:
     """MariaDB may not know the zone by its name."""
     monkeypatch.setattr(connection, "timezone_name", "Asia/Tokyo")
     assert not has_clock(connection)

@@ -1,4 +1,4 @@
-"""Deleting in batches: what each costs, who sees it, and what is left out."""
+"""Deleting in batches: what each batch costs, who sees it, and which rows are left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 INDEX = "django_cele_date_ex_0c7140_idx"
-#: What PostgreSQL's planner must not use, so that it goes over the table, or through the index.
+#: The plans that PostgreSQL must not use, so that it scans the table, or uses the index.
 FORBIDDEN: list[tuple[str, ...]] = (
     [("enable_indexscan", "enable_bitmapscan"), ("enable_seqscan",)]
     if settings.DATABASE == "postgresql"
@@ -35,7 +35,7 @@ HOLD = f"SELECT id FROM {TaskResult._meta.db_table} WHERE task_id = %s FOR UPDAT
 
 
 class Watcher:
-    """Sees the batches, agrees to each, and is called with it before and after."""
+    """Agrees to each batch, and records it before and after."""
 
     def __init__(self, *refused: int) -> None:
         self.refused = refused
@@ -43,17 +43,17 @@ class Watcher:
         self.gone: list[list[str]] = []
 
     def before(self, batch: list[TaskResult]) -> bool:
-        """Note the batch; refuse it when its number is one of those."""
+        """Record the batch; refuse it if its number is in ``refused``."""
         self.seen.append([one.task_id for one in batch])
         return len(self.seen) not in self.refused
 
     def after(self, batch: list[TaskResult]) -> None:
-        """Note the batch."""
+        """Record the batch."""
         self.gone.append([one.task_id for one in batch])
 
 
 def clean(size: int, before: Any = None, after: Any = None) -> list[int]:
-    """Delete what is older than an hour; return how many went with each batch."""
+    """Delete rows older than an hour; return how many each batch deleted."""
     deletion: BatchDeletion[TaskResult] = BatchDeletion(
         repeat=once, size=size, before=before, after=after
     )
@@ -62,24 +62,23 @@ def clean(size: int, before: Any = None, after: Any = None) -> list[int]:
 
 @pytest.fixture(params=["unseen", "seen"])
 def before(request: pytest.FixtureRequest) -> Any:
-    """Nobody who looks at the batches, or somebody."""
+    """An observer of the batches, or none."""
     return None if request.param == "unseen" else Watcher().before
 
 
-def test_rows_go_in_batches(before: Any) -> None:
-    """Of the size that is asked for."""
+def test_rows_are_deleted_in_batches(before: Any) -> None:
     make(7)
     assert ([3, 3, 1], []) == (clean(3, before), ids())
 
 
-def test_rows_written_at_the_same_moment_all_go(before: Any) -> None:
+def test_rows_written_at_the_same_moment_are_all_deleted(before: Any) -> None:
     """The key tells them apart."""
     make(10)
     assert [1] * 10 == clean(1, before)
 
 
-def test_rows_of_their_own_date_all_go(before: Any) -> None:
-    """Whenever they were written."""
+def test_rows_with_their_own_expiry_are_all_deleted(before: Any) -> None:
+    """The date when they were written does not matter."""
     make(3, 0, prefix="young", date_expires=ago(60))
     make(3, 9, prefix="old", date_expires=ago(60))
     make(2, 0, prefix="stays", date_expires=ago(-DAY))
@@ -88,15 +87,15 @@ def test_rows_of_their_own_date_all_go(before: Any) -> None:
 
 def test_a_batch_is_no_larger_than_the_database_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys are parameters of a query."""
-    # An attribute of the class or, once it was asked for, of the instance.
+    # An attribute of the class or, once it was read, of the instance.
     monkeypatch.delitem(vars(connection.features), "max_query_params", raising=False)
     monkeypatch.setattr(type(connection.features), "max_query_params", 2)
     make(3)
     assert [2, 1] == clean(1000, Watcher().before)
 
 
-def test_rows_are_waited_between_batches(monkeypatch: pytest.MonkeyPatch, before: Any) -> None:
-    """So long as is asked for, and not after the last."""
+def test_there_are_pauses_between_batches(monkeypatch: pytest.MonkeyPatch, before: Any) -> None:
+    """There is none after the last batch."""
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     make(3)
@@ -111,7 +110,7 @@ def test_rows_are_waited_between_batches(monkeypatch: pytest.MonkeyPatch, before
 
 
 def test_batches_are_seen_before_and_after() -> None:
-    """Oldest first."""
+    """The oldest rows come first."""
     make(1, 3 * HOUR, prefix="c")
     make(1, 4 * HOUR, prefix="b")
     make(1, 5 * HOUR, prefix="a")
@@ -121,7 +120,6 @@ def test_batches_are_seen_before_and_after() -> None:
 
 
 def test_a_kept_batch_does_not_stop_the_next() -> None:
-    """The work goes on behind it."""
     make(6)
     watcher = Watcher(1)
     assert [2, 2] == clean(2, watcher.before, watcher.after)
@@ -129,10 +127,10 @@ def test_a_kept_batch_does_not_stop_the_next() -> None:
     assert watcher.seen[1:] == watcher.gone
 
 
-def test_rows_that_are_looked_at_have_all_fields(
+def test_rows_that_are_seen_have_all_fields(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """No query for each of them."""
+    """A deferred field would take a query for each row."""
     make(5, result="1")
     seen: list[Any] = []
 
@@ -145,8 +143,8 @@ def test_rows_that_are_looked_at_have_all_fields(
     assert ["1"] * 5 == seen
 
 
-def test_a_row_written_while_it_is_looked_at_stays() -> None:
-    """And is not said to have gone."""
+def test_a_row_written_while_it_is_seen_stays() -> None:
+    """``after`` does not get it."""
     make(3)
     watcher = Watcher()
 
@@ -158,8 +156,7 @@ def test_a_row_written_while_it_is_looked_at_stays() -> None:
     assert (1, 2) == (len(ids()), len(watcher.gone[0]))
 
 
-def test_a_batch_that_is_deleted_while_it_is_looked_at_is_not_counted() -> None:
-    """It went, but not by us."""
+def test_a_batch_that_others_delete_while_it_is_seen_is_not_counted() -> None:
     make(2)
     watcher = Watcher()
 
@@ -183,8 +180,7 @@ def deleted() -> Iterator[list[str]]:
     post_delete.disconnect(hear, sender=TaskResult)
 
 
-def test_signals_are_sent_to_those_who_listen(deleted: list[str], before: Any) -> None:
-    """As by any other deletion with Django."""
+def test_deletion_signals_are_sent(deleted: list[str], before: Any) -> None:
     make(3)
     make(1, 0, prefix="young")
     assert [2, 1] == clean(2, before)
@@ -208,7 +204,7 @@ SEEN = {
 
 
 def statements(before: Any) -> list[str]:
-    """Clean up the rows by age; return the kinds of the statements of the first batch."""
+    """Clean up the rows by age; return the kinds of the first batch's statements."""
     made: list[str] = []
 
     def note(execute: Any, sql: str, *details: Any) -> Any:
@@ -226,19 +222,19 @@ def statements(before: Any) -> list[str]:
 
 
 def test_the_statements_of_a_batch() -> None:
-    """No row is read, and none but its key leaves the database."""
+    """Rows are not read, and only their keys leave the database."""
     make(30)
     assert UNSEEN[settings.DATABASE] == statements(None)
 
 
-def test_the_statements_of_a_batch_that_is_looked_at() -> None:
-    """It is found, read, looked at, found again without what changed, and deleted."""
+def test_the_statements_of_a_batch_that_is_seen() -> None:
+    """They find it, read it, find again what is still due, and delete it."""
     make(30)
     assert SEEN[settings.DATABASE] == statements(Watcher().before)
 
 
 def peak(count: int) -> int:
-    """Return the bytes that were in use at once, at most, to delete so many rows."""
+    """Return the largest number of bytes in use at once while deleting that many rows."""
     make(count, result="1" * 1000)
     tracemalloc.start()
     clean(100)
@@ -248,20 +244,20 @@ def peak(count: int) -> int:
 
 
 def test_the_memory_needed_does_not_grow_with_the_rows() -> None:
-    """Three times as many, whose results alone have two million bytes more, need no more."""
+    """The second time has three times as many rows, with two million bytes more of results."""
     peak(100)
     assert peak(3000) - peak(1000) < 200_000
 
 
 @pytest.mark.parametrize("way", [0, 1], ids=["own date", "age"])
 def test_what_is_due_is_one_range_of_one_index(way: int) -> None:
-    """In its order, also where most rows have a date of their own that is far away."""
+    """It is read in the index's order, even if most rows have their own, distant date."""
     make(900, prefix="long", date_expires=ago(-300 * DAY))
     make(50, prefix="own", date_expires=ago(60))
     make(50, prefix="aged")
     due = list(TaskResult.objects.due(HOUR))[way]
     if connection.vendor == "postgresql":
-        # Otherwise it reads and sorts the whole of a table that is so small.
+        # Otherwise it reads and sorts the whole table, because the table is small.
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
     plan = due.page(TaskResult.objects.using("default"))[:10].explain()
@@ -269,8 +265,8 @@ def test_what_is_due_is_one_range_of_one_index(way: int) -> None:
     assert not re.search(r"filesort|TEMP B-TREE FOR ORDER BY|(?<!Incremental )Sort  ", plan), plan
 
 
-def test_this_database_is_the_one_meant() -> None:
-    """MariaDB and PostgreSQL skip locked rows."""
+def test_the_database_skips_locked_rows() -> None:
+    """This holds for MariaDB and PostgreSQL."""
     skips = connection.features.has_select_for_update_skip_locked
     assert (settings.DATABASE != "sqlite") == skips
 
@@ -281,10 +277,8 @@ def test_this_database_is_the_one_meant() -> None:
 @pytest.mark.skipif(settings.DATABASE == "sqlite", reason="SQLite locks the whole file")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("forbidden", FORBIDDEN)
-def test_rows_that_somebody_holds_are_left_and_not_waited_for(
-    before: Any, forbidden: tuple[str, ...]
-) -> None:
-    """However many others there are, and also if there are none."""
+def test_locked_rows_are_left_and_not_waited_for(before: Any, forbidden: tuple[str, ...]) -> None:
+    """There may be many other rows, or none."""
     make(5)
     with connection.cursor() as cursor:
         for name in forbidden:
@@ -306,10 +300,10 @@ def test_rows_that_somebody_holds_are_left_and_not_waited_for(
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("forbidden", FORBIDDEN)
 @pytest.mark.parametrize("heard", [False, True], ids=["unseen", "seen"])
-def test_two_cleaners_share_the_work_beside_writers(
+def test_two_cleaners_share_the_work_while_others_write(
     heard: bool, forbidden: tuple[str, ...]
 ) -> None:
-    """All that is due goes, once; what is written again meanwhile stays, and nobody fails."""
+    """Each due row is deleted once, rows that are written again stay, and no process fails."""
     make(2000, status="FAILURE")
     make(3, 0, prefix="young")
     results = at_once(4, clean_or_write, HOUR, 2000, heard, forbidden)
@@ -322,7 +316,7 @@ def test_two_cleaners_share_the_work_beside_writers(
     assert deleted >= 2003 - len(left)
     if heard:
         assert deleted == len(gone) == len(set(gone))
-        # MariaDB may find that a batch is in a deadlock: it is shown again.
+        # On MariaDB a batch may end in a deadlock, and is then shown again.
         assert set(gone) <= set(seen)
     if heard and settings.DATABASE != "mariadb":
         assert sorted(gone) == sorted(seen)

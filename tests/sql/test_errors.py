@@ -1,4 +1,4 @@
-"""Which errors of a database may pass: every code, and what the real drivers raise."""
+"""Temporary errors of a database: every code, and the errors of the real drivers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def raised(
 
 @pytest.mark.parametrize(("code", "expected"), POSTGRESQL.items())
 def test_codes_of_postgresql(code: str, expected: Trouble) -> None:
-    """As psycopg and psycopg2 say them; a class has two characters, and "08" is one."""
+    """Drivers name the attribute differently; a class is the first two characters."""
     code = f"{code:0<5}"
     assert expected == trouble_of(raised("psycopg.errors", sqlstate=code))
     assert expected == trouble_of(raised("psycopg2.errors", pgcode=code))
@@ -62,11 +62,11 @@ def test_codes_of_postgresql(code: str, expected: Trouble) -> None:
         "42703",  # undefined_column
         "42501",  # insufficient_privilege
         "53100",  # disk_full
-        "57014",  # query_canceled: statement_timeout, or somebody who cancelled it
+        "57014",  # query_canceled: statement_timeout, or cancelled by hand
     ],
 )
 def test_permanent_codes_of_postgresql(code: str) -> None:
-    """No other try would do better, and a statement that takes too long takes as long again."""
+    """A retry would fail again, and a statement that took too long would take as long again."""
     assert trouble_of(raised("psycopg.errors", sqlstate=code)) is None
 
 
@@ -86,7 +86,7 @@ def test_permanent_codes_of_postgresql(code: str) -> None:
 )
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "psycopg_pool.errors"])
 def test_postgresql_without_a_code(driver: str, message: str, expected: Trouble | None) -> None:
-    """A connection that is refused or lost has a text alone."""
+    """A connection that is refused or lost has only a text."""
     error = raised(driver, message)
     if driver.startswith("psycopg_pool"):
         base = type("OperationalError", (Exception,), {"__module__": "psycopg", "sqlstate": None})
@@ -95,14 +95,14 @@ def test_postgresql_without_a_code(driver: str, message: str, expected: Trouble 
 
 
 def test_misuse_of_the_driver_is_permanent() -> None:
-    """It has no code either."""
+    """The error does not have a code."""
     assert trouble_of(raised("psycopg", "no", name="ProgrammingError", sqlstate=None)) is None
 
 
 @pytest.mark.parametrize(("code", "expected"), MYSQL.items())
 @pytest.mark.parametrize("driver", ["MySQLdb", "pymysql.err"])
 def test_codes_of_mysql(driver: str, code: int, expected: Trouble) -> None:
-    """The first argument of the error."""
+    """The code is the first argument of the error."""
     assert expected == trouble_of(raised(driver, code, "message"))
 
 
@@ -124,25 +124,24 @@ def test_codes_of_mysql(driver: str, code: int, expected: Trouble) -> None:
     ],
 )
 def test_permanent_codes_of_mysql(code: int) -> None:
-    """No other try would do better."""
+    """A retry would fail again."""
     assert trouble_of(raised("MySQLdb", code, "message")) is None
 
 
-def test_an_error_of_mysql_without_a_code() -> None:
-    """Says nothing."""
+def test_an_error_of_mysql_without_a_code_is_permanent() -> None:
     assert trouble_of(raised("MySQLdb")) is None
 
 
 @pytest.mark.parametrize(("code", "expected"), SQLITE.items())
 def test_codes_of_sqlite(code: int, expected: Trouble) -> None:
-    """With and without what extends them: 517 is SQLITE_BUSY_SNAPSHOT."""
+    """They may be extended: 517 is SQLITE_BUSY_SNAPSHOT."""
     for extended in (code, code + 512):
         assert expected == trouble_of(raised("sqlite3", sqlite_errorcode=extended))
 
 
 @pytest.mark.parametrize("code", [1, 8, 10, 11, 13, 14, 19])
 def test_permanent_codes_of_sqlite(code: int) -> None:
-    """An error in the statement, a read-only, unreadable, corrupt, full or missing file."""
+    """A wrong statement, or a read-only, unreadable, corrupt, full or missing file."""
     assert trouble_of(raised("sqlite3", sqlite_errorcode=code)) is None
 
 
@@ -156,7 +155,7 @@ def test_permanent_codes_of_sqlite(code: int) -> None:
     ],
 )
 def test_messages_of_sqlite(message: str, expected: Trouble | None) -> None:
-    """Python 3.10 has no codes."""
+    """Python 3.10 does not have the codes."""
     error = OperationalError(message)
     error.__cause__ = sqlite3.OperationalError(message)
     assert expected == trouble_of(error)
@@ -175,7 +174,7 @@ def test_messages_of_sqlite(message: str, expected: Trouble | None) -> None:
     ],
 )
 def test_drivers_that_are_not_known(error: Exception, expected: Trouble | None) -> None:
-    """PEP 249's two exceptions for a disconnect are all that there is to go by."""
+    """Only PEP 249's two exceptions for a disconnect can tell."""
     assert expected == trouble_of(error)
 
 
@@ -183,7 +182,7 @@ def test_drivers_that_are_not_known(error: Exception, expected: Trouble | None) 
 
 
 def error_of(work: Callable[[], Any]) -> DatabaseError:
-    """Return what Django raises for it."""
+    """Return the error that Django raises for the call."""
     with pytest.raises(DatabaseError) as caught:
         work()
     return caught.value
@@ -201,13 +200,13 @@ def run(statement: str, alias: str = "default") -> None:
     ["SELECT * FROM not_there", "SELECT not_there FROM django_celery_results_taskresult"],
 )
 def test_a_missing_table_or_column_is_permanent(statement: str) -> None:
-    """As when somebody has not migrated."""
+    """The site may have forgotten to migrate."""
     assert trouble_of(error_of(lambda: run(statement))) is None
 
 
 @pytest.mark.django_db(transaction=True)
 def test_an_integrity_error_is_permanent() -> None:
-    """Whatever database says it."""
+    """This holds for every database."""
     make_row("t1")
     error = error_of(lambda: make_row("t1"))
     assert isinstance(error, IntegrityError)
@@ -216,7 +215,7 @@ def test_an_integrity_error_is_permanent() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_data_error_is_permanent() -> None:
-    """A state that its column cannot hold; SQLite's take anything, but not a NULL."""
+    """The state does not fit its column; SQLite takes any length, but refuses NULL."""
     status = None if test_settings.DATABASE == "sqlite" else "x" * 60
     assert trouble_of(error_of(lambda: make_row("t1", status=status))) is None
 
@@ -224,7 +223,7 @@ def test_a_data_error_is_permanent() -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(test_settings.DATABASE == "sqlite", reason="SQLite limits no statement")
 def test_a_statement_that_took_too_long_is_permanent() -> None:
-    """It would take as long again: somebody has said that it must not."""
+    """It would take as long again, and the site has set the limit."""
     make_row("t1")
     if connection.vendor == "mysql":
         slow = "SET STATEMENT max_statement_time=0.1 FOR SELECT sleep(3)"
@@ -242,13 +241,13 @@ def test_a_statement_that_took_too_long_is_permanent() -> None:
     [
         ("NAME", "not_there"),
         ("USER", "not_there"),
-        # PostgreSQL may trust everybody; what it says otherwise is in the table above.
+        # PostgreSQL may trust every user; otherwise its message is in the table above.
         *[("PASSWORD", "wrong")] * (test_settings.DATABASE == "mariadb"),
     ],
 )
 @pytest.mark.skipif(test_settings.DATABASE == "sqlite", reason="SQLite has no users")
 def test_a_refusal_is_permanent(option: str, value: str) -> None:
-    """An unknown database or user, a wrong password where one is asked for."""
+    """The database or the user is unknown, or the password is wrong where one is needed."""
     other: Any = connection.copy()
     other.settings_dict = {**other.settings_dict, option: value}
     assert trouble_of(error_of(other.ensure_connection)) is None
@@ -257,7 +256,7 @@ def test_a_refusal_is_permanent(option: str, value: str) -> None:
 @pytest.mark.django_db
 @pytest.mark.skipif(test_settings.DATABASE == "sqlite", reason="SQLite has no server")
 def test_a_server_that_is_not_there_may_come_back() -> None:
-    """Nobody listens on port 1."""
+    """No server listens on port 1."""
     other: Any = connection.copy()
     other.settings_dict = {**other.settings_dict, "PORT": 1}
     error = error_of(other.ensure_connection)
@@ -267,11 +266,10 @@ def test_a_server_that_is_not_there_may_come_back() -> None:
 
 @pytest.mark.django_db(transaction=True, databases=["default", "secondary"])
 def test_an_error_tells_its_connection() -> None:
-    """Of several."""
+    """There are several connections."""
     error = error_of(lambda: TaskResult.objects.using("secondary").extra(where=["no"]).count())
     assert connections["secondary"] is connection_of(error)
 
 
-def test_an_error_that_no_connection_raised() -> None:
-    """Tells none."""
+def test_an_error_that_no_connection_raised_tells_none() -> None:
     assert connection_of(OperationalError("made up")) is None

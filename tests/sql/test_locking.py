@@ -13,7 +13,7 @@ from tests import settings
 
 @isolate_apps("tests.dependent")
 def test_rows_of_a_batch_are_found_by_place_only_where_they_are_in_one_table() -> None:
-    """PostgreSQL's ``ctid`` of two tables that are joined would be ambiguous."""
+    """PostgreSQL's ``ctid`` would be ambiguous in a join of two tables."""
 
     class Parent(models.Model):
         class Meta:

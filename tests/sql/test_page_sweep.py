@@ -1,4 +1,4 @@
-"""Deleting from the first page of a PostgreSQL table to its last, where the planner would."""
+"""Deleting a PostgreSQL table's due rows page by page, if the planner would read it whole."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ pytestmark = [
 
 
 def due_rows() -> QuerySet[TaskResult]:
-    """Return what is older than an hour."""
+    """Return the rows older than an hour."""
     by_age = list(TaskResult.objects.due(HOUR))[1]
     due: QuerySet[TaskResult] = TaskResult.objects.filter(by_age.condition)
     return due
 
 
 def clean(size: int, **how: Any) -> list[int]:
-    """Delete what is older than an hour; return how many went with each batch."""
+    """Delete rows older than an hour; return how many each batch deleted."""
     deletion: BatchDeletion[TaskResult] = BatchDeletion(repeat=once, size=size, **how)
     return list(TaskResult.objects.delete_due(deletion, *TaskResult.objects.due(HOUR)))
 
@@ -49,7 +49,7 @@ def execute(*statements: str) -> None:
 
 @pytest.fixture(autouse=True)
 def planner() -> Iterator[Any]:
-    """Sets the planner's parameters, until the end of the test; it is to read whole tables."""
+    """Set the planner's parameters until the end of the test; at first, it reads whole tables."""
 
     def plan(**parameters: Any) -> None:
         execute(*(f"SET {name} = {value}" for name, value in parameters.items()))
@@ -63,12 +63,12 @@ def planner() -> Iterator[Any]:
 
 
 def test_a_table_that_would_be_read_whole_is_swept() -> None:
-    """As a small one is."""
+    """A small table is an example."""
     assert is_worth_sweeping(due_rows())
 
 
 def test_a_table_that_would_be_read_whole_by_several_is_swept(planner: Any) -> None:
-    """PostgreSQL's parallel plan."""
+    """PostgreSQL then uses a parallel plan."""
     make(1000)
     execute(f"ANALYZE {TaskResult._meta.db_table}")
     planner(parallel_setup_cost=0, parallel_tuple_cost=0, min_parallel_table_scan_size=0)
@@ -76,8 +76,8 @@ def test_a_table_that_would_be_read_whole_by_several_is_swept(planner: Any) -> N
     assert is_worth_sweeping(due_rows())
 
 
-def test_a_table_of_which_an_index_knows_the_few_that_are_due_is_not_swept(planner: Any) -> None:
-    """They are found through it."""
+def test_a_table_with_few_due_rows_in_an_index_is_not_swept(planner: Any) -> None:
+    """The index finds them."""
     planner(enable_seqscan="off", enable_indexscan="on")
     make(7)
     assert not is_worth_sweeping(due_rows())
@@ -85,15 +85,15 @@ def test_a_table_of_which_an_index_knows_the_few_that_are_due_is_not_swept(plann
 
 
 def test_a_transaction_of_the_callers_is_not_risked() -> None:
-    """It could not go on if a lock was waited for in vain."""
+    """It could not go on after the wait for a lock timed out."""
     make(3)
     with transaction.atomic():
         assert not is_worth_sweeping(due_rows())
         assert [2, 1] == clean(2)
 
 
-def test_rows_that_somebody_wants_to_see_go_another_way() -> None:
-    """Between the look and the deletion they would not be locked."""
+def test_rows_with_signal_receivers_are_not_swept() -> None:
+    """Between being read and being deleted the rows would not be locked."""
     heard: list[str] = []
 
     def hear(instance: TaskResult, **_: Any) -> None:
@@ -111,7 +111,7 @@ def test_rows_that_somebody_wants_to_see_go_another_way() -> None:
 
 @isolate_apps("tests.dependent")
 def test_a_table_in_partitions_is_not_swept() -> None:
-    """Each of them has pages of its own."""
+    """Each partition has its own pages."""
 
     class Parted(models.Model):
         class Meta:
@@ -123,7 +123,7 @@ def test_a_table_in_partitions_is_not_swept() -> None:
             "CREATE TABLE parted (id bigint) PARTITION BY RANGE (id)",
             "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10)",
         )
-        # With one of them left, nothing else stands in the plan.
+        # With one partition left, the plan names nothing but that partition.
         rows: models.QuerySet[Parted] = models.QuerySet(Parted)
         assert '"Seq Scan"' in rows.explain(format="json")
         assert not is_worth_sweeping(rows)
@@ -134,15 +134,14 @@ def test_a_table_in_partitions_is_not_swept() -> None:
 # -- What goes ---------------------------------------------------------------------------
 
 
-def test_all_that_is_due_goes() -> None:
-    """And nothing else."""
+def test_only_the_due_rows_are_deleted() -> None:
     make(500)
     make(5, 0, prefix="young")
     assert (500, [f"young{one}" for one in range(5)]) == (sum(clean(100)), ids())
 
 
-def test_batches_come_to_be_of_the_size_that_is_asked_for() -> None:
-    """However full the pages are."""
+def test_batches_approach_the_requested_size() -> None:
+    """The pages may be full or nearly empty."""
     make(3000, result="1" * 1000)
     batches = clean(100)
     assert 3000 == sum(batches)
@@ -150,7 +149,7 @@ def test_batches_come_to_be_of_the_size_that_is_asked_for() -> None:
 
 
 def test_pages_without_anything_due_are_passed_in_longer_steps() -> None:
-    """Up to a limit: behind them may be some that are full."""
+    """The steps are limited, because full pages may follow."""
     make(3000, 0, result="1" * 1000)
     make(100, prefix="old")
     sweep = Sweep(due_rows(), 200)
@@ -164,7 +163,7 @@ def test_pages_without_anything_due_are_passed_in_longer_steps() -> None:
 
 
 def test_pauses_are_made_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not where nothing was deleted, and not behind the last one."""
+    """There is none where nothing was deleted, and none after the last batch."""
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     make(200, result="1" * 1000)
@@ -175,8 +174,8 @@ def test_pauses_are_made_between_batches(monkeypatch: pytest.MonkeyPatch) -> Non
 # -- Beside others -----------------------------------------------------------------------
 
 
-def test_rows_that_somebody_holds_are_left(planner: Any) -> None:
-    """Those around them go, and nobody is waited for much longer than is said."""
+def test_locked_rows_are_left(planner: Any) -> None:
+    """The rows around them are deleted, and the wait is not much longer than ``PATIENCE``."""
     make(100)
     planner(statement_timeout=50 * PATIENCE)
     other = connection.copy()
@@ -192,7 +191,7 @@ def test_rows_that_somebody_holds_are_left(planner: Any) -> None:
 
 
 def test_a_row_that_is_written_meanwhile_stays() -> None:
-    """Whoever holds it may have made it young."""
+    """The transaction that holds it may have renewed its date."""
     make(10)
     other = connection.copy()
     try:
@@ -208,8 +207,8 @@ def test_a_row_that_is_written_meanwhile_stays() -> None:
     assert (["t3"], []) == (ids(), clean(1000))
 
 
-def test_how_long_is_waited_is_forgotten_afterwards() -> None:
-    """It is for the batch alone."""
+def test_the_lock_timeout_is_reset_afterwards() -> None:
+    """It applies to the batch alone."""
     make(3)
     clean(2)
     with connection.cursor() as cursor:
@@ -217,8 +216,8 @@ def test_how_long_is_waited_is_forgotten_afterwards() -> None:
         assert ("0",) == cursor.fetchone()
 
 
-def test_what_else_goes_wrong_is_raised(planner: Any) -> None:
-    """To be tried again, or not, by whoever asked; the same pages are the next then."""
+def test_other_errors_are_raised(planner: Any) -> None:
+    """The caller decides on a retry, which starts with the same pages."""
     make(20)
     sweep = Sweep(due_rows(), 1000)
     planner(default_transaction_read_only="on")
@@ -228,8 +227,8 @@ def test_what_else_goes_wrong_is_raised(planner: Any) -> None:
     assert (20, []) == (sweep.delete_next(), ids())
 
 
-def test_other_troubles_of_the_server_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as a statement that takes too long, which is no lock."""
+def test_other_errors_of_the_server_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement that takes too long, for example, is not a lock."""
     make(3)
 
     def slow(*_: Any) -> None:

@@ -9,19 +9,18 @@ from django_celery_results.sql.text import is_storable, shorten, storable
 
 @pytest.mark.parametrize("text", ["", "plain", "häßlich", "🐘", "line\nand\ttab", "\\x00"])
 def test_usual_text_is_storable(text: str) -> None:
-    """Whatever UTF-8 has, but for NUL."""
+    """It may contain everything that UTF-8 has, except NUL."""
     assert is_storable(text)
 
 
 @pytest.mark.parametrize("text", ["\x00", "a\x00b", "\ud800", "ä\udfff"])
 def test_nul_and_lone_surrogates_are_not(text: str) -> None:
-    """PostgreSQL refuses the one, every driver the other."""
+    """PostgreSQL refuses NUL, and every driver refuses lone surrogates."""
     assert not is_storable(text)
 
 
 @pytest.mark.parametrize("text", ["", "plain", "häßlich 🐘"])
 def test_storable_text_stays(text: str) -> None:
-    """What can be stored is not touched."""
     assert text == storable(text)
 
 
@@ -29,8 +28,8 @@ def test_storable_text_stays(text: str) -> None:
     ("text", "expected"),
     [("a\x00b", "a\\x00b"), ("ä\ud800", "ä\\ud800"), ("\x00\udfff", "\\x00\\udfff")],
 )
-def test_what_cannot_be_stored_is_spelt(text: str, expected: str) -> None:
-    """As Python spells it, so that it can be seen."""
+def test_text_that_cannot_be_stored_is_escaped(text: str, expected: str) -> None:
+    """Python's escapes make it visible."""
     assert expected == storable(text)
 
 

@@ -1,4 +1,4 @@
-"""The one statement that writes a row: when there is one, what it sends, and how it fails."""
+"""Upserts: when one statement can write a row, what it sends, and how it fails."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FIELDS = {**JSON, "task_id": "t1", "status": states.SUCCESS, "result": "1"}
 def test_a_write_takes_one_query(
     first: str | None, status: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """Without a transaction around it, whatever is there and whatever comes."""
+    """It needs no transaction, for any existing row and any state."""
     if first is not None:
         write(first)
     with django_assert_num_queries(1):
@@ -45,7 +45,7 @@ def test_a_write_takes_one_query(
 
 
 def test_a_statement_is_compiled_once_for_a_database_and_its_columns() -> None:
-    """Not again for other values; for another database or other columns it is."""
+    """Other values reuse it; another database or other columns do not."""
     first, second = connections["default"], connections["secondary"]
     once = find_upsert(first, TaskResult, WRITE, FIELDS)
     assert once is find_upsert(first, TaskResult, WRITE, {**FIELDS, "result": "2"})
@@ -55,7 +55,7 @@ def test_a_statement_is_compiled_once_for_a_database_and_its_columns() -> None:
 
 @pytest.fixture
 def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor kept for later tests."""
+    """Start with no compiled statements, and keep none for later tests."""
     monkeypatch.setattr(upserts, "_statements", {})
 
 
@@ -63,12 +63,12 @@ def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def statement(model: type[models.Model], **fields: Any) -> Any:
-    """Return the statement that writes such a row of ``model``, if there is one."""
+    """Return the statement that writes such a row of ``model``, if one exists."""
     return find_upsert(connections["default"], model, WRITE, {**FIELDS, **fields})
 
 
-def test_a_value_that_is_an_expression_takes_the_long_way() -> None:
-    """Its statement could not be kept; what 2.6's callers could pass still works."""
+def test_a_value_that_is_an_expression_takes_several_statements() -> None:
+    """Callers of 2.6 may pass expressions, whose statement could not be kept."""
     assert None is statement(TaskResult, worker=Lower(models.Value("W")))
     write(states.STARTED, worker=Lower(models.Value("V")))
     assert "v" == row().worker
@@ -77,7 +77,7 @@ def test_a_value_that_is_an_expression_takes_the_long_way() -> None:
 
 
 class Columns(models.Model):
-    """The least that a model of a site's own needs."""
+    """The columns that a site's own model needs at least."""
 
     task_id = models.CharField(max_length=50, unique=True)
     status = models.CharField(max_length=50)
@@ -91,7 +91,7 @@ class Columns(models.Model):
 
 @isolate_apps("tests.dependent")
 def test_models_that_one_statement_cannot_write() -> None:
-    """Rows in two tables, and keys that the database does not make."""
+    """Their rows are in two tables, or the database does not make their keys."""
 
     class Named(Columns):
         id = models.CharField(max_length=50, primary_key=True)
@@ -114,8 +114,10 @@ def test_models_that_one_statement_cannot_write() -> None:
 
 
 @pytest.mark.usefixtures("nothing_compiled")
-def test_a_database_without_upserts_takes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Oracle, among those that Django supports."""
+def test_a_database_without_upserts_takes_several_statements(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the databases that Django supports, Oracle is one."""
     connection = connections["default"]
     monkeypatch.setattr(connection, "vendor", "oracle")
     monkeypatch.setattr(connection.features, "supports_update_conflicts_with_target", False)
@@ -127,7 +129,7 @@ def test_a_database_without_upserts_takes_the_long_way(monkeypatch: pytest.Monke
 
 @isolate_apps("tests.dependent")
 def test_columns_of_a_sites_own_get_their_default() -> None:
-    """At every write a new one, and only when the row is inserted."""
+    """Each write makes a new default, which only an insert uses."""
     counter = iter(range(9))
 
     class Counted(Columns):
@@ -148,7 +150,7 @@ def test_columns_of_a_sites_own_get_their_default() -> None:
 
 @pytest.mark.skipif(test_settings.DATABASE == "postgresql", reason="it keeps the time zone itself")
 def test_a_time_zone_of_the_databases_own_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``TIME_ZONE`` in ``DATABASES``: the rows are dated in it."""
+    """Rows are dated in the ``TIME_ZONE`` of ``DATABASES``."""
     connection: Any = connections["default"]
     monkeypatch.setitem(connection.settings_dict, "TIME_ZONE", "Asia/Tokyo")
     for name in ("timezone", "timezone_name"):
@@ -163,7 +165,7 @@ def test_a_time_zone_of_the_databases_own_is_honoured(monkeypatch: pytest.Monkey
 
 
 def test_the_clock_is_that_of_the_database() -> None:
-    """In the statement itself, where the database has one."""
+    """If the database has a clock, the statement itself reads it."""
     sql = statement(TaskResult).sql
     clock = {"postgresql": "STATEMENT_TIMESTAMP()", "mariadb": "UTC_TIMESTAMP(6)", "sqlite": ""}
     assert clock[test_settings.DATABASE] in sql
@@ -171,7 +173,7 @@ def test_the_clock_is_that_of_the_database() -> None:
 
 
 def test_text_is_made_of_other_values() -> None:
-    """As the field would."""
+    """The field converts them."""
     write(states.SUCCESS, worker=7)
     assert "7" == row().worker
 
@@ -182,10 +184,10 @@ def test_text_is_made_of_other_values() -> None:
     ("version", "expected"),
     [((8, 0, 18), "VALUES(`result`)"), ((8, 0, 19), "AS new ON DUPLICATE KEY UPDATE")],
 )
-def test_mysql_has_words_of_its_own(
+def test_mysql_has_its_own_syntax(
     version: tuple[int, ...], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``VALUES`` is deprecated there, and MariaDB has nothing else."""
+    """MySQL deprecates ``VALUES``, and MariaDB has nothing else."""
     connection = connections["secondary"]
     monkeypatch.setattr(connection, "mysql_is_mariadb", False)
     monkeypatch.setattr(connection, "mysql_version", version)
@@ -198,7 +200,7 @@ def test_mysql_has_words_of_its_own(
 
 
 def test_an_error_marks_the_callers_transaction() -> None:
-    """As Django's own methods do: the caller cannot go on as if nothing had happened."""
+    """The caller cannot go on as if nothing had happened, as after Django's own methods."""
     with transaction.atomic():
         with pytest.raises(IntegrityError):
             write(states.SUCCESS, content_type=None)

@@ -82,7 +82,7 @@ class DatabaseExpiry:
         return timezone.now() - timedelta(seconds=given_up)
 
     def count(self) -> Counter[tuple[ExpiryKind, str]]:
-        """Return how many rows are due by kind and state; that of groups and chords is ``""``."""
+        """Return how many rows are due, by kind and state (``""`` for groups and chords)."""
         counts: Counter[tuple[ExpiryKind, str]] = Counter()
         tasks = self.tasks.using(self.tasks.write_alias()).order_by()
         for due in self.tasks_due:

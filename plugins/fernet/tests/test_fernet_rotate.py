@@ -230,7 +230,10 @@ def test_corrupt_content_is_named_and_stays(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("site_keys", "url", "says"),
-    [((), "django-db", "no key to encrypt with"), ((NEW,), "django-cache", "not to a Django database")],
+    [
+        ((), "django-db", "no key to encrypt with"),
+        ((NEW,), "django-cache", "not to a Django database"),
+    ],
 )
 def test_sites_without_keys_or_rows_are_refused(
     site: Site, site_keys: tuple[str, ...], url: str, says: str

@@ -1,4 +1,4 @@
-"""Chords under way in a cache: counted once, claimed once."""
+"""Chords under way in a cache: each part counts once, and one caller gets the claim."""
 
 from __future__ import annotations
 
@@ -54,40 +54,39 @@ def returned(chords: CacheChords, task_id: str, **facts: Any) -> ChordProgress:
 
 
 def test_the_last_part_claims_the_body(chords: CacheChords) -> None:
-    """In whichever order they return."""
+    """The parts may return in any order."""
     start(chords, "a", "b", "c")
     assert [False, False, True] == [returned(chords, one).claimed for one in "cab"]
 
 
 def test_the_claim_comes_with_the_header(chords: CacheChords) -> None:
-    """As it was given."""
     start(chords, "a")
     assert results("a") == returned(chords, "a").results
 
 
 def test_a_part_counts_once(chords: CacheChords) -> None:
-    """However often it is redelivered."""
+    """It may be redelivered any number of times."""
     start(chords, "a", "b")
     assert [False] * 3 == [returned(chords, "a").claimed for _ in range(3)]
     assert returned(chords, "b").claimed
 
 
 def test_the_body_is_claimed_once(chords: CacheChords) -> None:
-    """A part that returns again gets no claim."""
+    """A part that returns again does not get a claim."""
     start(chords, "a")
     assert [True, False] == [returned(chords, "a").claimed for _ in range(2)]
 
 
 def test_a_claim_that_led_to_nothing_is_given_again(chords: CacheChords) -> None:
-    """Its time is over."""
+    """It has expired."""
     start(chords, "a")
     returned(chords, "a")
     chords.cache.delete("chord-unlock-c1.claim")
     assert returned(chords, "a").claimed
 
 
-def test_only_a_claim_after_another_says_so(chords: CacheChords) -> None:
-    """Whoever had the first one may have sent the body."""
+def test_only_a_second_claim_is_marked_as_reclaimed(chords: CacheChords) -> None:
+    """The worker with the first claim may have sent the body."""
     start(chords, "a")
     first = returned(chords, "a")
     chords.cache.delete("chord-unlock-c1.claim")
@@ -95,7 +94,7 @@ def test_only_a_claim_after_another_says_so(chords: CacheChords) -> None:
 
 
 def test_a_claim_whose_answer_was_lost_is_given_again(chords: CacheChords) -> None:
-    """To the one who asks again, and to nobody else."""
+    """Only the same claimant gets it again."""
     start(chords, "a")
     claimants = ["me", "you", None, "me"]
     claims = [returned(chords, "a", claimant=one).claimed for one in claimants]
@@ -105,7 +104,7 @@ def test_a_claim_whose_answer_was_lost_is_given_again(chords: CacheChords) -> No
 def test_a_claim_lapses_when_the_settings_say(
     chords: CacheChords, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In whole seconds, as caches count them."""
+    """The time-out is in whole seconds, as caches take it."""
     settings.DJANGO_CELERY_RESULTS = {"CHORD_CLAIM_TIMEOUT": 0.5}
     add, timeouts = chords.cache.add, {}
 
@@ -130,7 +129,7 @@ def test_a_part_that_was_counted_too_often_claims_nothing(chords: CacheChords) -
 
 
 def test_parts_may_bring_their_contents(chords: CacheChords) -> None:
-    """For tasks that keep no result."""
+    """This is for tasks that ignore their results."""
     start(chords, "a", "b")
     returned(chords, "a", contents=CONTENTS, group_index=0)
     parts = returned(chords, "b").parts
@@ -138,12 +137,12 @@ def test_parts_may_bring_their_contents(chords: CacheChords) -> None:
 
 
 def test_an_unknown_chord_has_no_progress(chords: CacheChords) -> None:
-    """It is finished, has expired, or never was."""
+    """It has finished or expired, or never existed."""
     assert None is chords.part_returned(ChordPart(group_id="x", task_id="a", status="SUCCESS"))
 
 
 def test_a_chord_that_is_known_stays(chords: CacheChords) -> None:
-    """Applied again, it goes on counting."""
+    """If the chord is applied again, it goes on counting."""
     assert start(chords, "a", "b")
     returned(chords, "a")
     assert not start(chords, "a", "b")
@@ -151,7 +150,7 @@ def test_a_chord_that_is_known_stays(chords: CacheChords) -> None:
 
 
 def test_a_finished_chord_is_forgotten(chords: CacheChords) -> None:
-    """With its parts, and a second time nothing happens."""
+    """Its parts go with it, and a second call does nothing."""
     start(chords, "a")
     returned(chords, "a")
     assert [True, False] == [chords.finish("c1"), chords.finish("c1")]
@@ -160,13 +159,13 @@ def test_a_finished_chord_is_forgotten(chords: CacheChords) -> None:
 
 
 def test_a_size_is_corrected(chords: CacheChords) -> None:
-    """And the same one changes nothing."""
+    """Setting the same size changes nothing."""
     start(chords, "a", "b")
     assert [False, True] == [chords.resize("c1", size, ()) for size in (2, 3)]
 
 
 def test_added_results_make_the_chord_longer(chords: CacheChords) -> None:
-    """And are joined with the others."""
+    """They are joined with the others."""
     start(chords, "a")
     assert chords.resize("c1", None, results("b"))
     assert not returned(chords, "a").claimed
@@ -174,14 +173,13 @@ def test_added_results_make_the_chord_longer(chords: CacheChords) -> None:
 
 
 def test_an_unknown_chord_is_not_resized(chords: CacheChords) -> None:
-    """It may have finished meanwhile."""
+    """It may have finished."""
     assert not chords.resize("none", 2, ())
 
 
-def test_a_chord_that_finishes_while_it_is_resized(
+def test_a_chord_that_finishes_while_it_is_resized_is_not_made_again(
     results_cache: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Is not made again."""
     chords = chords_in(results_cache)
     start(chords, "a")
 
@@ -193,10 +191,10 @@ def test_a_chord_that_finishes_while_it_is_resized(
     assert not chords.resize("c1", 2, ())
 
 
-def test_a_long_header_is_looked_at_in_chunks(
+def test_a_long_header_is_checked_in_chunks(
     chords: CacheChords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From its end, where a part is missing last."""
+    """The check starts at the end, where parts are usually missing last."""
     monkeypatch.setattr(cache_chords, "KEYS_AT_ONCE", 2)
     ids = [f"t{one}" for one in range(7)]
     start(chords, *ids)
@@ -207,7 +205,7 @@ def test_a_long_header_is_looked_at_in_chunks(
 
 @pytest.mark.parametrize(("alias", "counts"), [("redis", True), ("memcached", True)])
 def test_shared_caches_count_by_themselves(alias: str, counts: bool) -> None:
-    """The others' ``incr`` reads and then writes."""
+    """The ``incr`` of other caches reads and then writes."""
     assert counts == chords_in(alias).counts
     assert not chords_in("database").counts
 
@@ -216,24 +214,22 @@ def test_shared_caches_count_by_themselves(alias: str, counts: bool) -> None:
 
 
 @pytest.mark.races
-def test_parts_returned_by_four_processes_at_once(shared_cache: str) -> None:
-    """Each part by each process, twice: one claim."""
+def test_parts_returned_by_four_processes_at_once_count_once(shared_cache: str) -> None:
+    """Each process returns each part twice, and one of them gets the claim."""
     ids = [f"t{one}" for one in range(15)]
     start(chords_in(shared_cache), *ids)
     assert 1 == sum(at_once(4, return_parts, f"django-cache://{shared_cache}", "c1", ids))
 
 
 @pytest.mark.races
-def test_a_chord_applied_by_four_processes_at_once(shared_cache: str) -> None:
-    """It is one chord."""
+def test_a_chord_applied_by_four_processes_at_once_is_one_chord(shared_cache: str) -> None:
     at_once(4, apply_chord, f"django-cache://{shared_cache}", "c1", ["a", "b"])
     chords = chords_in(shared_cache)
     assert [False, True] == [returned(chords, one).claimed for one in "ab"]
 
 
 @pytest.mark.races
-def test_parts_added_by_four_processes_at_once(shared_cache: str) -> None:
-    """None is lost."""
+def test_parts_added_by_four_processes_at_once_all_count(shared_cache: str) -> None:
     start(chords_in(shared_cache), "a")
     at_once(4, add_parts, f"django-cache://{shared_cache}", "c1", 5)
     chord = caches[shared_cache].get("chord-unlock-c1")

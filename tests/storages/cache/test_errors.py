@@ -1,4 +1,4 @@
-"""The storage ``django-cache``: what goes wrong, and what may be tried again."""
+"""The storage ``django-cache``: errors, and which of them allow a retry."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def test_a_result_that_memcached_cannot_hold_is_an_error(
     make_backend: MakeBackend, first: bool
 ) -> None:
-    """Not silence: the task is named."""
+    """The error names the task."""
     backend = make_backend("django-cache://memcached")
     backend.forget("t1")
     if not first:
@@ -42,10 +42,10 @@ def test_a_result_that_memcached_cannot_hold_is_an_error(
         backend.mark_as_done("t1", "x" * 2_000_000)
 
 
-def test_a_cache_that_drops_what_it_is_given_is_an_error(
+def test_a_cache_that_drops_a_value_is_an_error(
     cache_backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Memcached does through some of its clients."""
+    """Memcached drops values through some of its clients."""
     cache_backend.mark_as_started("t1")
 
     def drop(key: str, *_: Any) -> None:
@@ -59,8 +59,6 @@ def test_a_cache_that_drops_what_it_is_given_is_an_error(
 def test_other_errors_of_the_cache_stay_what_they_are(
     cache_backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is covered up."""
-
     def fail(*_: Any) -> None:
         raise RuntimeError("broken")
 
@@ -70,10 +68,10 @@ def test_other_errors_of_the_cache_stay_what_they_are(
 
 
 @pytest.mark.parametrize("refused", [0, 1])
-def test_a_result_that_went_meanwhile(
+def test_a_state_whose_key_expired_meanwhile_does_not_replace_a_new_success(
     cache_backend: Any, monkeypatch: pytest.MonkeyPatch, refused: int
 ) -> None:
-    """It had expired: whoever adds first has it, and SUCCESS stays."""
+    """The key expired after the first ``add``, and another process may add a SUCCESS."""
     cache = cache_backend.cache_backend
     add, key = cache.add, KEY
 
@@ -133,8 +131,10 @@ def interrupted(cause: Exception) -> Exception:
         lambda: memcache_error("MemcacheError"),
     ],
 )
-def test_what_may_be_tried_again(cache_backend: Any, error: Callable[[], Exception]) -> None:
-    """By the names of the errors."""
+def test_temporary_errors_may_be_tried_again(
+    cache_backend: Any, error: Callable[[], Exception]
+) -> None:
+    """They are recognized by the names of their classes."""
     assert cache_backend.exception_safe_to_retry(error())
 
 
@@ -154,15 +154,17 @@ def test_what_may_be_tried_again(cache_backend: Any, error: Callable[[], Excepti
         lambda: OperationalError("made up: no connection raised it"),
     ],
 )
-def test_what_is_permanent(cache_backend: Any, error: Callable[[], Exception]) -> None:
-    """A refused password stays refused."""
+def test_permanent_errors_are_not_tried_again(
+    cache_backend: Any, error: Callable[[], Exception]
+) -> None:
+    """A refused password, for example, stays refused."""
     assert not cache_backend.exception_safe_to_retry(error())
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(test_settings.DATABASE == "sqlite", reason="SQLite has no server")
 def test_the_database_cache_gets_a_new_connection(make_backend: MakeBackend) -> None:
-    """As results in the database do."""
+    """Results in the database get one in the same way."""
     backend = make_backend("django-cache://database")
     backend.mark_as_done("t1", 1)
     kill(connection)
@@ -172,7 +174,7 @@ def test_the_database_cache_gets_a_new_connection(make_backend: MakeBackend) -> 
 
 @pytest.fixture
 def own_memcached() -> Iterator[Memcached]:
-    """A memcached that a test may kill, in the cache alias ``memcached``."""
+    """A memcached that a test may kill, under the cache alias ``memcached``."""
     require_program("memcached")
     server = Memcached()
     server.start()
@@ -188,7 +190,7 @@ def own_memcached() -> Iterator[Memcached]:
 
 
 class Memcached:
-    """A server of its own, which comes back empty."""
+    """A server of this test, which is empty after a restart."""
 
     def __init__(self) -> None:
         with socket.socket() as probe:
@@ -216,7 +218,7 @@ class Memcached:
 def test_a_memcached_that_was_away_for_a_while_gets_its_results(
     make_backend: MakeBackend, own_memcached: Memcached
 ) -> None:
-    """Its client would look away for a minute."""
+    """Its client alone would skip the server for a minute."""
     backend = make_backend(
         "django-cache://memcached", result_backend_max_sleep_between_retries_ms=50
     )

@@ -24,7 +24,7 @@ def cache(results_cache: str) -> BaseCache:
 
 
 def test_a_lock_is_given_back(cache: BaseCache) -> None:
-    """Also when its holder fails."""
+    """It is released even if its holder fails."""
     with pytest.raises(ZeroDivisionError), cache_lock(cache, "key"):
         raise ZeroDivisionError
     with cache_lock(cache, "key"):
@@ -38,10 +38,10 @@ def test_locks_of_two_keys_are_two(cache: BaseCache) -> None:
         pass
 
 
-def test_a_lock_that_cannot_be_had_is_an_error(
+def test_a_lock_that_stays_taken_is_an_error(
     cache: BaseCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After twice its time-out."""
+    """The wait ends after twice the lock's time-out."""
     monkeypatch.setattr(module, "LOCK_TIMEOUT", 0.02)
     cache.set("key.lock", "somebody's", 60)
     with pytest.raises(StorageError, match="the lock"), cache_lock(cache, "key"):
@@ -50,14 +50,13 @@ def test_a_lock_that_cannot_be_had_is_an_error(
 
 
 def test_a_lock_that_passed_to_another_is_not_taken_from_it(cache: BaseCache) -> None:
-    """Its holder took longer than the time-out."""
+    """The first holder took longer than the time-out."""
     with cache_lock(cache, "key"):
         cache.set("key.lock", "another's", 60)
     assert "another's" == cache.get("key.lock")
 
 
-def test_who_waits_gets_the_lock() -> None:
-    """When it is given back."""
+def test_a_waiting_process_gets_the_lock_when_it_is_released() -> None:
     cache, seen = caches["default"], []
 
     def second() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Plain:
-    """A value that JSON does not know."""
+    """A value that JSON cannot hold."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Plain)
@@ -30,7 +30,7 @@ class Plain:
 
 
 class CustomError(Exception):
-    """An exception of the site's own."""
+    """An exception of the site."""
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_any_object_is_read_back(backend: Any, value: Any) -> None:
 
 
 def test_a_real_exception_is_read_back(backend: Any) -> None:
-    """Of its own class."""
+    """It keeps its class."""
     backend.mark_as_failure("t1", CustomError("bad", 1), traceback="Traceback …")
     meta = backend.get_task_meta("t1")
     assert isinstance(meta["result"], CustomError)
@@ -59,7 +59,7 @@ def test_a_real_exception_is_read_back(backend: Any) -> None:
 
 @pytest.mark.parametrize("status", [states.STARTED, states.FAILURE, states.PENDING, states.SUCCESS])
 def test_success_is_final(backend: Any, status: str) -> None:
-    """Whatever comes late."""
+    """This holds for any later state."""
     backend.mark_as_done("t1", 1)
     backend.store_result("t1", 2, status)
     assert (states.SUCCESS, 1) == (backend.get_state("t1"), backend.get_result("t1"))
@@ -67,14 +67,13 @@ def test_success_is_final(backend: Any, status: str) -> None:
 
 @pytest.mark.parametrize("status", [states.STARTED, states.FAILURE, "PROGRESS"])
 def test_pending_overwrites_nothing(backend: Any, status: str) -> None:
-    """A record of publish time may come last."""
+    """PENDING from publish time may be stored last."""
     backend.store_result("t1", None, status)
     backend.store_result("t1", None, states.PENDING)
     assert status == backend.get_state("t1")
 
 
 def test_other_states_are_overwritten(backend: Any) -> None:
-    """As they follow each other."""
     backend.mark_as_started("t1")
     backend.mark_as_failure("t1", ValueError("x"))
     backend.mark_as_done("t1", 5)
@@ -82,12 +81,11 @@ def test_other_states_are_overwritten(backend: Any) -> None:
 
 
 def test_an_unknown_task_is_pending(backend: Any) -> None:
-    """As everywhere."""
     assert states.PENDING == backend.get_state("none")
 
 
 def test_many_are_read_at_once(backend: Any) -> None:
-    """And the unknown ones are left out."""
+    """Unknown tasks are left out."""
     for one in range(3):
         backend.mark_as_done(f"t{one}", one)
     found = backend.get_many(["t0", "none", "t1", "t2"], max_iterations=1)
@@ -95,7 +93,7 @@ def test_many_are_read_at_once(backend: Any) -> None:
 
 
 def test_forget_deletes(backend: Any) -> None:
-    """And an unknown one is no error."""
+    """Forgetting an unknown task does nothing."""
     backend.mark_as_done("t1", 1)
     backend.forget("t1")
     backend.forget("t1")
@@ -103,7 +101,6 @@ def test_forget_deletes(backend: Any) -> None:
 
 
 def test_groups_are_saved_restored_and_deleted(backend: Any) -> None:
-    """By their id."""
     group = GroupResult("g1", [backend.app.AsyncResult("t1")], app=backend.app)
     group.save()
     assert group == backend.restore_group("g1", cache=False)
@@ -111,8 +108,7 @@ def test_groups_are_saved_restored_and_deleted(backend: Any) -> None:
     assert None is backend.restore_group("g1", cache=False)
 
 
-def test_cleanup_leaves_it_to_the_cache(backend: Any) -> None:
-    """Which lets results expire by itself."""
+def test_cleanup_leaves_expiry_to_the_cache(backend: Any) -> None:
     backend.mark_as_done("t1", 1)
     backend.cleanup()
     assert backend.task_result_exists("t1")
@@ -120,7 +116,7 @@ def test_cleanup_leaves_it_to_the_cache(backend: Any) -> None:
 
 @pytest.mark.parametrize("key", ["key", b"key"])
 def test_keys_may_be_text_or_bytes(backend: Any, key: str | bytes) -> None:
-    """As Celery's own key-value backends pass them."""
+    """Celery's own key-value backends pass both."""
     backend.set(key, {"a": 1})
     assert {"a": 1} == backend.get(key)
     backend.delete(key)
@@ -128,7 +124,7 @@ def test_keys_may_be_text_or_bytes(backend: Any, key: str | bytes) -> None:
 
 
 def test_extended_facts_come_back(make_backend: MakeBackend, results_cache: str) -> None:
-    """With the arguments themselves, as Celery's key-value backends keep them."""
+    """The arguments come back as objects, as in Celery's key-value backends."""
     backend = make_backend(f"django-cache://{results_cache}", result_extended=True)
     request = request_of(
         task="add",
@@ -164,14 +160,14 @@ def test_extended_facts_come_back(make_backend: MakeBackend, results_cache: str)
 
 
 @pytest.mark.parametrize("name", ["contents", "content_type", "status", "result", "args"])
-def test_a_tasks_own_meta_confuses_nothing(cache_backend: Any, name: str) -> None:
-    """Whatever its keys are."""
+def test_a_tasks_own_meta_hides_nothing(cache_backend: Any, name: str) -> None:
+    """Its keys may be any."""
     cache_backend.mark_as_done("t1", 7, request=request_of(meta={name: "mine"}))
     assert (states.SUCCESS, 7) == (cache_backend.get_state("t1"), cache_backend.get_result("t1"))
 
 
 def test_stamps_come_back(make_backend: MakeBackend) -> None:
-    """Under their own names."""
+    """They have their own names."""
     backend = make_backend("django-cache", result_extended=True)
     backend.forget("t1")
     request = request_of(stamped_headers=["tenant"], stamps={"tenant": 7})
@@ -183,7 +179,7 @@ def test_stamps_come_back(make_backend: MakeBackend) -> None:
 
 
 def test_the_meta_of_2_6_is_read(cache_backend: Any) -> None:
-    """A dict in Celery's own words."""
+    """It is a dict with Celery's own keys."""
     caches["default"].set(
         KEY,
         {
@@ -210,7 +206,7 @@ def test_the_meta_of_2_6_is_read(cache_backend: Any) -> None:
 
 
 def test_2_6_reads_what_is_written(cache_backend: Any) -> None:
-    """Its keys are those of Celery."""
+    """The keys are Celery's own."""
     cache_backend.mark_as_done("t1", 1, request=request_of(meta={"own": 5}))
     stored = caches["default"].get(KEY)
     assert (states.SUCCESS, 1, [], 5) == (
@@ -223,17 +219,17 @@ def test_2_6_reads_what_is_written(cache_backend: Any) -> None:
 
 
 @pytest.mark.parametrize("stored", ["text", 5, b"bytes", ""])
-def test_what_is_no_result_is_named(cache_backend: Any, stored: Any) -> None:
-    """On that key alone."""
+def test_a_value_that_is_not_a_result_is_an_error(cache_backend: Any, stored: Any) -> None:
+    """Only reading that key raises."""
     caches["default"].set(KEY, stored)
     with pytest.raises(ResultUnreadable, match="'t1'"):
         cache_backend.get_task_meta("t1")
 
 
-def test_what_is_no_result_spoils_no_other(
+def test_a_value_that_is_not_a_result_does_not_affect_others(
     cache_backend: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is a failure with its error."""
+    """It counts as a failure with its error."""
     caches["default"].set(KEY, "text")
     cache_backend.mark_as_done("t2", 2)
     metas = dict(cache_backend.get_many(["t1", "t2"], timeout=5))
@@ -243,7 +239,7 @@ def test_what_is_no_result_spoils_no_other(
 
 @pytest.mark.parametrize("url", ["django-cache", "django-cache://?serializer=json"])
 def test_what_was_known_is_kept(make_backend: MakeBackend, own_cache_keys: Any, url: str) -> None:
-    """A later state that says neither name nor arguments leaves those of the earlier one."""
+    """A later state without name and arguments keeps those of the earlier one."""
     own_cache_keys("default")
     backend = make_backend(url, result_extended=True)
     request = request_of(task="shop.pay", hostname="w", args=[1], kwargs={})
@@ -261,7 +257,7 @@ def test_what_was_known_is_kept(make_backend: MakeBackend, own_cache_keys: Any, 
 def test_arguments_that_were_encoded_otherwise_are_not_kept(
     make_backend: MakeBackend, own_cache_keys: Any
 ) -> None:
-    """Nothing would say how to read them; what is not encoded is kept."""
+    """They could not be decoded. Facts that are not encoded are kept."""
     own_cache_keys("default")
     request = request_of(task="shop.pay", args=[1])
     conf = {"result_extended": True, "result_accept_content": ["json", "yaml"]}
@@ -275,8 +271,8 @@ def test_arguments_that_were_encoded_otherwise_are_not_kept(
     assert ("shop.pay", None, 5) == (meta["name"], meta["args"], meta["result"])
 
 
-def test_what_is_no_result_is_overwritten(cache_backend: Any) -> None:
-    """It was nobody's SUCCESS."""
+def test_a_value_that_is_not_a_result_is_overwritten(cache_backend: Any) -> None:
+    """It was not a task's SUCCESS."""
     caches["default"].set(KEY, "text")
     cache_backend.mark_as_done("t1", 1)
     assert 1 == cache_backend.get_result("t1")
@@ -289,7 +285,7 @@ def test_what_is_no_result_is_overwritten(cache_backend: Any) -> None:
 def test_a_serializer_in_the_url_stores_text(
     make_backend: MakeBackend, results_cache: str, serializer: str
 ) -> None:
-    """For caches that others can write to."""
+    """It suits caches that others can write to."""
     backend = make_backend(
         f"django-cache://{results_cache}?serializer={serializer}", accept_content=[serializer]
     )
@@ -300,7 +296,6 @@ def test_a_serializer_in_the_url_stores_text(
 
 
 def test_groups_are_encoded_too(make_backend: MakeBackend) -> None:
-    """Alike."""
     backend = make_backend("django-cache://default?serializer=json")
     group = GroupResult("g1", [backend.app.AsyncResult("t1")], app=backend.app)
     group.save()
@@ -311,7 +306,7 @@ def test_groups_are_encoded_too(make_backend: MakeBackend) -> None:
 def test_codings_store_text_that_can_be_read_back(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """By the serializer that Celery's settings name and accept."""
+    """Celery's settings name the serializer and accept it."""
     registered(CODINGS=["gzip"])
     backend = make_backend("django-cache")
     backend.forget("t1")
@@ -344,8 +339,10 @@ def test_storage_says_where_it_writes(
 
 
 @pytest.mark.races
-def test_many_writers_of_one_id_at_once(make_backend: MakeBackend, shared_cache: str) -> None:
-    """Eight processes, every state in any order: one SUCCESS, and it is the one that stays."""
+def test_many_writers_of_one_id_at_once_keep_one_success(
+    make_backend: MakeBackend, shared_cache: str
+) -> None:
+    """Eight processes write every state in any order."""
     url, rounds = f"django-cache://{shared_cache}", 8
     won: dict[str, Any] = {}
     for results in at_once(8, store_results, url, rounds):

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class Keeps:
-    """Keeps each result as long as the result itself says: a plugin."""
+    """A plugin that keeps each result for as many seconds as its value says."""
 
     django_celery_results_name = "keeps"
 
     @hookimpl
     def result_retention(self, task: TaskRecord) -> Retention:
-        """Take the seconds from the value."""
+        """Return the value as the retention."""
         return Retention(seconds=task.result)
 
 
@@ -40,7 +40,7 @@ def test_a_retention_is_a_time_out(
     seconds: float | None,
     there: bool,
 ) -> None:
-    """Zero is none at all, half a second is not nothing."""
+    """Zero stores nothing, and half a second is rounded up."""
     registered(Keeps())
     backend = make_backend(f"django-cache://{results_cache}")
     backend.mark_as_started("t1")
@@ -48,7 +48,7 @@ def test_a_retention_is_a_time_out(
     assert there == backend.task_result_exists("t1")
 
 
-def test_a_retention_of_zero_takes_no_success_away(
+def test_a_retention_of_zero_does_not_delete_a_success(
     make_backend: MakeBackend, registered: Register, results_cache: str
 ) -> None:
     """A late state that would expire at once is refused like any other."""
@@ -69,7 +69,7 @@ def test_results_need_not_expire(make_backend: MakeBackend, expires: float | Non
 
 
 def test_the_time_out_is_result_expires(make_backend: MakeBackend) -> None:
-    """In seconds."""
+    """Both are in seconds."""
     assert 60 == make_backend("django-cache", result_expires=60).storage.timeout
 
 
@@ -80,7 +80,7 @@ def test_the_time_out_is_result_expires(make_backend: MakeBackend) -> None:
 def test_the_alias_is_celerys_cache_backend(
     make_backend: MakeBackend, name: str | None, alias: str
 ) -> None:
-    """Or the default cache."""
+    """If the setting is empty, it is the default cache."""
     backend = make_backend("django-cache", cache_backend=name)
     assert alias == backend.storage.alias
     assert caches[alias] is backend.cache_backend
@@ -95,10 +95,10 @@ def test_the_alias_is_celerys_cache_backend(
         ("django-cache://redis/path", {}, "not a valid path"),
     ],
 )
-def test_what_is_wrong_lists_what_is_valid(
+def test_a_wrong_url_lists_what_is_valid(
     make_backend: MakeBackend, url: str, conf: dict[str, Any], valid: str
 ) -> None:
-    """Alias, option and path."""
+    """This holds for the alias, the options and the path."""
     with pytest.raises(BackendMisconfigured) as caught:
         make_backend(url, **conf)
     assert valid in str(caught.value)
@@ -106,7 +106,7 @@ def test_what_is_wrong_lists_what_is_valid(
 
 @pytest.mark.parametrize("url", ["django-cache", "django-cache://default?serializer=json"])
 def test_a_pickled_backend_stores_alike(make_backend: MakeBackend, url: str) -> None:
-    """With the same serializer, and the same time-out."""
+    """It keeps the serializer and the time-out."""
     backend = make_backend(url, result_expires=77)
     copy = pickled(backend)
     assert isinstance(copy, CacheBackend)

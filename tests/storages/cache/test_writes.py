@@ -1,4 +1,4 @@
-"""Writes that a cache refuses without a word are tried again, or are an error."""
+"""Writes that a cache refuses silently are tried again, or are an error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ForgetfulCache(LocMemCache):
-    """A cache that drops the first writes to each key, as Django's database cache may."""
+    """A cache that drops the first writes to each key, as Django's database cache may do."""
 
     def __init__(self, drops: int) -> None:
         super().__init__("forgetful", {})
@@ -34,24 +34,23 @@ class ForgetfulCache(LocMemCache):
         return self.tries[key] <= self.drops
 
     def add(self, key: str, *arguments: Any, **options: Any) -> bool:
-        """Add, or say that it is there already, which it is not."""
+        """Add, or return False as if the key existed, although it does not."""
         return not self._drops(key) and super().add(key, *arguments, **options)
 
     def set(self, key: str, *arguments: Any, **options: Any) -> None:
-        """Set, or say nothing."""
+        """Set, or silently do nothing."""
         if not self._drops(key):
             super().set(key, *arguments, **options)
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow one another at once."""
+    """Let tries follow one another at once."""
     monkeypatch.setattr(cache_writes, "PAUSES", (0.0,) * 4)
 
 
 @pytest.mark.parametrize(("drops", "tries"), [(0, 1), (1, 2), (3, 4)])
 def test_an_add_is_tried_until_the_key_is_there(drops: int, tries: int) -> None:
-    """It says that it added, and the value is there."""
     cache = ForgetfulCache(drops)
     assert add_surely(cache, "key", "value", None)
     assert ("value", tries) == (cache.get("key"), cache.tries["key"])
@@ -65,7 +64,7 @@ def test_an_add_of_what_is_there_is_not_tried_again() -> None:
     assert "first" == cache.get("key")
 
 
-def test_an_add_that_never_takes_is_an_error() -> None:
+def test_an_add_that_is_never_kept_is_an_error() -> None:
     """The error names the key."""
     with pytest.raises(StorageError, match="does not keep 'key'"):
         add_surely(ForgetfulCache(99), "key", "value", None)
@@ -73,13 +72,12 @@ def test_an_add_that_never_takes_is_an_error() -> None:
 
 @pytest.mark.parametrize(("drops", "written"), [(0, True), (3, True), (99, False)])
 def test_a_set_is_tried_until_it_can_be_read(drops: int, written: bool) -> None:
-    """It says whether it was written in the end."""
+    """It returns whether the value was written in the end."""
     cache = ForgetfulCache(drops)
     assert written == set_surely(cache, "key", "value", None, partial(eq, "value"))
 
 
 def test_a_chord_survives_a_cache_that_drops_writes() -> None:
-    """Every part is counted, and the body is claimed once."""
     chords = CacheChords(ForgetfulCache(1), None, "chord-{}".format)
     results = [[[one, None], None] for one in ("a", "b")]
     chords.start(ChordRecord(group_id="g", size=2, results=results))
@@ -91,7 +89,7 @@ def test_a_chord_survives_a_cache_that_drops_writes() -> None:
 def test_a_part_that_comes_while_the_chord_is_finished_claims_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its look at the chord came before the end, its claim after it."""
+    """It reads the chord before the end, and adds its claim after it."""
     chords = CacheChords(LocMemCache("finished", {}), None, "chord-{}".format)
     chords.start(ChordRecord(group_id="g", size=1, results=[[["a", None], None]]))
     part = ChordPart(group_id="g", task_id="a", status="SUCCESS")
@@ -105,8 +103,8 @@ def test_a_part_that_comes_while_the_chord_is_finished_claims_nothing(
     assert chords.cache.get("chord-g.claim") is None
 
 
-def test_a_counter_that_went_makes_for_a_look_at_the_parts() -> None:
-    """An evicted counter stops no chord."""
+def test_without_its_counter_a_chord_checks_its_parts() -> None:
+    """An evicted counter must not stop the chord."""
     chords = CacheChords(LocMemCache("evicted", {}), None, "chord-{}".format)
     chords.start(ChordRecord(group_id="g", size=1, results=[[["a", None], None]]))
     chords.cache.delete("chord-g.count")
@@ -116,7 +114,7 @@ def test_a_counter_that_went_makes_for_a_look_at_the_parts() -> None:
 
 
 def test_a_saved_group_is_written_until_it_is_there() -> None:
-    """Restoring a group that was silently dropped would find none."""
+    """Otherwise restoring a group that was silently dropped would return nothing."""
     storage = storage_in(ForgetfulCache(2))
     group = StoredGroup(group_id="g1", contents=Contents(**GROUP))
     assert plugin.save_group(storage, group)
@@ -138,7 +136,7 @@ GROUP: dict[str, Any] = {
 
 
 def storage_in(cache: ForgetfulCache) -> Any:
-    """What the plugin would have opened, on that cache."""
+    """Return the storage that the plugin would open, on that cache."""
     keys = {name: value for name, value in DEFAULT_PARAMETERS.items() if name != "default_alias"}
 
     class Storage(CacheStorage):

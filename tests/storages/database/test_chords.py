@@ -1,4 +1,4 @@
-"""Chords under way in the database: counted once, claimed once."""
+"""Chords under way in the database: each part counts once, and one caller gets the claim."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def results(*task_ids: str) -> list[Any]:
 
 @pytest.fixture
 def chords() -> DatabaseChords:
-    """The chords where the routers write."""
+    """The chords in the database that the routers choose for writes."""
     return DatabaseChords(None)
 
 
@@ -71,7 +71,7 @@ def returned(chords: DatabaseChords, task_id: str, **facts: Any) -> ChordProgres
 
 
 def test_parts_are_counted_down(chords: DatabaseChords) -> None:
-    """The last one claims the body."""
+    """The last part claims the body."""
     start(chords, "a", "b", "c")
     progress = [returned(chords, one) for one in "abc"]
     assert [(None, False), (None, False), (0, True)] == [
@@ -80,33 +80,32 @@ def test_parts_are_counted_down(chords: DatabaseChords) -> None:
 
 
 def test_the_claim_comes_with_the_header(chords: DatabaseChords) -> None:
-    """As it was given."""
     start(chords, "a")
     assert results("a") == returned(chords, "a").results
 
 
 def test_a_part_counts_once(chords: DatabaseChords) -> None:
-    """However often it is redelivered."""
+    """It may be redelivered any number of times."""
     start(chords, "a", "b")
     assert [None, 1, 1] == [returned(chords, "a").waiting for _ in range(3)]
 
 
 def test_the_body_is_claimed_once(chords: DatabaseChords) -> None:
-    """A part that returns again gets no claim."""
+    """A part that returns again does not get a claim."""
     start(chords, "a")
     assert [True, False] == [returned(chords, "a").claimed for _ in range(2)]
 
 
 def test_a_claim_that_led_to_nothing_is_given_again(chords: DatabaseChords) -> None:
-    """Its worker died."""
+    """The worker that held it died."""
     start(chords, "a")
     returned(chords, "a")
     ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - timedelta(minutes=5))
     assert returned(chords, "a").claimed
 
 
-def test_only_a_claim_after_another_says_so(chords: DatabaseChords) -> None:
-    """Whoever had the first one may have sent the body."""
+def test_only_a_second_claim_is_marked_as_reclaimed(chords: DatabaseChords) -> None:
+    """The worker with the first claim may have sent the body."""
     start(chords, "a")
     first = returned(chords, "a")
     ChordCounter.objects.update(date_claimed=datetime.now(timezone.utc) - timedelta(minutes=5))
@@ -114,7 +113,7 @@ def test_only_a_claim_after_another_says_so(chords: DatabaseChords) -> None:
 
 
 def test_a_claim_lapses_when_the_settings_say(chords: DatabaseChords, settings: Settings) -> None:
-    """In seconds, here."""
+    """``CHORD_CLAIM_TIMEOUT`` is in seconds."""
     settings.DJANGO_CELERY_RESULTS = {"CHORD_CLAIM_TIMEOUT": 60}
     start(chords, "a")
     returned(chords, "a")
@@ -127,17 +126,17 @@ def test_a_claim_lapses_when_the_settings_say(chords: DatabaseChords, settings: 
 
 
 def test_a_claim_whose_answer_was_lost_is_given_again(chords: DatabaseChords) -> None:
-    """To the one who asks again, and to nobody else."""
+    """Only the same claimant gets it again."""
     start(chords, "a")
     claimants = ["me", "you", None, "me"]
     claims = [returned(chords, "a", claimant=one).claimed for one in claimants]
     assert [True, False, False, True] == claims
 
 
-def test_a_claim_is_taken_back_with_what_failed(
+def test_a_claim_is_rolled_back_after_an_error(
     chords: DatabaseChords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The call may be repeated, and has to get the claim then."""
+    """The call may be retried, and must get the claim then."""
     start(chords, "a")
 
     def lost(*_: Any) -> None:
@@ -151,7 +150,7 @@ def test_a_claim_is_taken_back_with_what_failed(
 
 
 def test_parts_may_bring_their_contents(chords: DatabaseChords) -> None:
-    """For tasks that keep no result."""
+    """This is for tasks that ignore their results."""
     start(chords, "a", "b")
     returned(chords, "a", contents=CONTENTS, group_index=0)
     expected = ChordPart(
@@ -161,13 +160,13 @@ def test_parts_may_bring_their_contents(chords: DatabaseChords) -> None:
 
 
 def test_an_unknown_chord_has_no_progress(chords: DatabaseChords) -> None:
-    """It is finished, or never was."""
+    """It has finished, or never existed."""
     part = ChordPart(group_id="none", task_id="a", status=states.SUCCESS)
     assert None is chords.part_returned(part)
 
 
 def test_a_chord_that_is_known_stays(chords: DatabaseChords) -> None:
-    """Applied again, it goes on counting."""
+    """If the chord is applied again, it goes on counting."""
     assert start(chords, "a", "b")
     returned(chords, "a")
     assert not start(chords, "a", "b")
@@ -175,7 +174,7 @@ def test_a_chord_that_is_known_stays(chords: DatabaseChords) -> None:
 
 
 def test_a_finished_chord_is_forgotten(chords: DatabaseChords) -> None:
-    """With its parts, and a second time nothing happens."""
+    """Its parts go with it, and a second call does nothing."""
     start(chords, "a")
     returned(chords, "a")
     assert [True, False] == [chords.finish("c1"), chords.finish("c1")]
@@ -184,7 +183,7 @@ def test_a_finished_chord_is_forgotten(chords: DatabaseChords) -> None:
 
 @pytest.mark.parametrize(("size", "waiting"), [(3, 2), (2, 2), (5, 4)])
 def test_a_size_is_corrected(chords: DatabaseChords, size: int, waiting: int) -> None:
-    """Also when parts are in already; never below the results that it waits for."""
+    """It may change after parts were counted, but never below the number of known results."""
     start(chords, "a", "b", "c")
     returned(chords, "a")
     assert (size != 3) == chords.resize("c1", size, ())
@@ -192,7 +191,7 @@ def test_a_size_is_corrected(chords: DatabaseChords, size: int, waiting: int) ->
 
 
 def test_added_results_make_the_chord_longer(chords: DatabaseChords) -> None:
-    """And are joined with the others."""
+    """They are joined with the others."""
     start(chords, "a")
     chords.resize("c1", None, results("b"))
     assert [None, 0] == [returned(chords, one).waiting for one in "ab"]
@@ -203,33 +202,32 @@ def test_added_results_make_the_chord_longer(chords: DatabaseChords) -> None:
 def test_an_unknown_chord_is_not_resized(
     chords: DatabaseChords, size: int | None, added: Any
 ) -> None:
-    """It may have finished meanwhile."""
+    """It may have finished."""
     assert not chords.resize("none", size, added)
 
 
-def test_a_chord_deleted_while_it_is_resized(
+def test_a_chord_that_is_deleted_meanwhile_is_not_resized(
     chords: DatabaseChords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing changed."""
     monkeypatch.setattr(chords, "_has_other_size", lambda *_: True)
     assert not chords.resize("none", 2, ())
 
 
 def test_a_chord_that_2_6_began_goes_on(chords: DatabaseChords) -> None:
-    """Its counter has no size, and its parts are unknown."""
+    """Its counter lacks a size, and its earlier parts are unknown."""
     ChordCounter.objects.create(group_id="c1", sub_tasks=json.dumps(results("a", "b")), count=1)
     assert returned(chords, "b").claimed
 
 
 def test_a_chord_that_2_6_began_can_be_resized(chords: DatabaseChords) -> None:
-    """From what it counts."""
+    """The change is based on the count."""
     ChordCounter.objects.create(group_id="c1", sub_tasks=json.dumps(results("a", "b")), count=2)
     assert chords.resize("c1", 3, ())
     assert (3, 3) == ChordCounter.objects.values_list("count", "size").get()
 
 
 def test_a_count_never_gets_negative(chords: DatabaseChords) -> None:
-    """A chord that 2.6 miscounted."""
+    """2.6 may have miscounted the chord."""
     ChordCounter.objects.create(group_id="c1", sub_tasks="[]", count=0)
     assert 0 == returned(chords, "a").waiting
 
@@ -237,7 +235,7 @@ def test_a_count_never_gets_negative(chords: DatabaseChords) -> None:
 def test_chords_that_were_given_up_expire(
     chords: DatabaseChords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A few at a time, with their parts."""
+    """They are deleted a few at a time, with their parts."""
     monkeypatch.setattr("django_celery_results.storages.database.chords.CHORDS_PER_DELETE", 2)
     now = datetime.now(timezone.utc)
     for one in range(5):
@@ -250,7 +248,7 @@ def test_chords_that_were_given_up_expire(
 
 
 def test_parts_that_a_worker_of_2_6_left_behind_expire(chords: DatabaseChords) -> None:
-    """It deletes a counter and knows nothing of its parts."""
+    """Such a worker deletes the counter but does not know its parts."""
     start(chords, "a", "b")
     returned(chords, "a")
     ChordCounter.objects.filter(group_id="c1")._raw_delete("default")
@@ -263,7 +261,7 @@ def test_parts_that_a_worker_of_2_6_left_behind_expire(chords: DatabaseChords) -
 
 
 def test_chords_are_listed_with_all_that_is_known(chords: DatabaseChords) -> None:
-    """The parts that are in, and the body."""
+    """This includes the ids of the counted parts, and the body."""
     body = Contents(fields={"body": "{}"}, content_type="text/x", content_encoding="utf-8")
     chords.start(ChordRecord(group_id="c1", size=2, results=results("a", "b"), body=body))
     returned(chords, "a")
@@ -282,7 +280,7 @@ def test_chords_are_listed_with_all_that_is_known(chords: DatabaseChords) -> Non
 def test_chords_are_listed_in_pages(
     chords: DatabaseChords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two queries each, oldest first; what is finished meanwhile does no harm."""
+    """The oldest come first, and chords that finish meanwhile do no harm."""
     monkeypatch.setattr("django_celery_results.storages.database.chords.CHORDS_PER_PAGE", 2)
     for one in range(5):
         chords.start(ChordRecord(group_id=f"c{one}", size=1, results=results("a")))
@@ -294,7 +292,7 @@ def test_chords_are_listed_in_pages(
 
 
 def test_a_chord_of_2_6_is_listed_without_its_body(chords: DatabaseChords) -> None:
-    """It never stored one."""
+    """2.6 never stored one."""
     ChordCounter.objects.create(group_id="c1", sub_tasks=json.dumps(results("a")), count=1)
     assert [None] == [chord.body for chord in chords.unfinished()]
 
@@ -302,7 +300,7 @@ def test_a_chord_of_2_6_is_listed_without_its_body(chords: DatabaseChords) -> No
 def test_a_chord_that_cannot_be_read_is_passed_over(
     chords: DatabaseChords, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And named in the log."""
+    """The log names it."""
     ChordCounter.objects.create(group_id="broken", sub_tasks="{", count=1)
     start(chords, "a")
     assert ["c1"] == [chord.group_id for chord in chords.unfinished()]
@@ -314,8 +312,8 @@ def test_a_chord_that_cannot_be_read_is_passed_over(
 
 @pytest.mark.races
 @COMMITTED
-def test_parts_returned_by_four_processes_at_once(chords: DatabaseChords) -> None:
-    """Each part by each process, twice: one claim."""
+def test_parts_returned_by_four_processes_at_once_count_once(chords: DatabaseChords) -> None:
+    """Each process returns each part twice, and one of them gets the claim."""
     ids = [f"t{one}" for one in range(15)]
     start(chords, *ids)
     assert 1 == sum(at_once(4, return_parts, "django-db", "c1", ids))
@@ -326,10 +324,10 @@ def test_parts_returned_by_four_processes_at_once(chords: DatabaseChords) -> Non
 @pytest.mark.parametrize("stores", [False, True])
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 @COMMITTED
-def test_a_long_chord_finished_by_eight_processes(
+def test_a_long_chord_finished_by_eight_processes_is_claimed_once(
     chords: DatabaseChords, isolation: str | None, stores: bool
 ) -> None:
-    """Every part is delivered twice: one claim, no error, and nothing is counted twice."""
+    """Every part is delivered twice."""
     ids = [f"t{one}" for one in range(2000)]
     start(chords, *ids)
     assert 1 == sum(at_once(8, return_deliveries, 8, "c1", ids, isolation, stores))
@@ -341,8 +339,8 @@ def test_a_long_chord_finished_by_eight_processes(
 @pytest.mark.skipif(test_settings.DATABASE != "mariadb", reason="MariaDB's own isolation")
 @pytest.mark.parametrize("stores", [False, True])
 @COMMITTED
-def test_chords_side_by_side(chords: DatabaseChords, stores: bool) -> None:
-    """Short ones that four processes finish at one time: no deadlock for the gaps between."""
+def test_chords_side_by_side_do_not_deadlock(chords: DatabaseChords, stores: bool) -> None:
+    """MariaDB locks the gaps between the rows of short chords that end at the same time."""
     for one in range(100):
         header = results(*(f"{one}-{part}" for part in range(4)))
         chords.start(ChordRecord(group_id=f"c{one}", size=4, results=header))
@@ -352,16 +350,14 @@ def test_chords_side_by_side(chords: DatabaseChords, stores: bool) -> None:
 
 @pytest.mark.races
 @COMMITTED
-def test_a_chord_applied_by_four_processes_at_once() -> None:
-    """It is one chord."""
+def test_a_chord_applied_by_four_processes_at_once_is_one_chord() -> None:
     at_once(4, apply_chord, "django-db", "c1", ["a", "b"])
     assert 2 == ChordCounter.objects.get().count
 
 
 @pytest.mark.races
 @COMMITTED
-def test_parts_added_by_four_processes_at_once(chords: DatabaseChords) -> None:
-    """None is lost."""
+def test_parts_added_by_four_processes_at_once_all_count(chords: DatabaseChords) -> None:
     start(chords, "a")
     at_once(4, add_parts, "django-db", "c1", 10)
     counter = ChordCounter.objects.get()

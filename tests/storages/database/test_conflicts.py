@@ -1,6 +1,6 @@
-"""The storage ``django-db``: other transactions in the way, and connections lost in mid-store.
+"""The storage ``django-db``: conflicting transactions, and connections lost during a store.
 
-Each is real: another connection holds the row, a thread of this test uses it.
+Both are real: another connection holds the row, and a thread of the test stores it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from django_celery_results.testing.fixtures import MakeBackend
 
 POSTGRESQL = pytest.mark.skipif(test_settings.DATABASE != "postgresql", reason="PostgreSQL's own")
-#: Seconds between two looks at what the server does: MariaDB's tells only every 0.1 seconds.
+#: Seconds between two looks at the server's locks: MariaDB refreshes them every 0.1 seconds.
 LOOK = 0.15
 
 
 @pytest.fixture
 def backend(make_backend: MakeBackend) -> Any:
-    """A backend that tries again soon."""
+    """A backend that retries after short waits."""
     return make_backend(result_backend_max_sleep_between_retries_ms=50)
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Return when the condition holds, which it does soon."""
+    """Return as soon as the condition holds, which takes a short time."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
@@ -43,13 +43,13 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def retries(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what was said of each failed try, whichever thread made it."""
+    """Return the log entries of the failed tries, from any thread."""
     messages = [one.getMessage() for one in caplog.records]
     return [message for message in messages if "trying again" in message]
 
 
 def execute(*statements: str) -> None:
-    """Execute them."""
+    """Execute the statements."""
     with connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
@@ -65,37 +65,37 @@ WAITING = {
 
 
 def waits(number: int) -> bool:
-    """Return whether that connection waits for a lock."""
+    """Return whether the connection waits for a lock."""
     with connection.cursor() as cursor:
         cursor.execute(WAITING[connection.vendor], [number])
         return bool(cursor.fetchone()[0])
 
 
 class Store:
-    """A store of task ``t1`` in a thread of its own."""
+    """A store of task ``t1`` in its own thread."""
 
     def __init__(self, backend: Any, *before: str) -> None:
         self.backend = backend
         self.before = before
-        #: The server's number of the connection that it begins with.
+        #: The server's number of its first connection.
         self.number = 0
         self.thread = elsewhere(self.run)
 
     def run(self) -> None:
-        """Store it, with a new connection."""
+        """Store the task, with a new connection."""
         execute(*self.before)
         if connection.vendor != "sqlite":
             self.number = number_of(connection)
         self.backend.mark_as_done("t1", 1)
 
     def until_it_waits(self) -> None:
-        """Return when the server has it wait for a lock."""
+        """Return as soon as the server makes it wait for a lock."""
         until(lambda: bool(self.number) and waits(self.number))
 
 
 @contextmanager
 def held_row() -> Iterator[None]:
-    """Hold the lock of a started task's row, and change something in it."""
+    """Lock a started task's row, and change a column of it."""
     make_row(status=states.STARTED)
     with transaction.atomic():
         TaskResult.objects.filter(task_id="t1").update(worker="rival")
@@ -118,7 +118,7 @@ TOO_LONG = {
 def test_a_lock_that_takes_too_long_is_waited_for_again(
     backend: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Until whoever has it lets go."""
+    """The store succeeds once the lock is released."""
     with held_row():
         store = Store(backend, IMPATIENCE[connection.vendor])
         until(lambda: bool(retries(caplog)))
@@ -129,7 +129,7 @@ def test_a_lock_that_takes_too_long_is_waited_for_again(
 
 @COMMITTED
 def test_a_lock_that_takes_too_long_ends_the_callers_savepoint_alone(backend: Any) -> None:
-    """Inside a transaction it is not waited for again; Django rolls back as ever."""
+    """Inside a transaction it is not retried, and Django rolls back as usual."""
     notes: list[str] = []
 
     def work() -> None:
@@ -165,7 +165,7 @@ NO_TRIGGERS = {
     "postgresql": "DROP FUNCTION second_lock CASCADE",
     "mysql": "DROP TRIGGER second_lock",
 }
-#: Whom the server picks: whoever looks first, or whoever has changed less.
+#: The server's victim is the transaction that checks first, or that has changed less.
 STRENGTH = {
     "postgresql": "SET deadlock_timeout = '20s'",
     "mysql": "UPDATE django_celery_results_groupresult SET content_type = 'x'",
@@ -175,7 +175,7 @@ DEADLOCK = {"postgresql": "deadlock detected", "mysql": "Deadlock found"}
 
 @pytest.fixture
 def second_lock(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Storing takes all groups' locks too."""
+    """A trigger that makes each store lock the rows of all groups too."""
     request.getfixturevalue("transactional_db")
     execute(*TRIGGERS[connection.vendor])
     yield
@@ -186,7 +186,7 @@ def second_lock(request: pytest.FixtureRequest) -> Iterator[None]:
 @SERVER
 @pytest.mark.usefixtures("second_lock")
 def test_a_deadlock_is_tried_again(backend: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The victim stores what it wanted to when the other is done."""
+    """The victim stores its result after the other transaction has ended."""
     make_row(status=states.STARTED)
     for one in range(50):
         GroupResult.objects.create(group_id=f"g{one}")
@@ -208,7 +208,7 @@ def test_a_deadlock_is_tried_again(backend: Any, caplog: pytest.LogCaptureFixtur
 def test_a_serialization_failure_is_tried_again(
     backend: Any, caplog: pytest.LogCaptureFixture, level: str
 ) -> None:
-    """The row has changed since the snapshot of the statement."""
+    """The row changed after the statement's snapshot."""
     isolation = f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}"
     with held_row():
         store = Store(backend, isolation)
@@ -223,7 +223,7 @@ def test_a_serialization_failure_is_tried_again(
 def test_a_connection_killed_in_the_middle_of_a_store_loses_nothing(
     backend: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While its statement waits for a lock."""
+    """It is killed while its statement waits for a lock."""
     with held_row():
         store = Store(backend)
         store.until_it_waits()

@@ -1,4 +1,4 @@
-"""The storage ``django-db``: several databases, threads."""
+"""The storage ``django-db``: several databases, threads and prepared statements."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ pytestmark = pytest.mark.django_db
 
 
 class Secondary:
-    """Sends this app, and it alone, to ``secondary``."""
+    """Routes this app, and no other, to ``secondary``."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
-        """Read there."""
+        """Return ``secondary`` for this app."""
         return "secondary" if model._meta.app_label == "django_celery_results" else None
 
     db_for_write = db_for_read
 
 
 class Replica:
-    """Reads this app from ``secondary``, which nothing is ever copied to."""
+    """Routes this app's reads to ``secondary``, which never receives copies."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
-        """Read there."""
+        """Return ``secondary`` for this app."""
         return "secondary" if model._meta.app_label == "django_celery_results" else None
 
     def db_for_write(self, *_: Any, **hints: Any) -> str:
-        """Write here."""
+        """Return ``default`` for this app."""
         return "default"
 
 
 def whole_life(backend: Any) -> None:
-    """Do all that a backend does."""
+    """Make every kind of call that a backend makes."""
     backend.mark_as_started("t1")
     backend.mark_as_done("t1", 1)
     assert 1 == backend.get_result("t1")
@@ -86,13 +86,13 @@ def test_a_router_sends_everything_elsewhere(make_backend: MakeBackend, settings
 
 @pytest.mark.django_db(databases=["secondary"])
 def test_the_url_sends_everything_elsewhere(make_backend: MakeBackend) -> None:
-    """Without any router."""
+    """It needs no router."""
     whole_life(make_backend("django-db://secondary"))
 
 
 @BOTH
 def test_reads_go_to_the_replica(make_backend: MakeBackend, settings: Settings) -> None:
-    """Which here is always behind."""
+    """In this test the replica never catches up."""
     settings.DATABASE_ROUTERS = [Replica()]
     backend = make_backend()
     backend.mark_as_done("t1", 1)
@@ -110,13 +110,13 @@ def test_a_chords_join_reads_the_primary(make_backend: MakeBackend, settings: Se
 
 @BOTH
 def test_using_stores_through_another_connection(backend: Any) -> None:
-    """As 2.6's callers do for progress."""
+    """Callers of 2.6 do so to make progress visible."""
     backend.store_result("t1", {"done": 5}, "PROGRESS", using="secondary")
     assert "PROGRESS" == TaskResult.objects.using("secondary").get().status
 
 
 def test_a_subclass_may_name_its_models(make_backend: MakeBackend) -> None:
-    """As it could in 2.6."""
+    """It could do so in 2.6."""
     storage = make_backend().storage
     assert (TaskResult, GroupModel) == (storage.task_model, storage.group_model)
     assert (TaskResult, GroupModel) == (DatabaseBackend.TaskModel, DatabaseBackend.GroupModel)
@@ -127,7 +127,7 @@ def test_a_subclass_may_name_its_models(make_backend: MakeBackend) -> None:
 
 @COMMITTED
 def test_one_backend_reads_in_many_threads(backend: Any) -> None:
-    """Nothing of it belongs to one of them."""
+    """Nothing in the backend belongs to one thread."""
     for one in range(20):
         backend.mark_as_done(f"t{one}", one)
     read: list[int] = []
@@ -149,7 +149,7 @@ def test_one_backend_reads_in_many_threads(backend: Any) -> None:
 
 @pytest.fixture
 def prepared() -> Iterator[Callable[[str], int]]:
-    """Gives how many statements that begin so the driver has prepared, as it may here."""
+    """Return a function that counts the prepared statements that begin with ``text``."""
     configured = connection.settings_dict["OPTIONS"]
     connection.close()
     connection.settings_dict["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 1}
@@ -168,7 +168,7 @@ def prepared() -> Iterator[Callable[[str], int]]:
 @COMMITTED
 @POSTGRESQL
 def test_statements_may_be_prepared(backend: Any, prepared: Callable[[str], int]) -> None:
-    """Where the options of the database ask for it."""
+    """The options of the database can ask for it."""
     for one in range(5):
         backend.mark_as_started("t1")
         backend.mark_as_done("t1", one)
@@ -181,7 +181,7 @@ def test_statements_may_be_prepared(backend: Any, prepared: Callable[[str], int]
 def test_the_statement_of_a_chords_part_may_be_prepared(
     backend: Any, prepared: Callable[[str], int]
 ) -> None:
-    """The server, which binds the parameters then, knows of what type each is."""
+    """The server then binds the parameters, and must know the type of each."""
     backend.apply_chord(("c1", [backend.app.AsyncResult(one) for one in "abcd"]), None)
     for place, task_id in zip((0, 1, None), "abc", strict=True):
         request = request_of(task_id, group="c1", chord={"task": "body"}, group_index=place)
@@ -192,7 +192,7 @@ def test_the_statement_of_a_chords_part_may_be_prepared(
 
 @COMMITTED
 def test_a_thread_that_has_ended_leaves_no_connection(make_backend: MakeBackend) -> None:
-    """Compiled statements are shared by threads, and hold no connection of any of them."""
+    """Threads share compiled statements, which must not hold a thread's connection."""
     backend = make_backend()
     left: list[weakref.ref[Any]] = []
 

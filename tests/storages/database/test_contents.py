@@ -26,7 +26,7 @@ FORM = {"content_type": "application/json", "content_encoding": "utf-8"}
 
 @pytest.fixture
 def rows() -> dict[str, Any]:
-    """A row of each kind, and some that have no contents."""
+    """A row of each kind, and some rows without contents."""
     counter = ChordCounter.objects.create(
         group_id="c", sub_tasks="[]", count=2, body='"body"', **FORM
     )
@@ -40,23 +40,23 @@ def rows() -> dict[str, Any]:
 
 
 def contents_of(backend: Any, **options: Any) -> DatabaseContents:
-    """What is tested."""
+    """Return the contents of the storage, the object under test."""
     return DatabaseContents(backend.storage, **options)
 
 
 def found(contents: DatabaseContents, size: int = 100) -> list[ContentRow]:
-    """All rows."""
+    """Return all rows."""
     return [row for batch in contents.batches(size) for row in batch]
 
 
 def shouted(row: ContentRow) -> tuple[ContentRow, Contents]:
-    """A change: capitals."""
+    """Return a change of the rows: their contents in capitals."""
     fields = {name: text and text.upper() for name, text in row.contents.fields.items()}
     return row, Contents(fields=fields, content_type="text/x-loud", content_encoding="utf-8, loud")
 
 
 def test_every_kind_of_contents_is_there(backend: Any, rows: dict[str, Any]) -> None:
-    """Each with what it is and its fields; nothing that has none."""
+    """Rows without contents are left out."""
     assert len(rows) == contents_of(backend).count()
     assert [
         ("task 't'", '"task"'),
@@ -70,14 +70,14 @@ def test_every_kind_of_contents_is_there(backend: Any, rows: dict[str, Any]) -> 
 
 
 def test_a_task_has_all_of_its_contents(backend: Any, rows: dict[str, Any]) -> None:
-    """Under the names that they have everywhere."""
+    """The fields have the same names as everywhere."""
     fields = {"result": '"task"', "traceback": None, "meta": None, "args": '"()"', "kwargs": None}
     assert fields == found(contents_of(backend))[0].contents.fields
     assert rows["task"].content_encoding == found(contents_of(backend))[0].contents.content_encoding
 
 
 def test_rows_that_do_not_say_their_form_are_text(backend: Any) -> None:
-    """Such as somebody made by hand."""
+    """Sites may make such rows by hand."""
     ChordCounter.objects.create(group_id="c", sub_tasks="[]", count=1, body="{}")
     [row] = found(contents_of(backend))
     assert ("application/json", "utf-8") == (
@@ -87,7 +87,7 @@ def test_rows_that_do_not_say_their_form_are_text(backend: Any) -> None:
 
 
 def test_rows_come_in_batches(backend: Any) -> None:
-    """Of one kind each."""
+    """A batch holds one kind of row."""
     for number in range(5):
         TaskResult.objects.create(task_id=f"t{number}", result="1")
     GroupResult.objects.create(group_id="g", result="1")
@@ -104,7 +104,7 @@ def test_ids_of_one_kind_are_read_alone(backend: Any) -> None:
 
 
 def test_rows_may_be_chosen(backend: Any, rows: dict[str, Any]) -> None:
-    """By a condition on the columns of their table."""
+    """The condition is on the columns of each table."""
     asked = []
 
     def wanted(columns: Sequence[str]) -> Q:
@@ -124,7 +124,7 @@ def test_rows_may_be_chosen(backend: Any, rows: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", ["task", "group", "chord", "part"])
 def test_contents_are_replaced(backend: Any, rows: dict[str, Any], kind: str) -> None:
-    """With what says how to read them, in the columns that they came from."""
+    """Their type and codings are replaced too."""
     row = type(rows[kind]).objects.filter(pk=rows[kind].pk)
     before = row.values().get()
     contents = contents_of(backend)
@@ -136,13 +136,12 @@ def test_contents_are_replaced(backend: Any, rows: dict[str, Any], kind: str) ->
     assert {**before, **loud, **{one: before[one].upper() for one in columns}} == row.values().get()
 
 
-def test_nothing_to_replace_is_nothing(backend: Any) -> None:
-    """No transaction is begun for it."""
+def test_replacing_nothing_begins_no_transaction(backend: Any) -> None:
     assert 0 == contents_of(backend).replace([])
 
 
 def test_dates_stay(backend: Any, rows: dict[str, Any]) -> None:
-    """Nothing lives longer for being written in another form."""
+    """A result does not live longer because it was written in another form."""
     contents = contents_of(backend)
     contents.replace([shouted(row) for row in found(contents)])
     row = TaskResult.objects.get(task_id="t")
@@ -150,7 +149,7 @@ def test_dates_stay(backend: Any, rows: dict[str, Any]) -> None:
 
 
 def test_no_signal_is_sent(backend: Any, rows: dict[str, Any]) -> None:
-    """What the row says has not changed."""
+    """The values of the row have not changed."""
     heard = []
 
     def listen(**kwargs: Any) -> None:
@@ -167,7 +166,7 @@ def test_no_signal_is_sent(backend: Any, rows: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("value", ["newer", "TASK", "task", None])
 def test_a_newer_write_stays(backend: Any, rows: dict[str, Any], value: Any) -> None:
-    """Also one that differs in capitals alone, or that says the same."""
+    """It may differ only in case, or not at all."""
     contents = contents_of(backend)
     before = found(contents)
     TaskResult.objects.filter(task_id="t").update(status="STARTED")
@@ -179,7 +178,6 @@ def test_a_newer_write_stays(backend: Any, rows: dict[str, Any], value: Any) -> 
 
 
 def test_a_row_that_is_gone_stays_gone(backend: Any, rows: dict[str, Any]) -> None:
-    """Whoever deleted it."""
     contents = contents_of(backend)
     before = found(contents)
     rows["group"].delete()
@@ -187,7 +185,7 @@ def test_a_row_that_is_gone_stays_gone(backend: Any, rows: dict[str, Any]) -> No
     assert 1 == contents.replace([shouted(row) for row in before])
 
 
-def test_a_change_that_is_half_made_is_not_made(backend: Any, rows: dict[str, Any]) -> None:
+def test_a_batch_that_fails_is_rolled_back(backend: Any, rows: dict[str, Any]) -> None:
     """A batch is one transaction."""
     contents = contents_of(backend)
     task, group = (shouted(row) for row in found(contents)[:2])
@@ -199,7 +197,7 @@ def test_a_change_that_is_half_made_is_not_made(backend: Any, rows: dict[str, An
 
 
 def test_a_batch_that_the_database_fails_is_made_again(backend: Any) -> None:
-    """By who was given for it: the reading, and the writing."""
+    """``repeat`` covers both reading and writing."""
     TaskResult.objects.create(task_id="t", result="1")
     failed = []
 
@@ -210,13 +208,12 @@ def test_a_batch_that_the_database_fails_is_made_again(backend: Any) -> None:
     contents = contents_of(backend, repeat=repeat)
     [batch] = contents.batches(5)
     assert 1 == contents.replace([shouted(row) for row in batch])
-    # Each of four tables ends with a page that has nothing.
+    # Each of the four tables ends with an empty page.
     assert 4 + 1 + 1 == len(failed)
 
 
 @pytest.mark.django_db(databases=["default", "secondary"])
-def test_another_database_is_worked_on(make_backend: Any) -> None:
-    """The one that the URL names."""
+def test_the_database_of_the_url_is_used(make_backend: Any) -> None:
     TaskResult.objects.using("secondary").create(task_id="t", result='"x"')
     contents = contents_of(make_backend("django-db://secondary"))
     assert 1 == contents.replace([shouted(row) for row in found(contents)])

@@ -1,4 +1,4 @@
-"""The storage ``django-db``: batches of expiry that the database fails."""
+"""The storage ``django-db``: expiry batches in which the database fails."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Saboteur:
 
     @hookimpl
     def before_expire(self, batch: ExpiryBatch) -> None:
-        """Note the batch."""
+        """Record the batch."""
         self.seen.append(list(batch.ids))
         if len(self.seen) == 2:
             kill(connection)
 
     @hookimpl
     def after_expire(self, batch: ExpiryBatch) -> None:
-        """Note the batch."""
+        """Record the batch."""
         self.gone.append(list(batch.ids))
 
 
@@ -42,7 +42,7 @@ class Saboteur:
 def test_a_batch_that_the_database_failed_is_made_again(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """Shown before again, gone once; the batches before it are not begun anew."""
+    """Plugins see it twice before and once after; the earlier batches are not repeated."""
     saboteur = Saboteur()
     registered(saboteur, EXPIRE_BATCH_SIZE=2)
     make(5)

@@ -1,4 +1,4 @@
-"""A chord's part that is new and not the last: counted in one step."""
+"""Counting a chord's part in one step, if it is new and not the last one."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ def part(task_id: str, **facts: Any) -> ChordPart:
 
 
 def counted() -> tuple[int, list[str]]:
-    """Return what is still to come, and the parts that are in."""
+    """Return the number of parts to come, and the ids of the counted parts."""
     ids = PartModel.objects.order_by("pk").values_list("task_id", flat=True)
     return ChordCounter.objects.get().count, list(ids)
 
 
 def statements(queries: CaptureQueriesContext) -> list[str]:
-    """Return what was asked of the database, but for the ends of transactions."""
+    """Return the statements sent to the database, except the begin and end of transactions."""
     every = [query["sql"] for query in queries.captured_queries]
     return [sql for sql in every if sql not in {"BEGIN", "COMMIT"}]
 
 
 @pytest.fixture
 def queries() -> Iterator[CaptureQueriesContext]:
-    """The queries from now on; the statements have been compiled before."""
+    """Capture queries; the connection is open by then."""
     connection.ensure_connection()
     with CaptureQueriesContext(connection) as found:
         yield found
 
 
 def test_a_part_takes_few_statements(queries: CaptureQueriesContext) -> None:
-    """One where a statement can hold both, two elsewhere."""
+    """It takes one if a statement can do both steps, and two elsewhere."""
     start("a", "b")
     before = len(statements(queries))
     assert count_quickly("default", part("a"))
@@ -68,8 +68,8 @@ def test_a_part_takes_few_statements(queries: CaptureQueriesContext) -> None:
     assert expected == len(statements(queries)) - before
 
 
-def test_the_part_is_kept_with_what_it_brings() -> None:
-    """Its own result, where the task keeps none."""
+def test_the_part_is_stored_with_its_contents() -> None:
+    """It carries its result if the task ignores it."""
     start("a", "b")
     count_quickly("default", part("a", group_index=7, contents=CONTENTS))
     columns = ("task_id", "group_index", "status", "content_type", "content_encoding", "result")
@@ -79,27 +79,25 @@ def test_the_part_is_kept_with_what_it_brings() -> None:
 
 
 def test_a_part_counts_once() -> None:
-    """The second time it is left to be looked at."""
+    """The second delivery is left to the locked path."""
     start("a", "b", "c")
     assert [True, False] == [count_quickly("default", part("a")) for _ in range(2)]
     assert (2, ["a"]) == counted()
 
 
 def test_the_last_part_is_not_counted_here() -> None:
-    """It has to claim the body too, under the lock."""
+    """It also has to claim the body, under the lock."""
     start("a", "b")
     assert [True, False] == [count_quickly("default", part(one)) for one in "ab"]
     assert (1, ["a"]) == counted()
 
 
 def test_a_part_of_an_unknown_chord_is_not_counted() -> None:
-    """Nothing is written."""
     assert not count_quickly("default", part("a"))
     assert not PartModel.objects.exists()
 
 
 def test_a_refused_part_leaves_the_callers_transaction_usable() -> None:
-    """And what it wrote."""
     start("a", "b", "c")
     with transaction.atomic():
         assert [True, False] == [count_quickly("default", part("a")) for _ in range(2)]
@@ -107,8 +105,7 @@ def test_a_refused_part_leaves_the_callers_transaction_usable() -> None:
     assert (1, ["a", "b"]) == counted()
 
 
-def test_a_part_goes_with_the_callers_transaction() -> None:
-    """Neither counted nor kept."""
+def test_a_part_is_rolled_back_with_the_callers_transaction() -> None:
     start("a", "b", "c")
     with transaction.atomic():
         count_quickly("default", part("a"))
@@ -117,7 +114,7 @@ def test_a_part_goes_with_the_callers_transaction() -> None:
 
 
 def test_a_part_is_counted_without_autocommit_too() -> None:
-    """Whoever switched it off commits."""
+    """The caller, who switched autocommit off, commits."""
     start("a", "b", "c")
     transaction.set_autocommit(False)
     try:
@@ -129,7 +126,7 @@ def test_a_part_is_counted_without_autocommit_too() -> None:
 
 
 def test_a_part_delivered_twice_at_one_moment_counts_once() -> None:
-    """The second cannot see the first, and meets its key."""
+    """The second transaction cannot see the first one's part, but hits its unique key."""
     start("a", "b", "c")
     answers: list[bool] = []
 
@@ -141,14 +138,14 @@ def test_a_part_delivered_twice_at_one_moment_counts_once() -> None:
     with transaction.atomic():
         assert count_quickly("default", part("a"))
         thread.start()
-        # It waits for the lock, most likely by now; whether it does changes no outcome.
+        # By now it probably waits for the lock; if it does not, the outcome is the same.
         thread.join(0.3)
     thread.join()
     assert [False] == answers
     assert (2, ["a"]) == counted()
 
 
-def test_other_errors_are_not_taken_for_a_part_that_is_there() -> None:
+def test_other_errors_are_not_taken_for_an_existing_part() -> None:
     """They reach the caller."""
     start("a", "b")
     with pytest.raises((DatabaseError, OverflowError)):

@@ -1,4 +1,4 @@
-"""The storage ``django-db``: results, settings, groups, and how many queries they take."""
+"""The storage ``django-db``: results, settings, groups, and the number of queries."""
 
 from __future__ import annotations
 
@@ -33,28 +33,27 @@ pytestmark = pytest.mark.django_db
     "value", [None, True, 0, "text \x00 \ud800 🐘", [1, {"a": None}], {"k": [1.5]}, ""]
 )
 def test_a_result_is_read_back(backend: Any, value: Any) -> None:
-    """As it was stored."""
     backend.mark_as_done("t1", value)
     assert value == backend.app.AsyncResult("t1").get(timeout=1)
 
 
 @pytest.mark.parametrize("serializer", ["json", "yaml", "msgpack", "pickle"])
-def test_every_serializer_of_celery_is_stored(make_backend: MakeBackend, serializer: str) -> None:
-    """Selected by result_serializer."""
+def test_every_serializer_of_celery_works(make_backend: MakeBackend, serializer: str) -> None:
+    """It is selected by ``result_serializer``."""
     backend = make_backend(result_serializer=serializer, result_accept_content=[serializer])
     backend.mark_as_done("t1", {"a": [1, 2]})
     assert {"a": [1, 2]} == make_like(make_backend, backend).get_result("t1")
 
 
 def test_the_serializer_may_stand_in_the_url(make_backend: MakeBackend) -> None:
-    """And counts more than the setting."""
+    """The URL takes precedence over the setting."""
     make_backend("django-db://?serializer=yaml").mark_as_done("t1", 1)
     assert "application/x-yaml" == row().content_type
 
 
 @pytest.mark.parametrize("serializer", ["json", "pickle"])
 def test_an_exception_is_raised_again(make_backend: MakeBackend, serializer: str) -> None:
-    """With its arguments and the traceback."""
+    """It has its arguments and its traceback."""
     backend = make_backend(result_serializer=serializer, result_accept_content=[serializer])
     backend.mark_as_failure("t1", ValueError("bad", 1), traceback="Traceback …")
     result = backend.app.AsyncResult("t1")
@@ -64,7 +63,7 @@ def test_an_exception_is_raised_again(make_backend: MakeBackend, serializer: str
 
 
 def test_an_unknown_task_is_pending(backend: Any) -> None:
-    """And makes no row."""
+    """Reading it makes no row."""
     assert states.PENDING == backend.get_state("none")
     assert not TaskResult.objects.exists()
 
@@ -76,22 +75,21 @@ def test_bytes_are_an_id_too(backend: Any) -> None:
 
 
 def test_forget_deletes_the_row(backend: Any) -> None:
-    """And an unknown one is no error."""
+    """Forgetting an unknown task does nothing."""
     backend.mark_as_done("t1", 1)
     backend.forget("t1")
     backend.forget("t1")
     assert not TaskResult.objects.exists()
 
 
-def test_a_result_is_seen_when_it_was_only_written(backend: Any) -> None:
-    """task_result_exists says so."""
+def test_a_task_in_any_stored_state_exists(backend: Any) -> None:
     assert not backend.task_result_exists("t1")
     backend.mark_as_started("t1")
     assert backend.task_result_exists("t1")
 
 
 def test_started_sets_date_started_from_the_databases_clock(backend: Any) -> None:
-    """And what is stored later keeps it."""
+    """Later states keep it."""
     backend.mark_as_started("t1")
     started = row().date_started
     backend.mark_as_done("t1", 1)
@@ -102,19 +100,19 @@ def test_started_sets_date_started_from_the_databases_clock(backend: Any) -> Non
 
 @pytest.mark.parametrize("status", [states.STARTED, states.RETRY, "PROGRESS"])
 def test_only_a_final_state_is_done(backend: Any, status: str) -> None:
-    """The column moves, the meta says nothing."""
+    """Every write updates the column, but the meta leaves the date out until then."""
     backend.store_result("t1", None, status)
     assert None is backend.get_task_meta("t1")["date_done"]
 
 
 def test_a_final_state_has_its_date(backend: Any) -> None:
-    """The row's own."""
+    """The date is that of the row."""
     backend.mark_as_done("t1", 1)
     assert row().date_done == backend.get_task_meta("t1")["date_done"]
 
 
 def test_extended_columns_hold_what_the_request_says(make_backend: MakeBackend) -> None:
-    """The encoded reprs of protocol 2."""
+    """With message protocol 2 the arguments are its reprs."""
     backend = make_backend(result_extended=True)
     request = request_of(
         task="add", hostname="w1", argsrepr="(1,)", kwargsrepr="{}", periodic_task_name="nightly"
@@ -130,14 +128,13 @@ def test_extended_columns_hold_what_the_request_says(make_backend: MakeBackend) 
 
 
 def test_protocol_1_has_the_values(make_backend: MakeBackend) -> None:
-    """As its messages do."""
+    """Its messages do not carry reprs."""
     backend = make_backend(result_extended=True)
     backend.mark_as_done("t1", 1, request=request_of(args=[1], kwargs={"a": 2}))
     assert ("[1]", '{"a": 2}') == (row().task_args, row().task_kwargs)
 
 
-def test_without_result_extended_nothing_is_told(backend: Any) -> None:
-    """The columns stay NULL."""
+def test_without_result_extended_the_columns_stay_null(backend: Any) -> None:
     backend.mark_as_done("t1", 1, request=request_of(task="add", argsrepr="(1,)"))
     assert (None, None) == (row().task_name, row().task_args)
 
@@ -155,24 +152,24 @@ def test_without_result_extended_nothing_is_told(backend: Any) -> None:
     ],
 )
 def test_a_wrong_url_lists_what_is_valid(make_backend: MakeBackend, url: str, valid: str) -> None:
-    """Alias, option, path and serializer."""
+    """This holds for the alias, the options, the path and the serializer."""
     with pytest.raises(BackendMisconfigured) as caught:
         make_backend(url)
     assert valid in str(caught.value)
 
 
-def test_an_unserializable_result_is_celerys_affair(backend: Any) -> None:
-    """It makes a failure of it."""
+def test_celery_gets_the_error_of_an_unserializable_result(backend: Any) -> None:
+    """Celery then stores a failure."""
     with pytest.raises(EncodeError):
         backend.mark_as_done("t1", object())
     assert not TaskResult.objects.exists()
 
 
 @pytest.mark.parametrize("attribute", ["meta", "args", "kwargs"])
-def test_what_is_unserializable_beside_it_loses_no_failure(
+def test_unserializable_meta_does_not_lose_a_failure(
     make_backend: MakeBackend, attribute: str
 ) -> None:
-    """The reason is stored."""
+    """The reason for the failure is stored."""
     backend = make_backend(result_extended=True)
     request = request_of("t1", **{attribute: {"a": object()}})
     backend.mark_as_failure("t1", ValueError("why"), request=request)
@@ -183,7 +180,7 @@ def test_what_is_unserializable_beside_it_loses_no_failure(
 
 
 def test_a_group_is_restored(backend: Any) -> None:
-    """With groups in it."""
+    """It may contain groups."""
     inner = GroupResult("g2", [backend.app.AsyncResult("t2")], app=backend.app)
     members: list[Any] = [backend.app.AsyncResult("t1"), inner]
     group = GroupResult("g1", members, app=backend.app)
@@ -192,19 +189,19 @@ def test_a_group_is_restored(backend: Any) -> None:
 
 
 def test_an_unknown_group_is_none(backend: Any) -> None:
-    """As with Celery's own backends."""
+    """Celery's own backends return the same."""
     assert None is backend.restore_group("none")
 
 
 def test_a_group_is_deleted(backend: Any) -> None:
-    """Its results stay."""
+    """The results of its tasks stay."""
     GroupResult("g1", [], app=backend.app).save()
     backend.delete_group("g1")
     assert None is backend.restore_group("g1")
 
 
 def test_an_unreadable_group_is_named(backend: Any) -> None:
-    """With what is wrong."""
+    """The error also says what is wrong."""
     GroupModel.objects.create(group_id="g1", result="{")
     with pytest.raises(ResultUnreadable, match=r"group 'g1'.*corrupt"):
         backend.restore_group("g1")
@@ -214,10 +211,9 @@ def test_an_unreadable_group_is_named(backend: Any) -> None:
 
 
 @COMMITTED
-def test_queries_of_a_task(
+def test_a_task_takes_one_query_to_store_and_one_to_read(
     make_backend: MakeBackend, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """One for each store, one to read."""
     backend = make_backend(result_cache_max=10)
     operations: list[tuple[int, Callable[[], Any]]] = [
         (1, lambda: backend.mark_as_started("t1")),
@@ -237,7 +233,6 @@ def test_queries_of_a_task(
 def test_many_are_read_in_one_query(
     backend: Any, number: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """As many as go into one."""
     for one in range(min(number, 10)):
         make_row(f"t{one}", result=str(one))
     ids = [f"t{one}" for one in range(number)]
@@ -250,7 +245,7 @@ def test_many_are_read_in_one_query(
 def test_a_saved_group_takes_one_query(
     backend: Any, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """And so does reading it."""
+    """Reading it takes one too."""
     with django_assert_num_queries(1):
         GroupResult("g1", [], app=backend.app).save()
     with django_assert_num_queries(1):

@@ -1,4 +1,4 @@
-"""The storage ``django-db``: lost connections, and transactions that are in the way."""
+"""The storage ``django-db``: lost connections, inside and outside of transactions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOST = (OperationalError, InterfaceError)
 
 @pytest.fixture
 def backend(make_backend: MakeBackend) -> Any:
-    """A backend that tries again soon, and not for long."""
+    """A backend that retries after short waits, and gives up soon."""
     return make_backend(
         result_backend_max_retries=5, result_backend_base_sleep_between_retries_ms=1
     )
@@ -44,7 +44,7 @@ def backend(make_backend: MakeBackend) -> Any:
 @COMMITTED
 @SERVER
 def test_a_connection_killed_during_a_series_of_stores_loses_nothing(backend: Any) -> None:
-    """Each store finds a new one."""
+    """Each store finds a new connection."""
     for one in range(10):
         if one % 3 == 1:
             kill(connection)
@@ -55,7 +55,7 @@ def test_a_connection_killed_during_a_series_of_stores_loses_nothing(backend: An
 @BOTH
 @SERVER
 def test_a_killed_connection_that_using_named_is_replaced(backend: Any) -> None:
-    """Not that of the routers, which is left alone."""
+    """The connection that the routers choose is left alone."""
     backend.store_result("t1", 1, states.STARTED)
     untouched = connection.connection
     backend.store_result("t1", 1, states.STARTED, using="secondary")
@@ -68,7 +68,7 @@ def test_a_killed_connection_that_using_named_is_replaced(backend: Any) -> None:
 @BOTH
 @SERVER
 def test_a_killed_connection_that_the_url_named_is_replaced(make_backend: MakeBackend) -> None:
-    """Without a router."""
+    """This works without a router."""
     backend = make_backend("django-db://secondary")
     backend.mark_as_started("t1")
     kill(connections["secondary"])
@@ -80,7 +80,7 @@ def test_a_killed_connection_that_the_url_named_is_replaced(make_backend: MakeBa
 @SERVER
 @pytest.mark.parametrize("many", [False, True])
 def test_a_killed_replica_is_replaced(backend: Any, settings: Settings, many: bool) -> None:
-    """Reading one or many."""
+    """It is read for one task and for many."""
     settings.DATABASE_ROUTERS = [Replica()]
     assert states.PENDING == backend.get_state("t1")
     kill(connections["secondary"])
@@ -93,7 +93,7 @@ def test_a_killed_replica_is_replaced(backend: Any, settings: Settings, many: bo
 @COMMITTED
 @SERVER
 def test_a_connection_killed_between_chord_parts_loses_none(backend: Any) -> None:
-    """Counting is in a transaction of its own."""
+    """Counting has its own transaction."""
     backend.apply_chord(("c1", [backend.app.AsyncResult(f"t{one}") for one in range(5)]), None)
     for one in range(4):
         kill(connection)
@@ -109,7 +109,7 @@ def test_a_connection_killed_between_chord_parts_loses_none(backend: Any) -> Non
 def test_a_killed_connection_is_replaced_however_long_it_lives(
     backend: Any, age: int | None, checks: bool
 ) -> None:
-    """Whatever CONN_MAX_AGE and CONN_HEALTH_CHECKS say."""
+    """``CONN_MAX_AGE`` and ``CONN_HEALTH_CHECKS`` do not matter."""
     configured = dict(connection.settings_dict)
     connection.close()
     connection.settings_dict.update(CONN_MAX_AGE=age, CONN_HEALTH_CHECKS=checks)
@@ -125,7 +125,7 @@ def test_a_killed_connection_is_replaced_however_long_it_lives(
 
 @pytest.fixture
 def pool(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Django's pool of connections to PostgreSQL, with two of them."""
+    """Django's pool of connections to PostgreSQL, holding two."""
     request.getfixturevalue("transactional_db")
     configured = connection.settings_dict["OPTIONS"]
     connection.close()
@@ -138,7 +138,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def in_pool(pool: Any) -> set[int]:
-    """Return the server's numbers of the connections that the pool has."""
+    """Return the server's numbers of the connections in the pool."""
     taken = [pool.getconn() for _ in range(2)]
     for one in taken:
         pool.putconn(one)
@@ -148,7 +148,7 @@ def in_pool(pool: Any) -> set[int]:
 @BOTH
 @POSTGRESQL
 def test_broken_connections_of_djangos_pool_are_given_back(backend: Any, pool: Any) -> None:
-    """Others are taken, in as many tries as one connection needs."""
+    """New ones take as many tries as a single connection."""
     backend.max_retries = 1
     backend.mark_as_started("t1")
     connection.close()
@@ -163,7 +163,7 @@ def test_broken_connections_of_djangos_pool_are_given_back(backend: Any, pool: A
 @COMMITTED
 @POSTGRESQL
 def test_a_pool_forgets_a_server_that_is_no_longer_the_primary(backend: Any, pool: Any) -> None:
-    """Its connections work, and must not be used."""
+    """Its connections still work, but must not be used."""
     backend.mark_as_started("t1")
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
@@ -176,7 +176,7 @@ def test_a_pool_forgets_a_server_that_is_no_longer_the_primary(backend: Any, poo
 @COMMITTED
 @SERVER
 def test_threads_replace_their_own_connections(backend: Any) -> None:
-    """And no other's."""
+    """No thread replaces another's."""
     untouched = number_of(connection)
 
     def work(name: str) -> None:
@@ -196,7 +196,7 @@ def test_threads_replace_their_own_connections(backend: Any) -> None:
 def test_where_retrying_is_switched_off_a_lost_connection_is_an_error(
     make_backend: MakeBackend,
 ) -> None:
-    """As Celery's setting says."""
+    """The setting is Celery's ``result_backend_always_retry``."""
     backend = make_backend(result_backend_always_retry=False)
     backend.mark_as_started("t1")
     kill(connection)
@@ -210,7 +210,7 @@ def test_where_retrying_is_switched_off_a_lost_connection_is_an_error(
 def test_a_server_that_stays_away_is_an_error_in_the_end(
     backend: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The database's own error is its cause, and the log says which database it was."""
+    """The database's own error is the cause, and the log names the database."""
     port = connection.settings_dict["PORT"]
     connection.close()
     connection.settings_dict["PORT"] = 1
@@ -228,7 +228,7 @@ def test_a_server_that_stays_away_is_an_error_in_the_end(
 def test_a_permanent_error_is_raised_at_once(
     backend: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An unknown database."""
+    """Here the database does not exist."""
     name = connection.settings_dict["NAME"]
     connection.close()
     connection.settings_dict["NAME"] = "not_there"
@@ -245,7 +245,7 @@ def test_a_permanent_error_is_raised_at_once(
 def test_a_connection_lost_at_the_very_end_of_a_transaction_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After the commit, and before Django has turned autocommit on again."""
+    """It is lost after the commit, before Django turns autocommit on again."""
     wrapper = connections["default"]
     commit, number = wrapper.commit, number_of(wrapper)
 
@@ -270,10 +270,10 @@ OPEN = "a transaction is open on the database 'default'"
 
 @COMMITTED
 @SERVER
-def test_a_connection_killed_inside_the_callers_transaction_is_the_callers_affair(
+def test_a_connection_killed_inside_the_callers_transaction_is_an_error(
     backend: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It hears of it, and why; nothing is stored behind its back."""
+    """The error says why it was not retried, and nothing is stored outside the transaction."""
 
     def work() -> None:
         backend.mark_as_started("t1")
@@ -291,7 +291,7 @@ def test_a_connection_killed_inside_the_callers_transaction_is_the_callers_affai
 @COMMITTED
 @SERVER
 def test_the_callers_transaction_handling_is_djangos(backend: Any) -> None:
-    """After an error that the caller caught, the block is still the caller's to end."""
+    """If the caller catches the error, the caller still ends the block."""
 
     def store() -> None:
         kill(connection)
@@ -309,7 +309,7 @@ def test_the_callers_transaction_handling_is_djangos(backend: Any) -> None:
 @COMMITTED
 @SERVER
 def test_nothing_is_tried_again_without_autocommit(backend: Any) -> None:
-    """Which is a transaction too."""
+    """A transaction is open then too."""
     connection.set_autocommit(False)
     try:
         backend.mark_as_started("t1")
@@ -323,8 +323,8 @@ def test_nothing_is_tried_again_without_autocommit(backend: Any) -> None:
 
 
 @COMMITTED
-def test_what_did_not_come_from_a_connection_counts_as_the_routers_choice(backend: Any) -> None:
-    """An error that somebody made up, inside and outside of a transaction."""
+def test_an_error_without_a_connection_counts_for_the_routers_choice(backend: Any) -> None:
+    """The error is made up, inside and outside of a transaction."""
     assert backend.exception_safe_to_retry(OperationalError("gone"))
     with transaction.atomic():
         assert not backend.exception_safe_to_retry(OperationalError("gone"))
@@ -334,7 +334,7 @@ def test_what_did_not_come_from_a_connection_counts_as_the_routers_choice(backen
 @BOTH
 @SERVER
 def test_a_transaction_on_another_database_forbids_nothing(backend: Any) -> None:
-    """Results that go elsewhere are tried again, and the transaction goes on."""
+    """Results in another database are retried, and the transaction goes on."""
     backend.store_result("t1", 1, states.STARTED, using="secondary")
     with transaction.atomic():
         backend.mark_as_started("t2")

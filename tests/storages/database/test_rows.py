@@ -1,4 +1,4 @@
-"""Records and rows."""
+"""Conversion between records and rows."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def task(**facts: Any) -> StoredTask:
 
 @pytest.fixture(autouse=True)
 def nothing_logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is logged once a process is logged once a test."""
+    """Let each test log again the entries that a process logs once."""
     monkeypatch.setattr(columns, "_logged", set())
 
 
 def test_contents_stand_in_their_columns() -> None:
-    """Under the names of 2.6."""
+    """The columns have the names of 2.6."""
     row = task_columns(TaskResult, task())
     assert ("RESULT", "TRACEBACK", "META", "ARGS", "KWARGS", "text/x", "utf-8, zstd") == (
         row["result"],
@@ -51,15 +51,15 @@ def test_contents_stand_in_their_columns() -> None:
 
 
 def test_started_takes_the_databases_clock() -> None:
-    """And no other state does."""
+    """Other states do not set the column."""
     assert isinstance(
         task_columns(TaskResult, task(status=states.STARTED))["date_started"], DatabaseNow
     )
     assert "date_started" not in task_columns(TaskResult, task())
 
 
-def test_what_does_not_fit_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """For each column."""
+def test_text_that_does_not_fit_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Each column has its own entry."""
     for _ in range(3):
         task_columns(TaskResult, task(worker="w" * 101, name="n" * 256))
     assert ["task_name", "worker"] == sorted(
@@ -68,8 +68,8 @@ def test_what_does_not_fit_is_logged_once(caplog: pytest.LogCaptureFixture) -> N
 
 
 @pytest.mark.parametrize("column", ["status", "worker", "periodic_task_name", "name"])
-def test_what_fits_is_not_touched(column: str, caplog: pytest.LogCaptureFixture) -> None:
-    """And not logged."""
+def test_text_that_fits_is_unchanged(column: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is logged."""
     row = task_columns(TaskResult, task(**{column: "n" * 50}))
     assert "n" * 50 == row["task_name" if column == "name" else column]
     assert [] == caplog.records
@@ -79,7 +79,7 @@ def test_what_fits_is_not_touched(column: str, caplog: pytest.LogCaptureFixture)
     ("seconds", "years"), [(0, 0), (60, 0), (None, 1000), (1e300, 900), (365 * 86400, 0.9)]
 )
 def test_a_retention_is_a_date(seconds: float | None, years: float) -> None:
-    """For ever is one too, later than any cleanup."""
+    """A retention for ever is a date too, later than any cleanup."""
     date = task_columns(TaskResult, task(retention=Retention(seconds=seconds)))["date_expires"]
     ahead = date - datetime.now(timezone.utc)
     assert timedelta(days=365 * years - 1) < ahead
@@ -92,7 +92,6 @@ def test_without_a_retention_there_is_no_date() -> None:
 
 
 def test_a_row_is_its_record_again() -> None:
-    """What was stored comes back."""
     written = task_columns(TaskResult, task(name="add", worker="w"))
     read = task_from_row(TaskResult(task_id="t1", **written))
     assert (FIELDS, "add", "w") == (read.contents.fields, read.name, read.worker)
@@ -109,7 +108,6 @@ def test_a_row_that_does_not_say_its_type_is_json(model: Any) -> None:
 
 
 def test_an_id_may_be_as_long_as_its_column() -> None:
-    """Not longer."""
     require_id(TaskResult, "task_id", "t" * 255)
     with pytest.raises(IdTooLong, match="256 characters, but its column holds 255"):
         require_id(TaskResult, "task_id", "t" * 256)
@@ -117,6 +115,6 @@ def test_an_id_may_be_as_long_as_its_column() -> None:
 
 @pytest.mark.parametrize("missing", [None, ""])
 def test_an_id_is_needed(missing: str | None) -> None:
-    """A row without one would be everybody's."""
+    """All results without an id would share one row."""
     with pytest.raises(ValueError, match="task_id must not be empty"):
         require_id(TaskResult, "task_id", missing)

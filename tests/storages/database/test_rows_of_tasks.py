@@ -1,4 +1,4 @@
-"""The storage ``django-db``: old and broken rows, what does not fit into one, codings."""
+"""The storage ``django-db``: old and broken rows, text that does not fit, and codings."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.django_db
 def test_rows_of_2_6_are_read(
     make_backend: MakeBackend, columns: dict[str, Any], expected: Any
 ) -> None:
-    """Text and binary."""
+    """They hold text or base64."""
     make_row(**columns)
     assert expected == make_backend(result_accept_content=["json", "yaml", "pickle"]).get_result(
         "t1"
@@ -58,7 +58,7 @@ def test_rows_of_2_6_are_read(
 
 
 def test_bare_reprs_are_read(backend: Any) -> None:
-    """Under both names."""
+    """They are returned under both names of the arguments."""
     make_row(result="1", task_args="(1, 2)", task_kwargs="{'a': 1}")
     meta = backend.get_task_meta("t1")
     assert ("(1, 2)", "(1, 2)", "{'a': 1}") == (meta["args"], meta["task_args"], meta["kwargs"])
@@ -86,7 +86,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
 def test_a_broken_row_is_named_with_what_is_missing(
     backend: Any, columns: dict[str, Any], missing: str
 ) -> None:
-    """On that result alone."""
+    """Only that result raises the error."""
     make_row(**columns)
     with pytest.raises(ResultUnreadable, match=r"'t1'.*") as caught:
         backend.get_task_meta("t1")
@@ -94,10 +94,10 @@ def test_a_broken_row_is_named_with_what_is_missing(
 
 
 @pytest.mark.parametrize(("columns", "missing"), BROKEN)
-def test_among_many_a_broken_row_spoils_no_other(
+def test_among_many_a_broken_row_does_not_affect_the_others(
     backend: Any, columns: dict[str, Any], missing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is a failure with its error; the others are what they are."""
+    """It is a failure with its error."""
     make_row("good", result="1")
     make_row("bad", **columns)
     metas = dict(backend.get_many(["bad", "good"], timeout=5))
@@ -124,7 +124,7 @@ def test_an_id_longer_than_its_column_never_reaches_the_database(
 def test_a_group_id_longer_than_its_column_never_reaches_the_database(
     backend: Any, what: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """Groups and chords alike."""
+    """This holds for groups and for chords."""
     save: Callable[[], Any] = {
         "group": GroupResult("g" * 256, [], app=backend.app).save,
         "chord": lambda: backend.apply_chord(("g" * 256, []), None),
@@ -134,14 +134,13 @@ def test_a_group_id_longer_than_its_column_never_reaches_the_database(
 
 
 def test_the_longest_id_is_stored(backend: Any) -> None:
-    """To the last character."""
     backend.mark_as_done("ä" * 255, 1)
     assert 1 == backend.get_result("ä" * 255)
 
 
 @pytest.mark.parametrize("text", ["NUL \x00", "lone \ud800"])
 def test_unstorable_text_loses_no_failure(make_backend: MakeBackend, text: str) -> None:
-    """Not in the traceback, nor in names, nor in the exception."""
+    """It may be in the traceback, in the names or in the exception."""
     backend = make_backend(result_extended=True)
     request = request_of(task=text, hostname=text, periodic_task_name=text, argsrepr=text)
     backend.mark_as_failure("t1", ValueError(text), traceback=text, request=request)
@@ -149,8 +148,8 @@ def test_unstorable_text_loses_no_failure(make_backend: MakeBackend, text: str) 
     assert text == str(backend.get_result("t1"))
 
 
-def test_unstorable_text_in_a_state_is_spelt(backend: Any) -> None:
-    """A custom state is anybody's word."""
+def test_unstorable_text_in_a_state_is_escaped(backend: Any) -> None:
+    """A task may set any text as a custom state."""
     backend.store_result("t1", None, "A\x00B")
     assert "A\\x00B" == row().status
 
@@ -162,7 +161,7 @@ def test_unstorable_text_in_a_state_is_spelt(backend: Any) -> None:
 def test_too_long_names_are_shortened_visibly(
     make_backend: MakeBackend, attribute: str, column: str, length: int
 ) -> None:
-    """And the result is not lost."""
+    """The result must not be lost for them."""
     backend = make_backend(result_extended=True)
     backend.mark_as_done("t1", 1, request=request_of(**{attribute: "n" * 300}))
     assert "n" * (length - 1) + "…" == getattr(row(), column)
@@ -170,7 +169,7 @@ def test_too_long_names_are_shortened_visibly(
 
 @pytest.mark.parametrize("serializer", ["yaml", "msgpack", "pickle"])
 def test_unstorable_text_in_a_result_comes_back(make_backend: MakeBackend, serializer: str) -> None:
-    """Whether or not the serializer escapes it."""
+    """Some serializers escape it, others do not."""
     backend = make_backend(result_serializer=serializer, result_accept_content=[serializer])
     backend.mark_as_done("t1", "a\x00b")
     assert "a\x00b" == make_like(make_backend, backend).get_result("t1")
@@ -180,7 +179,7 @@ def test_unstorable_text_in_a_result_comes_back(make_backend: MakeBackend, seria
 
 
 def test_codings_reach_every_column(make_backend: MakeBackend, registered: Register) -> None:
-    """Nothing is left to be read in the row."""
+    """No plain text is left in the row."""
     registered(CODINGS=["gzip"])
     backend = make_backend(result_extended=True)
     request = request_of(argsrepr="secret", kwargsrepr="secret", meta={"k": "secret"})
@@ -195,7 +194,7 @@ def test_codings_reach_every_column(make_backend: MakeBackend, registered: Regis
 def test_coded_rows_stay_readable_when_codings_are_switched_off(
     make_backend: MakeBackend, registered: Register, serializer: str
 ) -> None:
-    """The row says all that is needed."""
+    """The row says how to read it."""
     registered(CODINGS=["gzip", "bzip2"])
     conf = {"result_serializer": serializer, "result_accept_content": [serializer]}
     make_backend(**conf).mark_as_failure("t1", ValueError("x"), traceback="trace")
@@ -207,7 +206,7 @@ def test_coded_rows_stay_readable_when_codings_are_switched_off(
 def test_a_coding_that_is_not_installed_is_a_misconfiguration(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """Listing those that are."""
+    """The error lists the installed ones."""
     registered(CODINGS=["rot13"])
     with pytest.raises(BackendMisconfigured, match=r"'rot13'.*application/x-gzip"):
         make_backend()
@@ -217,7 +216,7 @@ def test_a_coding_that_is_not_installed_is_a_misconfiguration(
     not hasattr(Backend, "prepare_compression"), reason="result_compression came with Celery 5.7"
 )
 def test_result_compression_is_a_coding(make_backend: MakeBackend, registered: Register) -> None:
-    """Applied before those of CODINGS."""
+    """It is applied before those of ``CODINGS``."""
     registered(CODINGS=["identity"])
     backend = make_backend(result_compression="gzip")
     backend.mark_as_done("t1", "text")
@@ -226,7 +225,7 @@ def test_result_compression_is_a_coding(make_backend: MakeBackend, registered: R
 
 
 class Gzip:
-    """A plugin whose coding has the name of a method of Kombu's."""
+    """A plugin whose coding has the name of one of Kombu's methods."""
 
     @hookimpl
     def contribute_codings(self) -> Iterable[Coding]:
@@ -240,7 +239,7 @@ class Gzip:
 def test_result_compression_is_always_kombus_method(
     make_backend: MakeBackend, registered: Register
 ) -> None:
-    """As Celery's documentation has it; a plugin's coding of that name is one of CODINGS."""
+    """Celery documents it so; a plugin's coding of that name is used for ``CODINGS`` only."""
     registered(Gzip(), CODINGS=["gzip"])
     make_backend(result_compression="gzip").mark_as_done("t1", "text")
     assert "utf-8, application/x-gzip, gzip" == row().content_encoding
@@ -259,7 +258,7 @@ def test_arguments_in_another_encoding_lose_no_result(
 
 @pytest.mark.parametrize("missing", [None, ""])
 def test_a_result_needs_an_id(backend: Any, missing: str | None) -> None:
-    """The error is that of Celery's key-value backends."""
+    """Celery's key-value backends raise the same error."""
     with pytest.raises(ValueError, match="task_id must not be empty"):
         backend.store_result(missing, 1, states.SUCCESS)
     assert not TaskResult.objects.exists()
