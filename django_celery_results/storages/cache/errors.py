@@ -2,9 +2,14 @@
 
 Neither redis-py nor pymemcache has to be installed, and their classes have bases of
 their own: a time-out of redis-py is not Python's.
+
+Django's documentation has no word on how to replace a cache's client: ``del caches[alias]``.
+Without it, the same client is used again, and pymemcache's refuses calls for a while.
 """
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from django.core.cache import caches
 from django.db import Error
@@ -50,5 +55,6 @@ def prepare_retry(error: Exception, alias: str) -> bool:
     # pymemcache's client does nothing for a second, and says nothing, after a connection
     # was lost, and for a minute when it has given a server up: take a new one.
     caches[alias].close()
-    del caches[alias]
+    with suppress(AttributeError, TypeError):
+        del caches[alias]
     return True
