@@ -14,7 +14,7 @@ from kombu.exceptions import EncodeError
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 from kombu.utils.json import dumps, loads
 
-from django_celery_results.codec.fast_json import CONTENT_TYPE
+from django_celery_results.codec.fast_json import CONTENT_TYPE, reads, writes
 from django_celery_results.exceptions import ResultUnreadable
 
 from .test_plugin import VALUES, contents, decode, encode
@@ -68,6 +68,12 @@ def test_json_is_the_same_as_kombus(value: Any) -> None:
     text = encode({"result": value}).fields["result"]
     assert dumps(value) == text
     assert repr(loads(text)) == repr(decode(contents("utf-8", result=text))["result"])
+
+
+def test_kombus_private_names_tell_whose_json_it_is() -> None:
+    """It is Kombu's own, unless a site has registered another."""
+    assert [True, False] == [writes(serializer) for serializer in ("json", "pickle")]
+    assert reads()
 
 
 def test_without_kombus_private_names_its_registry_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,14 @@
 
 Classes are compared by name because redis-py and pymemcache may not be installed. Some do not
 derive from Python's own: redis-py's ``TimeoutError`` is not the built-in one.
+
+Django does not document how to replace a cache's client: ``del caches[alias]``. Without it, the
+same client is used again, and pymemcache's client refuses calls for a while.
 """
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from django.core.cache import caches
 from django.db import Error
@@ -50,5 +55,6 @@ def prepare_retry(error: Exception, alias: str) -> bool:
     # After a lost connection, pymemcache's client silently does nothing for a second, and for
     # a minute once it has given up on a server: take a new client.
     caches[alias].close()
-    del caches[alias]
+    with suppress(AttributeError, TypeError):
+        del caches[alias]
     return True

@@ -13,9 +13,11 @@ import pytest
 from celery import states
 from django.core.cache import caches
 from django.db import OperationalError, connection
+from django.utils.connection import BaseConnectionHandler
 
 from django_celery_results.exceptions import StorageError
 from django_celery_results.records import Contents, StoredTask
+from django_celery_results.storages.cache.errors import prepare_retry
 from django_celery_results.storages.cache.plugin import _replace
 from tests import settings as test_settings
 from tests.backends.common import KEY
@@ -230,3 +232,15 @@ def test_a_memcached_that_was_away_for_a_while_gets_its_results(
     backend.mark_as_done("t1", 1)
     back.join()
     assert 1 == backend.get_result("t1")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_lost_connection_takes_a_new_client(
+    monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """If Django lets its client go; the same one may be tried again in any case."""
+    if not is_there:
+        monkeypatch.delattr(BaseConnectionHandler, "__delitem__")
+    before = caches["default"]
+    assert prepare_retry(ConnectionError("lost"), "default")
+    assert is_there is (caches["default"] is not before)
