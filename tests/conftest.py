@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sys
+from collections import Counter
+from collections.abc import Generator, Iterable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
@@ -29,6 +33,14 @@ from tests import settings  # noqa: E402  as above
 
 pytest_plugins = ["django_celery_results.testing.fixtures"]
 
+
+class Service(NamedTuple):
+    """What a service is called, and the variable that says where it is."""
+
+    title: str
+    variable: str
+
+
 CACHE_ALIASES = ("default", "redis", "memcached", "database")
 DATABASE_SERVICES = ("postgresql", "mariadb")
 
@@ -45,6 +57,16 @@ ADDRESSES = {
     "rabbitmq": _url_address(settings.RABBITMQ_URL, 5672),
     "memcached": _url_address(settings.MEMCACHED_LOCATION, 11211),
 }
+
+SERVICES = {
+    "postgresql": Service("PostgreSQL", "POSTGRES_HOST"),
+    "mariadb": Service("MariaDB", "MARIADB_HOST"),
+    "redis": Service("Redis", "REDIS_URL"),
+    "rabbitmq": Service("RabbitMQ", "RABBITMQ_URL"),
+    "memcached": Service("Memcached", "MEMCACHED_LOCATION"),
+}
+#: How `missing_service` begins.
+NO_SERVICE = re.compile(r"(?:Skipped: )?no (\w+) at ")
 
 
 @cache
@@ -82,6 +104,55 @@ def _require(reason: str | None) -> None:
     if settings.REQUIRE_SERVICES:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def skipped_for_services(reasons: Iterable[str]) -> str:
+    """Return a line that says how many tests were skipped for which service, or "" for none.
+
+    ``reasons``: why tests were skipped, also those that needed no service.
+    """
+    names = [found[1] for reason in reasons if (found := NO_SERVICE.match(reason))]
+    counts = [(name, count) for name, count in Counter(names).most_common() if name in SERVICES]
+    if not counts:
+        return ""
+    needs = (f"{n} need{'s' if n == 1 else ''} {SERVICES[name].title}" for name, n in counts)
+    total = sum(count for _, count in counts)
+    missing = [name for name, _ in counts]
+    return (
+        f"{total} test{' was' if total == 1 else 's were'} skipped: {', '.join(needs)}. "
+        f"Start what is missing (`bash .ci/services {' '.join(missing)}`) "
+        f"or set {', '.join(SERVICES[name].variable for name in missing)}; see README."
+    )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """End the output with the line of `skipped_for_services`, below the summary."""
+    result = yield
+    # An xdist worker has no terminal: the process that started it gets its reports.
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        skipped = reporter.stats.get("skipped", ())
+        if line := skipped_for_services(report.longrepr[2] for report in skipped):
+            reporter.write_line(line)
+    return result
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Withdraw the variable that was set above, before xdist's workers inherit it.
+
+    In a worker, too, pytest-django would look for the settings before this file is read.
+    """
+    os.environ.pop("DJANGO_SETTINGS_MODULE")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Keep the databases' names, which settings.py makes different for each xdist worker.
+
+    pytest-django would append the worker's name, and processes that tests start would not know it.
+    """
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
