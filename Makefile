@@ -7,12 +7,13 @@ SOURCES := pyproject.toml $(shell find django_celery_results -type f ! -name '*.
 PLUGINS := .ci/install-plugins $(shell find plugins -type f ! -name '*.py[co]' ! -path '*/tests/*')
 DEMO := examples/demo
 
-.PHONY: help demo demo-admin test test-plugins lint types docs figures package clean
+.PHONY: help demo demo-admin test test-all test-plugins lint types docs figures package clean
 
 help:
 	@echo "make demo        run tasks through a real worker and show what became of them"
 	@echo "make demo-admin  look at them in the admin, on http://127.0.0.1:8000/admin/"
-	@echo "make test        run the tests on SQLite; ARGS=tests/test_models.py those alone, ARGS=-mslow those that build distributions"
+	@echo "make test        run the tests on SQLite, in parallel; ARGS=tests/test_models.py runs those alone"
+	@echo "make test-all    run the slow tests, the races and all with real workers too, and measure coverage"
 	@echo "make test-plugins run the tests of the first-party plugins on SQLite"
 	@echo "make lint        check the style"
 	@echo "make types       check the types"
@@ -29,6 +30,7 @@ $(VENV)-%/ready: pyproject.toml
 	touch $@
 
 $(VENV)-test/installed: $(VENV)-test/ready $(SOURCES)
+	@echo "Installing the package and what its tests need into $(VENV)-test"
 	rm -rf build *.egg-info
 	$(VENV)-test/bin/python -m pip install --quiet --group test .
 	$(VENV)-test/bin/python -m pip install --quiet --no-deps --force-reinstall .
@@ -61,16 +63,21 @@ demo: $(VENV)-demo/installed
 demo-admin: $(VENV)-demo/installed
 	cd $(DEMO) && $(abspath $(VENV)-demo)/bin/python manage.py admin
 
-test: export RESULTS_DATABASE := sqlite
-test: export RESULTS_INSTALLED := 1
+# One process for each core. More than eight would spend their time on making databases.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist worksteal
+
+test test-all test-plugins: export RESULTS_DATABASE := sqlite
+test test-all test-plugins: export RESULTS_INSTALLED := 1
 test: $(VENV)-test/installed
 	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
-	$(VENV)-test/bin/pytest $(or $(ARGS),-m "not swap and not slow") --cov
+	$(VENV)-test/bin/pytest $(or $(ARGS),$(PARALLEL) -m "not swap and not slow and not races and not workers")
 
-test-plugins: export RESULTS_DATABASE := sqlite
-test-plugins: export RESULTS_INSTALLED := 1
+test-all: $(VENV)-test/installed
+	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
+	$(VENV)-test/bin/pytest $(or $(ARGS),$(PARALLEL) -m "not swap" --cov)
+
 test-plugins: $(VENV)-plugins/installed
-	$(VENV)-plugins/bin/pytest $(or $(ARGS),plugins) --cov
+	$(VENV)-plugins/bin/pytest $(or $(ARGS),$(PARALLEL) plugins --cov)
 
 lint types docs package: $(VENV)-tox/installed
 	$(VENV)-tox/bin/tox run -e $@

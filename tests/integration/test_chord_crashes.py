@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Lab
 
+pytestmark = pytest.mark.workers
+
 #: Seconds that Celery may take to see that a process is gone, and the rest of it.
 LOST = 60
 #: Seconds after which the claim of a worker lapses: more than one that lives ever takes.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Lab
 
+pytestmark = pytest.mark.workers
 
 #: Seconds that Celery may take to see that a process is gone: ten on a broker that it polls.
 LOST = 40
