@@ -84,7 +84,8 @@ def test_store_of_keys_is_asked_once(configure: Configure) -> None:
 @pytest.mark.parametrize(
     ("written", "says"),
     [
-        (NEW, "E001: is str, not a dict"),
+        # Every process has another key, and xdist wants the same name of this test in all.
+        pytest.param(NEW, "E001: is str, not a dict", id="a key"),
         ({"KEYS": NEW}, "E002: it is a string and no dotted path"),
         ({"KEYS": ""}, "E002: it is a string and no dotted path"),
         (
