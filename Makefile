@@ -30,12 +30,12 @@ $(VENV)-%/ready: pyproject.toml
 	touch $@
 
 $(VENV)-test/installed: $(VENV)-test/ready $(SOURCES)
-	@echo "Installing the package and what its tests need into $(VENV)-test"
-	rm -rf build *.egg-info
-	$(VENV)-test/bin/python -m pip install --quiet --group test .
-	$(VENV)-test/bin/python -m pip install --quiet --no-deps --force-reinstall .
-	rm -rf build *.egg-info
-	touch $@
+	@echo "Installing the package and what its tests need into $(VENV)-test: a minute, the first time"
+	@rm -rf build *.egg-info
+	@$(VENV)-test/bin/python -m pip install --quiet --group test .
+	@$(VENV)-test/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	@rm -rf build *.egg-info
+	@touch $@
 
 $(VENV)-plugins/installed: $(VENV)-plugins/ready $(SOURCES) $(PLUGINS)
 	rm -rf build *.egg-info
@@ -68,10 +68,12 @@ PARALLEL := --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test test-all test-plugins: export RESULTS_DATABASE := sqlite
 test test-all test-plugins: export RESULTS_INSTALLED := 1
+# The quick tests: a change is tried with them.
 test: $(VENV)-test/installed
 	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
 	$(VENV)-test/bin/pytest $(or $(ARGS),$(PARALLEL) -m "not swap and not slow and not races and not workers")
 
+# All but the swap from 2.6, for which tox makes the environment of that release.
 test-all: $(VENV)-test/installed
 	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
 	$(VENV)-test/bin/pytest $(or $(ARGS),$(PARALLEL) -m "not swap" --cov)

@@ -115,6 +115,7 @@ def test_each_service_has_a_title_and_a_variable(service: str, absent: str) -> N
 
 
 @pytest.mark.alike
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("options", [["-p", "no:xdist"], ["-n", "1"]], ids=["alone", "xdist"])
 def test_output_ends_with_what_was_skipped(options: list[str], tmp_path: Path) -> None:
     """Below pytest's own summary, from tests that ran in this process or in a worker of it."""
@@ -135,7 +136,7 @@ def test_output_ends_with_what_was_skipped(options: list[str], tmp_path: Path) -
         env={**_own_variables(), **variables},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
     )
 
