@@ -13,7 +13,7 @@ help:
 	@echo "make demo        run tasks through a real worker and show what became of them"
 	@echo "make demo-admin  look at them in the admin, on http://127.0.0.1:8000/admin/"
 	@echo "make test        run the tests on SQLite, in parallel; ARGS=tests/test_models.py runs those alone"
-	@echo "make test-all    run the slow tests, the races and all with real workers too, and measure coverage"
+	@echo "make test-all    run all tests, also the slow ones, races and every kind of worker; with coverage"
 	@echo "make test-plugins run the tests of the first-party plugins on SQLite"
 	@echo "make lint        check the style"
 	@echo "make types       check the types"
@@ -68,7 +68,7 @@ PARALLEL := --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test test-all test-plugins: export RESULTS_DATABASE := sqlite
 test test-all test-plugins: export RESULTS_INSTALLED := 1
-# The quick tests: a change is tried with them.
+# The quick tests, to run after every change.
 test: $(VENV)-test/installed
 	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
 	$(VENV)-test/bin/pytest $(or $(ARGS),$(PARALLEL) -m "not swap and not slow and not races and not workers")

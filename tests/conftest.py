@@ -35,7 +35,7 @@ pytest_plugins = ["django_celery_results.testing.fixtures"]
 
 
 class Service(NamedTuple):
-    """What a service is called, and the variable that says where it is."""
+    """A service's name in prose, and the variable that holds its address."""
 
     title: str
     variable: str
@@ -65,7 +65,7 @@ SERVICES = {
     "rabbitmq": Service("RabbitMQ", "RABBITMQ_URL"),
     "memcached": Service("Memcached", "MEMCACHED_LOCATION"),
 }
-#: How `missing_service` begins.
+#: Matches the reason that `missing_service` gives.
 NO_SERVICE = re.compile(r"(?:Skipped: )?no (\w+) at ")
 
 
@@ -109,7 +109,7 @@ def _require(reason: str | None) -> None:
 def skipped_for_services(reasons: Iterable[str]) -> str:
     """Return a line that says how many tests were skipped for which service, or "" for none.
 
-    ``reasons``: why tests were skipped, also those that needed no service.
+    ``reasons`` has one entry for each skipped test, whatever it was skipped for.
     """
     names = [found[1] for reason in reasons if (found := NO_SERVICE.match(reason))]
     counts = [(name, count) for name, count in Counter(names).most_common() if name in SERVICES]
@@ -120,7 +120,7 @@ def skipped_for_services(reasons: Iterable[str]) -> str:
     missing = [name for name, _ in counts]
     return (
         f"{total} test{' was' if total == 1 else 's were'} skipped: {', '.join(needs)}. "
-        f"Start what is missing (`bash .ci/services {' '.join(missing)}`) "
+        f"Start {'it' if len(missing) == 1 else 'them'} (`bash .ci/services {' '.join(missing)}`) "
         f"or set {', '.join(SERVICES[name].variable for name in missing)}; see README."
     )
 
@@ -129,7 +129,7 @@ def skipped_for_services(reasons: Iterable[str]) -> str:
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
     """End the output with the line of `skipped_for_services`, below the summary."""
     result = yield
-    # An xdist worker has no terminal: the process that started it gets its reports.
+    # An xdist worker has no terminal. It sends its reports to the process that started it.
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         skipped = reporter.stats.get("skipped", ())
@@ -140,18 +140,18 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
-    """Withdraw the variable that was set above, before xdist's workers inherit it.
+    """Remove the variable that is set above, so that xdist's workers do not inherit it.
 
-    In a worker, too, pytest-django would look for the settings before this file is read.
+    With it, pytest-django would import the settings before a worker has read this file.
     """
-    os.environ.pop("DJANGO_SETTINGS_MODULE")
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:
-    """Keep the databases' names, which settings.py makes different for each xdist worker.
+    """Keep the databases' names: settings.py gives each xdist worker its own.
 
-    pytest-django would append the worker's name, and processes that tests start would not know it.
+    pytest-django would append the worker's name again, which processes that tests start do not do.
     """
 
 

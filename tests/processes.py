@@ -42,8 +42,8 @@ PATIENCE = 120
 def at_once(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
     """Call ``function(number, *arguments)`` in ``count`` new processes; return what each gave.
 
-    One new process imports what they need, which takes a second or two, and forks them. It has
-    opened no connection by then.
+    One new process imports their modules, which takes a second or two, and forks them before it
+    opens any connection.
     """
     context = multiprocessing.get_context("spawn")
     answers = context.SimpleQueue()

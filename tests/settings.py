@@ -32,7 +32,7 @@ MEMCACHED_LOCATION = os.environ.get("MEMCACHED_LOCATION", "127.0.0.1:11211")
 
 # Names the files, databases, queues and cache keys of this run, or of one xdist worker of it.
 # Two runs at once need two values of RESULTS_SUFFIX. The worker stands before the suffix, so that
-# no name contains another: keys are deleted from Redis by a pattern around this name.
+# no worker's name contains another's: Redis keys are deleted by a pattern around this name.
 RUN_NAME = "_".join(filter(None, ("results", XDIST_WORKER, SUFFIX)))
 RUN_NAME = RUN_NAME.replace("-", "_").replace(".", "_")
 if len(RUN_NAME) > 45:

@@ -85,8 +85,8 @@ def test_skipped_tests_are_counted_by_service() -> None:
     ]
 
     assert (
-        "3 tests were skipped: 2 need Redis, 1 needs Memcached. Start what is missing "
-        "(`bash .ci/services redis memcached`) or set REDIS_URL, MEMCACHED_LOCATION; see README."
+        "3 tests were skipped: 2 need Redis, 1 needs Memcached. Start them (`bash .ci/services "
+        "redis memcached`) or set REDIS_URL, MEMCACHED_LOCATION; see README."
     ) == conftest.skipped_for_services(reasons)
 
 
@@ -141,7 +141,7 @@ def test_output_ends_with_what_was_skipped(options: list[str], tmp_path: Path) -
     )
 
     lines = done.stdout.splitlines()
-    assert "1 test was skipped: 1 needs Memcached. Start what is missing" in lines[-1], done
+    assert "1 test was skipped: 1 needs Memcached. Start it" in lines[-1], done
     assert "1 skipped in" in lines[-2]
 
 
