@@ -7,12 +7,13 @@ SOURCES := pyproject.toml $(shell find django_celery_results -type f ! -name '*.
 PLUGINS := .ci/install-plugins $(shell find plugins -type f ! -name '*.py[co]' ! -path '*/tests/*')
 DEMO := examples/demo
 
-.PHONY: help demo demo-admin test test-plugins lint types docs figures package clean
+.PHONY: help demo demo-admin test test-all test-plugins lint types docs figures package clean
 
 help:
 	@echo "make demo        run tasks in a real worker and show their results"
 	@echo "make demo-admin  show these results in Django's admin; PORT=8001 chooses the port"
-	@echo "make test        run the tests on SQLite; ARGS=tests/test_models.py runs only these, ARGS=-mslow those that build distributions"
+	@echo "make test        run the tests on SQLite, in parallel; ARGS=tests/test_models.py runs only these"
+	@echo "make test-all    run all tests with coverage: also the slow ones, races and all kinds of workers"
 	@echo "make test-plugins run the tests of the first-party plugins on SQLite"
 	@echo "make lint        check the style, and which module may import which"
 	@echo "make types       check the types"
@@ -36,11 +37,12 @@ $(VENV)-%/ready: pyproject.toml
 	@touch $@
 
 $(VENV)-test/installed: $(VENV)-test/ready $(SOURCES)
-	rm -rf build *.egg-info
-	$(VENV)-test/bin/python -m pip install --quiet --group test .
-	$(VENV)-test/bin/python -m pip install --quiet --no-deps --force-reinstall .
-	rm -rf build *.egg-info
-	touch $@
+	@echo "Installing the package and what its tests need into $(VENV)-test: a minute, the first time"
+	@rm -rf build *.egg-info
+	@$(VENV)-test/bin/python -m pip install --quiet --group test .
+	@$(VENV)-test/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	@rm -rf build *.egg-info
+	@touch $@
 
 $(VENV)-plugins/installed: $(VENV)-plugins/ready $(SOURCES) $(PLUGINS)
 	rm -rf build *.egg-info
@@ -68,16 +70,23 @@ demo: $(VENV)-demo/installed
 demo-admin: $(VENV)-demo/installed
 	@$(VENV)-demo/bin/python $(DEMO)/manage.py admin $(if $(PORT),--port $(PORT))
 
-test: export RESULTS_DATABASE := sqlite
-test: export RESULTS_INSTALLED := 1
+# One process for each core. More than eight would spend their time on making databases.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist worksteal
+
+test test-all test-plugins: export RESULTS_DATABASE := sqlite
+test test-all test-plugins: export RESULTS_INSTALLED := 1
+# The quick tests, to run after every change.
 test: $(VENV)-test/installed
 	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
-	$(VENV)-test/bin/pytest $(or $(ARGS),-m "not swap and not slow") --cov
+	$(VENV)-test/bin/pytest $(or $(ARGS),$(PARALLEL) -m "not swap and not slow and not races and not workers")
 
-test-plugins: export RESULTS_DATABASE := sqlite
-test-plugins: export RESULTS_INSTALLED := 1
+# All but the swap from 2.6, for which tox makes the environment of that release.
+test-all: $(VENV)-test/installed
+	$(VENV)-test/bin/python tests/launch.py django makemigrations --check --dry-run
+	$(VENV)-test/bin/pytest $(or $(ARGS),$(PARALLEL) -m "not swap" --cov)
+
 test-plugins: $(VENV)-plugins/installed
-	$(VENV)-plugins/bin/pytest $(or $(ARGS),plugins) --cov
+	$(VENV)-plugins/bin/pytest $(or $(ARGS),$(PARALLEL) plugins --cov)
 
 lint types package: $(VENV)-tox/installed
 	$(VENV)-tox/bin/tox run -e $@

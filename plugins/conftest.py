@@ -26,7 +26,13 @@ from tests.backends.conftest import (  # noqa: E402  as above
     results_cache,
     shared_cache,
 )
-from tests.conftest import cache_alias, pytest_runtest_setup  # noqa: E402  as above
+from tests.conftest import (  # noqa: E402  as above
+    cache_alias,
+    django_db_modify_db_settings,
+    pytest_runtest_setup,
+    pytest_sessionfinish,
+    pytest_xdist_setupnodes,
+)
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -37,7 +43,10 @@ pytest_plugins = ["django_celery_results.testing.fixtures"]
 
 __all__ = [
     "cache_alias",
+    "django_db_modify_db_settings",
     "pytest_runtest_setup",
+    "pytest_sessionfinish",
+    "pytest_xdist_setupnodes",
     "results_cache",
     "shared_cache",
 ]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sys
+from collections import Counter
+from collections.abc import Generator, Iterable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,6 +37,14 @@ from tests import settings  # noqa: E402  as above
 
 pytest_plugins = ["django_celery_results.testing.fixtures"]
 
+
+class Service(NamedTuple):
+    """A service's name in prose, and the variable that holds its address."""
+
+    title: str
+    variable: str
+
+
 CACHE_ALIASES = ("default", "redis", "memcached", "database")
 DATABASE_SERVICES = ("postgresql", "mariadb")
 
@@ -49,6 +61,16 @@ ADDRESSES = {
     "rabbitmq": _url_address(settings.RABBITMQ_URL, 5672),
     "memcached": _url_address(settings.MEMCACHED_LOCATION, 11211),
 }
+
+SERVICES = {
+    "postgresql": Service("PostgreSQL", "POSTGRES_HOST"),
+    "mariadb": Service("MariaDB", "MARIADB_HOST"),
+    "redis": Service("Redis", "REDIS_URL"),
+    "rabbitmq": Service("RabbitMQ", "RABBITMQ_URL"),
+    "memcached": Service("Memcached", "MEMCACHED_LOCATION"),
+}
+#: Matches the reason that `missing_service` gives.
+NO_SERVICE = re.compile(r"(?:Skipped: )?no (\w+) at ")
 
 
 @cache
@@ -86,6 +108,55 @@ def _require(reason: str | None) -> None:
     if settings.REQUIRE_SERVICES:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def skipped_for_services(reasons: Iterable[str]) -> str:
+    """Return a line that says how many tests were skipped for which service, or "" for none.
+
+    ``reasons`` has one entry for each skipped test, whatever it was skipped for.
+    """
+    names = [found[1] for reason in reasons if (found := NO_SERVICE.match(reason))]
+    counts = [(name, count) for name, count in Counter(names).most_common() if name in SERVICES]
+    if not counts:
+        return ""
+    needs = (f"{n} need{'s' if n == 1 else ''} {SERVICES[name].title}" for name, n in counts)
+    total = sum(count for _, count in counts)
+    missing = [name for name, _ in counts]
+    return (
+        f"{total} test{' was' if total == 1 else 's were'} skipped: {', '.join(needs)}. "
+        f"Start {'it' if len(missing) == 1 else 'them'} (`bash .ci/services {' '.join(missing)}`) "
+        f"or set {', '.join(SERVICES[name].variable for name in missing)}; see README."
+    )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """End the output with the line of `skipped_for_services`, below the summary."""
+    result = yield
+    # An xdist worker has no terminal. It sends its reports to the process that started it.
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        skipped = reporter.stats.get("skipped", ())
+        if line := skipped_for_services(report.longrepr[2] for report in skipped):
+            reporter.write_line(line)
+    return result
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Remove the variable that is set above, so that xdist's workers do not inherit it.
+
+    With it, pytest-django would import the settings before a worker has read this file.
+    """
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Keep the databases' names: settings.py gives each xdist worker its own.
+
+    pytest-django would append the worker's name again, which processes that tests start do not do.
+    """
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -40,21 +40,38 @@ PATIENCE = 120
 
 
 def at_once(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """Call ``function(number, *arguments)`` in ``count`` new processes; return all results."""
+    """Call ``function(number, *arguments)`` in ``count`` new processes; return all results.
+
+    One new process imports their modules, which takes a second or two, and forks them before it
+    opens any connection.
+    """
     context = multiprocessing.get_context("spawn")
-    barrier, answers = context.Barrier(count), context.SimpleQueue()
+    answers = context.SimpleQueue()
+    parent = context.Process(target=_fork, args=(count, answers, function, arguments))
+    parent.start()
+    results = [answers.get() for _ in range(count)]
+    parent.join(PATIENCE)
+    errors = [error for _, error in results if error]
+    assert not errors, errors[0]
+    return [result for result, _ in results]
+
+
+def _fork(
+    count: int,
+    answers: SimpleQueue[tuple[Any, str]],
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(count)
     processes = [
         context.Process(target=_call, args=(barrier, answers, function, number, arguments))
         for number in range(count)
     ]
     for process in processes:
         process.start()
-    results = [answers.get() for _ in processes]
     for process in processes:
-        process.join(PATIENCE)
-    errors = [error for _, error in results if error]
-    assert not errors, errors[0]
-    return [result for result, _ in results]
+        process.join()
 
 
 def _call(

@@ -14,6 +14,8 @@ from zlib import crc32
 
 DATABASE = os.environ.get("RESULTS_DATABASE", "sqlite")
 SUFFIX = os.environ.get("RESULTS_SUFFIX", "local")
+#: pytest-xdist's name of this worker ("gw0"); the processes that its tests start inherit it.
+XDIST_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 REQUIRE_SERVICES = os.environ.get("REQUIRE_SERVICES") == "1"
 
 POSTGRES_HOST = os.environ.get("POSTGRES_HOST", "127.0.0.1")
@@ -28,8 +30,11 @@ REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 RABBITMQ_URL = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
 MEMCACHED_LOCATION = os.environ.get("MEMCACHED_LOCATION", "127.0.0.1:11211")
 
-# Makes files and database names unique; two runs at once need two values of RESULTS_SUFFIX.
-RUN_NAME = f"results_{SUFFIX}".replace("-", "_").replace(".", "_")
+# Names the files, databases, queues and cache keys of this run, or of one xdist worker of it. Two
+# runs at once need two values of RESULTS_SUFFIX. The worker comes before the suffix, so that no
+# worker's name contains another's: Redis keys are deleted by a pattern around this name.
+RUN_NAME = "_".join(filter(None, ("results", XDIST_WORKER, SUFFIX)))
+RUN_NAME = RUN_NAME.replace("-", "_").replace(".", "_")
 if len(RUN_NAME) > 45:
     # PostgreSQL's database names have at most 63 characters, and this one gets a suffix.
     RUN_NAME = f"{RUN_NAME[:36]}_{crc32(RUN_NAME.encode()):08x}"

@@ -72,6 +72,8 @@ def test_right_options_have_nothing_to_report() -> None:
         assert [] == [*check_options(), *check_plugins()]
 
 
+# Django's own checks ask a MariaDB for its version, unless a test before this one did.
+@pytest.mark.django_db
 def test_the_checks_are_registered_with_django() -> None:
     """`manage.py check` runs them."""
     with override_settings(DJANGO_CELERY_RESULTS=[]):
@@ -323,6 +325,7 @@ def test_plugin_that_fails_to_check_is_e017(answer: object, reason: str) -> None
     assert [error, ("b.W001", "two")] == plugin_messages(answer, [Warning("two", id="b.W001")])
 
 
+@pytest.mark.django_db
 def test_manage_check_asks_the_plugins() -> None:
     """The check is registered with Django."""
     plugin = Checking("p0", [Error("one", id="a.E001")])

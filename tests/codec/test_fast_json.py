@@ -29,6 +29,10 @@ class Own:
     def __json__(self) -> dict[str, int]:
         return {"own": 1}
 
+    def __repr__(self) -> str:
+        # The name of a test, which xdist wants to be the same in each of its workers.
+        return "Own()"
+
 
 EVERYTHING: list[Any] = [
     None, "", "ü\x00\ud800", 2**70, 1e400, {"1": [{}], "": None}, (1, 2), b"\xff", Own(),

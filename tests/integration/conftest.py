@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -158,19 +158,27 @@ def current_app(transactional_db: None) -> Iterator[None]:
     before.set_current()
 
 
-@pytest.fixture(params=[one.name for one in MATRIX])
+def _names(combinations: Iterable[Combination]) -> list[Any]:
+    """Return the names as parameters; `make test` has only the first combination's worker."""
+    return [
+        pytest.param(one.name, marks=() if one is DATABASE else pytest.mark.workers)
+        for one in combinations
+    ]
+
+
+@pytest.fixture(params=_names(MATRIX))
 def lab(request: pytest.FixtureRequest, workers: Workers, current_app: None) -> Lab:
     """Give each combination of the matrix in turn."""
     return workers.lab(BY_NAME[request.param])
 
 
-@pytest.fixture(params=[one.name for one in MATRIX if one.ours])
+@pytest.fixture(params=_names(one for one in MATRIX if one.ours))
 def own_lab(request: pytest.FixtureRequest, workers: Workers, current_app: None) -> Lab:
     """Give each combination with a backend of this package, for what Celery's own cannot do."""
     return workers.lab(BY_NAME[request.param])
 
 
-@pytest.fixture(params=[one.name for one in MATRIX if one.keeps_objects])
+@pytest.fixture(params=_names(one for one in MATRIX if one.keeps_objects))
 def cache_lab(request: pytest.FixtureRequest, workers: Workers, current_app: None) -> Lab:
     """Give each combination with a cache backend."""
     return workers.lab(BY_NAME[request.param])

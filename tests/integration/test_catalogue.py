@@ -28,6 +28,7 @@ PATIENCE = 200
 Outcomes = dict[str, dict[str, Outcome]]
 
 pytestmark = [
+    pytest.mark.workers,
     pytest.mark.timeout(PATIENCE + 60),
     pytest.mark.service("redis"),
     pytest.mark.usefixtures("transactional_db"),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Lab
 
+pytestmark = pytest.mark.workers
+
 #: Seconds that Celery may take to notice that a process is gone and to finish the chords.
 LOST = 60
 #: Seconds after which a worker's claim lapses: more than a live worker ever needs.

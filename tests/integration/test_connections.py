@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Lab
 
+pytestmark = pytest.mark.workers
+
 SERVER = pytest.mark.skipif(settings.DATABASE == "sqlite", reason="SQLite has no server")
 POSTGRESQL = pytest.mark.skipif(settings.DATABASE != "postgresql", reason="PostgreSQL's own")
 

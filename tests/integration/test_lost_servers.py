@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Workers
 
 pytestmark = [
+    pytest.mark.workers,
     pytest.mark.skipif(settings.DATABASE not in SERVERS, reason="SQLite has no server"),
     pytest.mark.timeout(600),
 ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Lab
 
+pytestmark = pytest.mark.workers
 
 #: Seconds that Celery may take to notice a lost process: ten on a broker that it polls.
 LOST = 40

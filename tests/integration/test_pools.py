@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Lab
 
+pytestmark = pytest.mark.workers
+
 
 @pytest.mark.parametrize("combination", POOLS, ids=lambda one: one.name)
 def test_a_pool_stores_results(

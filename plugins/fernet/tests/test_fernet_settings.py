@@ -84,7 +84,8 @@ def test_key_store_is_called_once(configure: Configure) -> None:
 @pytest.mark.parametrize(
     ("written", "says"),
     [
-        (NEW, "E001: is str, not a dict"),
+        # Every process has another key, and xdist needs the same name of this test in all.
+        pytest.param(NEW, "E001: is str, not a dict", id="a key"),
         ({"KEYS": NEW}, "E002: the string is not a dotted path"),
         ({"KEYS": ""}, "E002: the string is not a dotted path"),
         (
