@@ -36,7 +36,10 @@ from .registering import (  # noqa: E402  as above
     registered_plugins,
 )
 from .serializers import PLAIN_VALUES, SerializerConformance  # noqa: E402  as above
-from .storages import StorageConformance  # noqa: E402  as above
+from .storage_chords import StorageOfChords  # noqa: E402  as above
+from .storage_expiry import StorageThatExpires  # noqa: E402  as above
+from .storage_races import StorageInRaces  # noqa: E402  as above
+from .storage_tasks import StorageOfGroups, StorageOfTasks  # noqa: E402  as above
 
 __all__ = [
     "PLAIN_VALUES",
@@ -51,3 +54,20 @@ __all__ = [
     "plugin_infos",
     "registered_plugins",
 ]
+
+
+class StorageConformance(
+    StorageOfTasks, StorageOfGroups, StorageOfChords, StorageThatExpires, StorageInRaces
+):
+    """The suite that every storage must pass.
+
+    Subclass it, set the URL, and switch off what the storage does not support::
+
+        class TestNotebook(StorageConformance):
+            plugin = "myplugins.notebook"
+            url = "django-results+notebook://{directory}/results.sqlite3"
+            has_groups = has_chords = has_expiry = False
+
+    A storage in Django's database needs ``@pytest.mark.django_db(transaction=True)``,
+    because several threads and processes use it at the same time.
+    """

@@ -9,8 +9,7 @@ from django.core.management.base import BaseCommand
 from ...registry.loading import load_plugins
 from ..chords_command import ChordsCommand
 from ..expire_command import ExpireCommand
-from ..hooks_command import HooksCommand
-from ..plugins_command import PluginsCommand
+from ..listing_commands import HooksCommand, PluginsCommand
 from ..startplugin_command import StartPluginCommand
 
 if TYPE_CHECKING:
