@@ -105,4 +105,4 @@ figures:
 
 clean:
 	rm -rf $(VENV)-demo $(VENV)-test $(VENV)-plugins $(VENV)-tox .tox build dist *.egg-info .coverage htmlcov docs/_build
-	rm -rf .pytest_cache .mypy_cache .ruff_cache $(DEMO)/data
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis $(DEMO)/data

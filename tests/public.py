@@ -22,6 +22,7 @@ KIT = f"{PACKAGE}.testing"
 OTHERS = frozenset(
     {
         "_default_manager",  # Django's documentation of managers
+        "_exit",  # Python's documentation of os
         "_labelnames",  # not documented: prometheus_client's, read by the tests of its plugin
         "_make",  # Python's documentation of named tuples
         "_meta",  # Django's documentation of models
