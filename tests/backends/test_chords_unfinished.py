@@ -215,7 +215,7 @@ def test_a_body_that_is_not_known_is_reported_once_its_chord_has_ended(
     if ended:
         store(chord, "b", 2)
     assert 0 == chord.backend.chords.finish_all()
-    assert ended == ("Chord c1 has ended and its body" in caplog.text)
+    assert ended == ("Chord c1 has ended, but its body" in caplog.text)
     chord.done("b", 2)
     assert [[1, 2]] == chord.sent
 
