@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from django_celery_results.testing.fixtures import Register
 
-#: The last of what it was given goes first, marked, and is looked for when it is undone.
+#: Each adds its mark in front of its input, and looks for the mark when it is undone.
 ROLLED = Coding(name="rolled", encode=lambda it: b"<" + it, decode=lambda it: _without(b"<", it))
 HELD = Coding(name="held", encode=lambda it: b"[" + it, decode=lambda it: _without(b"[", it))
 ANY = frozenset(registry.type_to_name)
