@@ -73,7 +73,7 @@ class Chords:
             logger.warning("Chord %s: a worker that died had sent the body already", group_id)
         elif not self._join_and_send(body, progress):
             return False
-        # Not earlier: until here, if this worker dies, another one can finish the chord.
+        # Not earlier, so that another worker can finish the chord if this one dies before.
         handled = sys.exc_info()[1]
         try:
             self.results.call("finish_chord", group_id=group_id)

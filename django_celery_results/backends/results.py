@@ -226,7 +226,7 @@ class Results:
         except Exception as error:
             # The contents decode, but Celery cannot rebuild the failure, or meta is not a mapping.
             raise ResultUnreadable(
-                f"The stored result of task {stored.task_id!r} is not valid in Celery: {error}"
+                f"The stored result of task {stored.task_id!r} is not a Celery result: {error}"
             ) from error
         if isinstance(meta["result"], BaseException):
             # Written by a serializer that keeps exceptions; another one may be selected now.

@@ -28,8 +28,8 @@ def has_clock(connection: BaseDatabaseWrapper) -> bool:
 class DatabaseNow(Func):
     """The time at which the statement runs, by the database's clock if it has one.
 
-    Unlike Django's ``Now``, which on MySQL is in the zone of the session, a zone that Django
-    does not set.
+    It replaces Django's ``Now``, which on MySQL is in the zone of the session; Django does not
+    set that zone.
     """
 
     output_field = DateTimeField()

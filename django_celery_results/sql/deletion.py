@@ -48,7 +48,7 @@ class BatchDeletion(Generic[_M]):
     """Deletes rows that are due, and shows each batch to others before and after.
 
     Several cleaners at once share the work, and none blocks a writer for long. A row
-    stays if it is written again and then not due.
+    stays if it is written again and then is not due.
     """
 
     #: The most rows in a batch.
