@@ -3,9 +3,9 @@
 Kombu makes one for each value. That, and the way to it through the registry, takes longer
 than to write or to read a result of the usual size.
 
-A site may have registered another serializer for JSON. Two private names of Kombu's registry
-tell, ``_encoders`` and ``_decoders``, and the package uses no other ones of Kombu. Without
-them, the registry writes and reads everything, which is slower.
+A site may have registered another serializer for JSON. Only two private names of Kombu's registry
+tell: ``_encoders`` and ``_decoders``. The package uses no other private names of Kombu. Without
+these two, the registry writes and reads everything, which is slower.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def test_json_is_what_kombu_makes_it(value: Any) -> None:
 
 
 def test_kombus_inner_names_tell_whose_json_it_is() -> None:
-    """Kombu's own, unless a site has registered another."""
+    """Kombu's serializer is recognised, for writing and for reading."""
     assert [True, False] == [writes(serializer) for serializer in ("json", "pickle")]
     assert reads()
 

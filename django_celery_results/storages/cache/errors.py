@@ -3,8 +3,8 @@
 Neither redis-py nor pymemcache has to be installed, and their classes have bases of
 their own: a time-out of redis-py is not Python's.
 
-Django's documentation has no word on how to replace a cache's client: ``del caches[alias]``.
-Without it, the same client is used again, and pymemcache's refuses calls for a while.
+To replace a cache's client, this module uses ``del caches[alias]``, which Django's documentation
+lacks. Without it, the same client is used again, and pymemcache's refuses calls for a while.
 """
 
 from __future__ import annotations
