@@ -23,7 +23,7 @@ COMMITTED = pytest.mark.django_db(transaction=True)
 
 def write(status: str, task_id: str = "t1", **fields: Any) -> bool:
     """Write one row."""
-    manager: TaskResultManager = TaskResult.objects
+    manager: TaskResultManager[TaskResult] = TaskResult.objects
     return manager.write(task_id, {**JSON, "result": "1", "status": status, **fields})
 
 

@@ -10,11 +10,12 @@ from celery import states
 from django.db import IntegrityError, transaction
 from django.db.models.signals import post_save
 
+from django_celery_results.managers import TaskResultManager
 from django_celery_results.models import TaskResult
 from django_celery_results.sql.clock import DatabaseNow
 
 from .processes import STATES
-from .rows import BOTH, COMMITTED, elsewhere, row, store, write
+from .rows import BOTH, COMMITTED, JSON, elsewhere, row, store, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,3 +185,18 @@ def test_using_shows_progress_while_a_transaction_is_open() -> None:
             )
         )
     assert ["PROGRESS"] == seen
+
+
+# -- A site's own --------------------------------------------------------------------
+
+
+class OwnManager(TaskResultManager):  # type: ignore[type-arg]  # as it was written for 2.6
+    """A manager of a site's own."""
+
+
+def test_a_subclass_of_the_manager_needs_no_type_argument() -> None:
+    """It finds and writes rows of the model that it is on."""
+    manager = OwnManager()
+    manager.model = TaskResult
+    assert manager.write("t1", {**JSON, "result": "1", "status": states.SUCCESS})
+    assert states.SUCCESS == manager.get_task("t1").status

@@ -85,7 +85,7 @@ def test_a_row_deleted_since_sends_nothing(sent: Sent, monkeypatch: pytest.Monke
     assert [] == sent
 
 
-def forgetting(manager: TaskResultManager) -> Callable[[str, Any, str], bool]:
+def forgetting(manager: TaskResultManager[TaskResult]) -> Callable[[str, Any, str], bool]:
     """Return an update that deletes the row before it is announced."""
 
     def update(task_id: str, _fields: Any, alias: str) -> bool:

@@ -57,7 +57,7 @@ def race(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     insert = TaskResultManager.insert
     rival: list[str] = []
 
-    def late_insert(self: TaskResultManager, using: str, **fields: Any) -> Any:
+    def late_insert(self: TaskResultManager[TaskResult], using: str, **fields: Any) -> Any:
         if rival:
             status = rival.pop()
             elsewhere(lambda: write(status, result="9"))

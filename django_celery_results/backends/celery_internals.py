@@ -1,14 +1,14 @@
-"""Celery's private names: those that the package uses, and what it does without them.
+"""Everything that the package uses of Celery's private names, each with a way to do without.
 
-- :func:`warn_if_eager` uses ``Backend._ensure_not_eager``. Without it, there is no warning.
+- :func:`warn_if_eager` uses ``Backend._ensure_not_eager``. Without it, Celery's warning is absent.
 - :func:`meta_cache` uses ``Backend._cache``. Without it, each call of ``get_many`` asks the
   storage again.
 - :func:`is_set` uses ``Settings.maps`` and ``Settings.prefix``. Without them, it asks
   ``Settings.value_set_for``, which before Celery 5.7 misses settings that have a namespace.
 
-The methods with an underscore in :mod:`django_celery_results.backends.base` are those that every
-backend of Celery's own defines, but for ``_ensure_retryable``. Should Celery no longer call that
-one, the limits that Celery sets to some retries are ignored.
+The methods with an underscore in :mod:`django_celery_results.backends.base` are the ones that
+Celery's own backends define too, except ``_ensure_retryable``. If Celery no longer calls it, the
+limits that Celery sets to some retries are ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["is_set", "meta_cache", "warn_if_eager"]
 
 
 def warn_if_eager(backend: Any) -> None:
-    """Warn, as Celery's backends do, where tasks run eagerly and their results are not stored."""
+    """Warn, as Celery's backends do, if tasks run eagerly and their results are not stored."""
     warn = getattr(backend, "_ensure_not_eager", None)
     if warn is not None:
         warn()

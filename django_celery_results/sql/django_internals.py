@@ -1,7 +1,7 @@
-"""Django's private names: those that the package uses, and what it does without them.
+"""Everything that the package uses of Django's private names, each with a way to do without.
 
-A name is private if Django's documentation lacks it: any release may change it. A part of
-Django that no longer works as expected costs time here, but no result:
+A name is private if Django's documentation lacks it: any release may change it. When one of
+these names changes, the package becomes slower, and its results stay the same:
 
 - :func:`compile_insert`, :func:`compile_update` and :func:`compile_select` use ``InsertQuery``,
   ``UpdateQuery``, ``Query.chain``, ``Query.get_compiler``, and the compiler's ``as_sql``,
@@ -12,7 +12,7 @@ Django that no longer works as expected costs time here, but no result:
   marked by ``transaction.set_rollback``, and Django does not tell later which error it was.
 - :func:`connection_of` uses ``DatabaseErrorWrapper`` and :func:`is_end_of_transaction` uses
   ``BaseDatabaseWrapper.set_autocommit``, both to recognise a frame of a traceback. Without
-  them, an error is taken for one of the usual connection, or is not retried.
+  them, the usual connection is assumed, or the error is not retried.
 - :func:`pool_of` uses ``DatabaseWrapper.pool``. Without it, only the connection that raised the
   error is replaced, and each other one when it fails.
 """
@@ -55,10 +55,10 @@ _logged: set[str] = set()
 
 
 def attempt(purpose: str, function: Callable[[], _T]) -> _T | None:
-    """Return the answer of ``function``, which uses private names; ``None`` if they fail it.
+    """Return the answer of ``function``, which uses private names, or ``None`` if it fails.
 
-    The failure is logged once for each ``purpose``, which completes the words "cannot". Errors
-    of the database are raised.
+    The failure is logged once for each ``purpose``, which completes "django-celery-results
+    cannot". Errors of the database are raised.
     """
     try:
         return function()

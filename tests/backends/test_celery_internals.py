@@ -18,7 +18,7 @@ EAGER = {"task_always_eager": True, "task_store_eager_result": False}
 
 
 def test_a_backend_warns_of_results_that_are_not_stored(make_backend: MakeBackend) -> None:
-    """As Celery's own do."""
+    """Celery's own backends give the same warning."""
     with pytest.warns(RuntimeWarning, match="task_always_eager"):
         warn_if_eager(make_backend(**EAGER))
 
@@ -27,7 +27,7 @@ def test_a_backend_warns_of_results_that_are_not_stored(make_backend: MakeBacken
 def test_results_are_read_without_the_warning(
     make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where Celery does not make it."""
+    """Only the warning depends on Celery's private method."""
     monkeypatch.delattr(Backend, "_ensure_not_eager")
     backend = make_backend(**EAGER)
     backend.mark_as_done("t1", 1)
@@ -46,7 +46,7 @@ def test_metas_that_were_read_are_kept_in_celerys_cache(make_backend: MakeBacken
 
 @pytest.mark.django_db
 def test_results_are_read_without_a_cache(make_backend: MakeBackend) -> None:
-    """Each time from the storage."""
+    """Each read asks the storage."""
     backend: Any = make_backend()
     backend.mark_as_done("t1", 1)
     del backend._cache
@@ -68,20 +68,20 @@ def test_results_are_read_without_a_cache(make_backend: MakeBackend) -> None:
 def test_a_setting_of_the_site_is_told_from_a_default(
     namespace: str | None, settings: dict[str, Any], expected: bool
 ) -> None:
-    """Under each of the names that Celery knows it by."""
+    """The site may use any of the names that Celery accepts."""
     app = Celery(set_as_current=False)
     app.config_from_object(settings, namespace=namespace)
-    assert app.conf.result_backend is None  # Loads the settings, as making a backend does.
+    str(app.conf.result_backend)  # Loads the settings, as making a backend does.
     assert expected == is_set(app.conf, "result_expires")
 
 
 @pytest.mark.parametrize("given", [True, False])
 def test_celery_is_asked_where_the_mappings_of_settings_are_not_there(given: bool) -> None:
-    """By its documented method."""
+    """``value_set_for`` is Celery's documented method."""
     conf = SimpleNamespace(value_set_for=lambda name: given and name == "result_expires")
     assert given == is_set(conf, "result_expires")
 
 
 def test_there_is_no_current_task_outside_of_tasks() -> None:
-    """The backend looks for its request by ``getattr``."""
+    """The backend reads the request of the current task by ``getattr``."""
     assert getattr(current_task, "request", None) is None

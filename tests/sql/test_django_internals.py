@@ -110,7 +110,7 @@ def error_in(function: Any) -> Exception:
 
 
 def test_an_insert_has_the_fields_that_it_is_given() -> None:
-    """In their order, as parameters."""
+    """Their values are its parameters, in the order of the fields."""
     fields: list[Any] = [TaskResult._meta.get_field(name) for name in ("task_id", "status")]
     compiled = compile_insert(connection, fields, TaskResult(task_id="t1", status="OWN"))
     assert ["t1", "OWN"] == list(compiled.parameters)
@@ -118,7 +118,7 @@ def test_an_insert_has_the_fields_that_it_is_given() -> None:
 
 
 def test_an_update_changes_the_rows_of_the_queryset() -> None:
-    """By an expression too."""
+    """The change may be an expression."""
     start_chord(3)
     rows = ChordCounter.objects.filter(group_id="c1")
     compiled = compile_update(connection, rows, {"count": F("count") - 1})
@@ -128,7 +128,7 @@ def test_an_update_changes_the_rows_of_the_queryset() -> None:
 
 
 def test_a_select_says_which_columns_are_converted() -> None:
-    """Dates, but for those that PostgreSQL gives, which have their time zone."""
+    """Only PostgreSQL's driver returns dates with their time zone, as the model has them."""
     rows: Any = TaskResult.objects.order_by().values_list("status", "date_done")
     compiled = compile_select(connection, rows.filter(task_id="t1"))
     expected = [] if test_settings.DATABASE == "postgresql" else [1]
@@ -138,7 +138,7 @@ def test_a_select_says_which_columns_are_converted() -> None:
 
 @pytest.mark.usefixtures("nothing_compiled")
 def test_nothing_takes_the_slower_way(caplog: pytest.LogCaptureFixture) -> None:
-    """With a Django that this package supports."""
+    """A supported Django does everything that is asked of its private names."""
     start_chord(2)
     write(states.SUCCESS)
     assert [["1"]] == [list(one) for one in select("result").fetch(connection, ["t1"])]
@@ -159,7 +159,7 @@ def test_a_connection_tells_its_pool() -> None:
 
 @pytest.mark.usefixtures("nothing_compiles")
 def test_a_row_is_written_without_a_compiled_statement() -> None:
-    """By the same rules: SUCCESS is final, and what is known is kept."""
+    """The rules stay the same: SUCCESS is final, and a known worker is kept."""
     assert find_upsert(connection, TaskResult, WRITE, FIELDS) is None
     written = [write(states.STARTED, worker="w"), write(states.SUCCESS), write(states.FAILURE)]
     assert [True, True, False] == written
@@ -168,7 +168,7 @@ def test_a_row_is_written_without_a_compiled_statement() -> None:
 
 @pytest.mark.usefixtures("nothing_compiles")
 def test_a_row_is_read_without_a_compiled_statement() -> None:
-    """With the values of the model."""
+    """The values are those of the model."""
     write(states.SUCCESS)
     [found] = select("task_id", "date_done").fetch(connection, ["t1"])
     assert ("t1", row().date_done) == tuple(found)
@@ -177,7 +177,7 @@ def test_a_row_is_read_without_a_compiled_statement() -> None:
 
 @pytest.mark.usefixtures("nothing_compiles")
 def test_parts_are_counted_without_compiled_statements() -> None:
-    """Under the lock: each once, and the last one claims the body."""
+    """Each part counts once, under the lock, and the last one claims the body."""
     chords = start_chord(2)
     assert not count_quickly("default", PART)
     parts = [PART, PART, ChordPart(group_id="c1", task_id="t0", status=states.SUCCESS)]
@@ -187,7 +187,7 @@ def test_parts_are_counted_without_compiled_statements() -> None:
 
 @COMMITTED
 def test_a_result_and_its_part_are_left_for_two_steps(request: pytest.FixtureRequest) -> None:
-    """If only the count cannot be compiled."""
+    """The statement that writes the row compiles, and the one that counts does not."""
     start_chord(2)
     upsert = find_upsert(connection, TaskResult, WRITE, FIELDS)
     assert upsert is not None
@@ -198,7 +198,7 @@ def test_a_result_and_its_part_are_left_for_two_steps(request: pytest.FixtureReq
 
 @pytest.mark.usefixtures("nothing_compiles")
 def test_a_failure_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """For each statement: with the error, the release of Django, and what to do."""
+    """The message has the error, the release of Django, and what to do."""
     for number in range(3):
         write(states.SUCCESS, f"t{number}", worker="w" * number)
     [record] = caplog.records
@@ -209,7 +209,7 @@ def test_a_failure_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.usefixtures("nothing_compiled")
 def test_unexpected_parameters_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ORM writes and reads then."""
+    """The ORM writes and reads instead."""
     strange = Compiled("SELECT broken", ["one", "two"])
     monkeypatch.setattr(upserts, "compile_insert", lambda *_: strange)
     monkeypatch.setattr("django_celery_results.sql.selects.compile_select", lambda *_: strange)
@@ -219,7 +219,7 @@ def test_unexpected_parameters_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_error_of_the_database_is_raised() -> None:
-    """It says nothing of Django's names, and may pass."""
+    """It does not come from a changed name, and the call may be retried."""
 
     def fail() -> None:
         raise OperationalError("gone away")
@@ -232,7 +232,7 @@ def test_an_error_of_the_database_is_raised() -> None:
 def test_rows_are_read_before_deletion_if_django_does_not_tell(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No sweep is made of it."""
+    """Batches through the index are correct for every model."""
     monkeypatch.delattr(Collector, "can_fast_delete")
     assert not can_delete_unread(TaskResult.objects.all())
 
@@ -240,7 +240,7 @@ def test_rows_are_read_before_deletion_if_django_does_not_tell(
 def test_an_error_marks_the_transaction_without_djangos_mark(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing can be asked of it after that, as after an error of Django's own methods."""
+    """The transaction refuses queries, as after an error in one of Django's own methods."""
     write(states.STARTED)
     monkeypatch.delattr(transaction, "mark_for_rollback_on_error")
     with transaction.atomic():
@@ -255,7 +255,7 @@ def test_an_error_marks_the_transaction_without_djangos_mark(
 def test_an_error_tells_no_connection_without_djangos_wrapper(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """That of the storage is taken then."""
+    """Callers then assume the connection of the storage."""
     fail = transaction.atomic(TaskResult.objects.extra(where=["no"]).count)
     error = error_in(fail)
     assert isinstance(error, DatabaseError)
@@ -266,7 +266,7 @@ def test_an_error_tells_no_connection_without_djangos_wrapper(
 
 
 def test_the_end_of_a_transaction_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the method that turns autocommit on; without it, by nothing."""
+    """The frame of the method that turns autocommit on tells."""
 
     def fail(*_: Any) -> None:
         raise OperationalError("gone away")

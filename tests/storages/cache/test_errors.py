@@ -238,7 +238,7 @@ def test_a_memcached_that_was_away_for_a_while_gets_its_results(
 def test_a_lost_connection_takes_a_new_client(
     monkeypatch: pytest.MonkeyPatch, is_there: bool
 ) -> None:
-    """If Django lets its client go; the same one may be tried again in any case."""
+    """Where Django cannot drop the client, the call is retried with the same one."""
     if not is_there:
         monkeypatch.delattr(BaseConnectionHandler, "__delitem__")
     before = caches["default"]
