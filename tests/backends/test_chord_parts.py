@@ -374,5 +374,5 @@ def test_a_lost_connection_counts_once(
     kill(connection)
     chord.done("b", 1)
     assert ([DONE], ["a", "b"]) == (watcher.heard, outcome()[0])
-    assert "One is tried after the other" in caplog.text
+    assert "Trying in two steps" in caplog.text
     assert 1 == ChordCounter.objects.get().count
