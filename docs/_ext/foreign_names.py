@@ -32,6 +32,7 @@ FOREIGN_NAMES = frozenset(
         "None",
         "Sequence",
         "ValueError",
+        "django_celery_results.managers._M",
         "django_celery_results.options.T",
         "bool",
         "bytes",
