@@ -67,6 +67,8 @@ class Direct:
 
     def __init__(self, hooks: Any) -> None:
         self._hooks = hooks
+        #: Whether a store came through here.
+        self.used = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._hooks, name)
@@ -75,6 +77,7 @@ class Direct:
         return codec.encode(**arguments) if hook == "encode" else None
 
     def ask(self, hook: str, **arguments: Any) -> Any:
+        self.used = True
         return codec.encode(**arguments) if hook == "encode" else True
 
     def observe(self, hook: str, **arguments: Any) -> None:
@@ -102,7 +105,7 @@ def seconds(backend: Any, request: Any) -> float:
 def added(idle: int) -> float:
     """Return the microseconds that the hooks add to a store: the median of rounds."""
     through, directly = backend_with(idle), backend_with(idle)
-    directly.hooks = Direct(directly.hooks)
+    directly.results.hooks = direct = Direct(directly.hooks)
     request = Context(
         {
             "task": sample.NAME,
@@ -113,6 +116,8 @@ def added(idle: int) -> float:
         }
     )
     rounds = [seconds(through, request) - seconds(directly, request) for _ in range(ROUNDS)]
+    if not direct.used:
+        raise RuntimeError("The stores that were to call the functions directly did not.")
     return statistics.median(rounds) * 1e6
 
 
