@@ -67,19 +67,15 @@ COLUMNS = ("id", "status", "written", "expires", "date_done", *FACTS, *FIELDS, *
 #: Columns that keep their value if a later state does not set one: ``StoredTask.with_known``.
 #: Arguments stay only under the same content type and encoding; others could not be decoded.
 ALIKE = "(content_type, content_encoding) = (excluded.content_type, excluded.content_encoding)"
-KEPT = {name: name for name in FACTS} | {
-    name: f"CASE WHEN {ALIKE} THEN {name} END" for name in ("args", "kwargs")
-}
+KEPT = {name: name for name in FACTS}
+KEPT |= {name: f"CASE WHEN {ALIKE} THEN {name} END" for name in ("args", "kwargs")}
 
 # These rules are part of the statement, so that no other worker can write in between.
 STORE = "INSERT INTO task ({}) VALUES ({}) ON CONFLICT (id) DO UPDATE SET {} WHERE {}".format(
     ", ".join(COLUMNS),
     ", ".join(f":{name}" for name in COLUMNS),
     ", ".join(
-        f"{name} = coalesce(excluded.{name}, {KEPT[name]})"
-        if name in KEPT
-        else f"{name} = excluded.{name}"
-        for name in COLUMNS[1:]
+        f"{name} = coalesce(excluded.{name}, {KEPT.get(name, 'NULL')})" for name in COLUMNS[1:]
     ),
     "status <> 'SUCCESS' AND excluded.status <> 'PENDING'",
 )
