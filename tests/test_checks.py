@@ -23,6 +23,7 @@ from django_celery_results.checks import (
 )
 from django_celery_results.conf import results_settings
 from django_celery_results.migrations import _history as migration_history
+from tests.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -194,6 +195,28 @@ def test_a_backend_that_cannot_be_opened_is_e013(settings: dict[str, Any], wrong
 def test_right_and_foreign_backends_are_not_reported(url: str | None) -> None:
     """This covers valid backends, and backends of others."""
     with override_settings(CELERY_RESULT_BACKEND=url):
+        assert [] == check_backend()
+
+
+@pytest.mark.parametrize("url", ["django-cache://nowhere", "django-cache://?serializer=jsn"])
+def test_a_backend_that_cannot_be_opened_is_reported_once(url: str) -> None:
+    """The storage's own check leaves it to E013."""
+    with override_settings(CELERY_RESULT_BACKEND=url):
+        assert [] == check_plugin_settings()
+        assert ["E013"] == ids(check_backend())
+
+
+def test_a_third_partys_storage_is_not_opened() -> None:
+    """To open it may mean to connect to a server."""
+
+    class Distant(Memory):
+        @hookimpl
+        def open_storage(self) -> Memory:
+            raise AssertionError("it was opened")
+
+    options = {"PLUGINS": [Distant()]}
+    url = "django-results+memory://"
+    with override_settings(CELERY_RESULT_BACKEND=url, DJANGO_CELERY_RESULTS=options):
         assert [] == check_backend()
 
 

@@ -141,7 +141,7 @@ class Results:
             task_id=task.task_id,  # type: ignore[call-arg]  # absent from the stubs
             state=task.status,
         )
-        present = partial(self._present, task.task_id)
+        present = partial(self.present, task.task_id)
         return bool(self.ask("store_task", given_up, task=task, present=present))
 
     def announce(self, task: TaskRecord, stored: StoredTask, written: bool) -> None:
@@ -150,9 +150,9 @@ class Results:
 
     def forget(self, task_id: str) -> None:
         """Delete what is stored for a task."""
-        self.ask("forget_task", task_id=task_id, present=partial(self._present, task_id))
+        self.ask("forget_task", task_id=task_id, present=partial(self.present, task_id))
 
-    def _present(self, task_id: str, contents: Sequence[str] | None) -> StoredTask | None:
+    def present(self, task_id: str, contents: Sequence[str] | None) -> StoredTask | None:
         """Return the task as the storage has it now, ``None`` if it is not stored."""
         found: Sequence[StoredTask] = self.hooks.ask(
             "load_tasks",

@@ -69,12 +69,8 @@ class StorageSuite(PluginConformance):
             self.require_chords()
         if hook in TAKE_PRESENT:
             task_id = arguments["task"].task_id if "task" in arguments else arguments["task_id"]
-            arguments["present"] = partial(self._present, task_id)
+            arguments["present"] = partial(self.backend.results.present, task_id)
         return self.backend.results.call(hook, **arguments)
-
-    def _present(self, task_id: str, contents: Sequence[str] | None) -> StoredTask | None:
-        found: Sequence[StoredTask] = self.backend.results.load([task_id], True, contents)
-        return found[0] if found else None
 
     def require(self, capability: bool, reason: str) -> None:
         """Skip the test unless ``capability`` is true."""
