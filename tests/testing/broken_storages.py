@@ -74,7 +74,7 @@ def latin__store_task(storage: Any, task: Any) -> bool:
 def tired__store_task(storage: Any, task: Any) -> bool:
     """Check the known state, pause, and then write."""
     known = results_sqlite.load_tasks(storage, [task.task_id])
-    if known and (known[0].status == "SUCCESS" or task.status == "PENDING"):
+    if known and (known[0].status == "SUCCESS" or task.only_if_absent):
         return False
     time.sleep(0.005)
     results_sqlite.store_task(storage, task)
@@ -232,7 +232,7 @@ class TestOverwrites(StorageOfTasks):
     url = URL
     finds = frozenset(
         {
-            "test_pending_overwrites_nothing",
+            "test_empty_pending_overwrites_nothing",
             "test_success_is_final",
             "test_what_was_known_is_not_blanked",
         }
