@@ -61,6 +61,12 @@ def store_task(storage: Any, task: Any) -> bool:
     return results_sqlite.store_task(storage, task)
 
 
+def waiting__store_task(storage: Any, task: Any) -> bool:
+    """Store PENDING only if nothing is stored, as if it never had a value."""
+    only_if_absent = task.only_if_absent or task.status == "PENDING"
+    return results_sqlite.store_task(storage, replace(task, only_if_absent=only_if_absent))
+
+
 def latin__store_task(storage: Any, task: Any) -> bool:
     """Replace the characters that Latin-1 does not have."""
     fields = {
@@ -237,6 +243,14 @@ class TestOverwrites(StorageOfTasks):
             "test_what_was_known_is_not_blanked",
         }
     )
+
+
+class TestDropsProgress(StorageOfTasks):
+    """It takes progress that a task reports as PENDING for the PENDING of a task that was sent."""
+
+    plugin = Broken(waiting__store_task)
+    url = URL
+    finds = frozenset({"test_pending_with_a_value_is_a_state_like_any_other"})
 
 
 class TestIsLatin(StorageOfTasks):
