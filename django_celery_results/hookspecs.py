@@ -274,7 +274,9 @@ def store_task(
         contents to load (``None`` for all), reads like ``load_tasks`` with ``primary``, and
         raises what ``load_tasks`` raises.
     :return: True if the task is now stored as given. False if the existing state was kept:
-        SUCCESS is final and PENDING overwrites nothing, even when several writers compete.
+        SUCCESS is final, and a task with ``only_if_absent`` (an empty PENDING) overwrites
+        nothing, even when several writers compete. A PENDING with a value, such as progress,
+        is a state like any other.
 
     An error raised here leads to a retry if ``can_retry`` says so, and otherwise reaches
     Celery.

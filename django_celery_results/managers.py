@@ -20,7 +20,7 @@ from .records import once
 from .sql.clock import DatabaseNow
 from .sql.deletion import BatchDeletion, Due
 from .sql.upserts import Upsert, WriteRule, find_upsert
-from .utils import as_timedelta, moment_ago, now
+from .utils import as_timedelta, moment_ago, now, text_id
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -58,8 +58,10 @@ WRITE = WriteRule(
     form=FORM,
     final=("status", states.SUCCESS),
 )
-#: How PENDING is written: it tells nothing new, so it never overwrites a row.
+#: How an empty PENDING is written: it tells nothing new, so it never overwrites a row.
 FIRST_WRITE = WriteRule(key="task_id", insert_only=True)
+#: Encoded results that are no value: none at all, and ``None`` as JSON and YAML.
+NO_VALUE = frozenset({None, "", "null", "null\n...\n"})
 #: How a group's row is overwritten: the last save wins.
 WRITE_GROUP = WriteRule(key="group_id")
 
@@ -193,6 +195,7 @@ class TaskResultManager(ResultManager[_M]):
 
     def get_task(self, task_id: str) -> _M:
         """Return the row of ``task_id``, or a new one, not saved, if it does not exist."""
+        task_id = text_id(task_id)
         row = self.filter(task_id=task_id).first()
         if row is not None:
             return row
@@ -224,7 +227,7 @@ class TaskResultManager(ResultManager[_M]):
         ``content_type`` and ``content_encoding`` say. ``using`` is the alias of another
         connection, so that progress is visible while the caller's transaction is open.
         ``date_started`` and ``date_expires`` may be given too. A row in the state SUCCESS
-        is left unchanged, and PENDING never overwrites a row.
+        is left unchanged, and PENDING without a result never overwrites a row.
         """
         # Callers of 2.6 may pass a number of retries; these statements need none.
         kwargs.pop("exception_retry_count", None)
@@ -242,31 +245,41 @@ class TaskResultManager(ResultManager[_M]):
             "worker": worker,
             **kwargs,
         }
-        alias = self.write_alias(using)
+        alias, task_id = self.write_alias(using), text_id(task_id)
         self.write(task_id, fields, using=alias)
         return self.using(alias).get(task_id=task_id)
 
-    def write(self, task_id: str, fields: Mapping[str, Any], using: str | None = None) -> bool:
+    def write(
+        self,
+        task_id: str,
+        fields: Mapping[str, Any],
+        using: str | None = None,
+        only_if_absent: bool | None = None,
+    ) -> bool:
         """Write ``fields`` to the row of ``task_id``; return whether they were written.
 
-        SUCCESS is final and PENDING never overwrites a row. The statement itself contains
+        SUCCESS is final. With ``only_if_absent``, any other row is left unchanged too; if it
+        is ``None``, this holds for PENDING without a result. The statement itself contains
         the rule, so that two workers that write at once cannot break it.
         """
         alias = self.write_alias(using)
+        if only_if_absent is None:
+            is_pending = fields["status"] == states.PENDING
+            only_if_absent = is_pending and fields.get("result") in NO_VALUE
         row = {"task_id": task_id, **fields}
-        upsert = self.upsert_of(row, alias)
+        upsert = self.upsert_of(row, alias, only_if_absent)
         if upsert is None:
-            return self._write_in_steps(task_id, fields, alias)
+            return self._write_in_steps(task_id, fields, alias, not only_if_absent)
         return upsert.execute(connections[alias], row)
 
-    def upsert_of(self, row: Mapping[str, Any], alias: str) -> Upsert | None:
+    def upsert_of(self, row: Mapping[str, Any], alias: str, only_if_absent: bool) -> Upsert | None:
         """Return the single statement for :meth:`write`, ``None`` if it takes several."""
-        rule = FIRST_WRITE if row["status"] == states.PENDING else WRITE
-        return self.find_upsert(alias, rule, row)
+        return self.find_upsert(alias, FIRST_WRITE if only_if_absent else WRITE, row)
 
-    def _write_in_steps(self, task_id: str, fields: Mapping[str, Any], alias: str) -> bool:
+    def _write_in_steps(
+        self, task_id: str, fields: Mapping[str, Any], alias: str, may_update: bool
+    ) -> bool:
         """Do what :meth:`write` does with statements of any database, and send signals."""
-        may_update = fields["status"] != states.PENDING
         if may_update and self._update(task_id, fields, alias):
             return True
         try:
@@ -341,6 +354,7 @@ class GroupResultManager(ResultManager[_M]):
 
     def get_group(self, group_id: str) -> _M:
         """Return the row of ``group_id``, or a new one, not saved, if it does not exist."""
+        group_id = text_id(group_id)
         row = self.filter(group_id=group_id).first()
         if row is not None:
             return row
@@ -362,7 +376,7 @@ class GroupResultManager(ResultManager[_M]):
         ``result`` is encoded text, as ``content_type`` and ``content_encoding`` say;
         ``using`` is the database alias to write to instead of the routers' choice.
         """
-        alias = self.write_alias(using)
+        alias, group_id = self.write_alias(using), text_id(group_id)
         contents = {
             "content_type": content_type,
             "content_encoding": content_encoding,

@@ -157,6 +157,9 @@ class StoredTask(TaskFacts):
     #: How long to keep this result, as decided by a plugin or ``result_failure_expires``;
     #: ``None`` leaves it to ``result_expires``.
     retention: Retention | None = None
+    #: True for an empty PENDING, which says nothing new: it is stored only if nothing is stored
+    #: for the task. A PENDING with a value is progress, and a state like any other.
+    only_if_absent: bool = False
 
     def with_known(self, earlier: StoredTask | None) -> StoredTask:
         """Return this state, with gaps filled from an earlier state of the same task.

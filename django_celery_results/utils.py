@@ -1,4 +1,4 @@
-"""A helper that needs neither models, nor Celery, nor translations.
+"""Helpers that need neither models, nor Celery, nor translations.
 
 Celery's Django loader may import this module while Django is still loading the apps, so it
 must not import more.
@@ -7,9 +7,10 @@ must not import more.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
+from kombu.utils.encoding import bytes_to_str
 
 from .conf import results_settings
 
@@ -36,3 +37,22 @@ def as_timedelta(age: float | timedelta) -> timedelta:
 def moment_ago(age: float | timedelta) -> datetime:
     """Return the moment ``age`` (seconds or timedelta) ago."""
     return now() - as_timedelta(age)
+
+
+def text_id(value: Any) -> Any:
+    """Return the text of a task's or group's id: what ``str`` makes of it.
+
+    Bytes are decoded, as Celery's key-value backends do. ``None``, which means that there is no
+    id, stays ``None``.
+    """
+    if type(value) is str or value is None:
+        return value
+    return str(bytes_to_str(value))
+
+
+def with_text_ids(result: Any) -> Any:
+    """Return a result tuple (``as_tuple`` of a Celery result) in which every id is text."""
+    (result_id, parent), children = result
+    parent = with_text_ids(parent) if parent else None
+    children = None if children is None else [with_text_ids(child) for child in children]
+    return (text_id(result_id), parent), children

@@ -22,6 +22,7 @@ from kombu.utils.encoding import safe_repr
 
 from .exceptions import IdTooLong, ResultUnreadable
 from .records import leaf_ids
+from .utils import text_id, with_text_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +78,7 @@ NO_RESULTS: dict[str, Any] = {"results": []}
 def _answer(
     kind: str, stored_id: str, read: Callable[[str], dict[str, Any]], blank: dict[str, Any]
 ) -> JsonResponse:
-    status = 200
+    status, stored_id = 200, text_id(stored_id)
     try:
         details = read(stored_id)
     except (Http404, IdTooLong) as error:
@@ -117,7 +118,7 @@ def _group_done(group_id: str) -> dict[str, Any]:
     group = _restore(group_id)
     if group is None:
         return NO_RESULTS
-    members = group.as_tuple()[1]
+    members = with_text_ids(group.as_tuple())[1]
     metas = _metas(group.backend, members)
     return {"results": [_member_done(member, metas) for member in members]}
 
@@ -126,7 +127,7 @@ def _group_status(group_id: str) -> dict[str, Any]:
     group = _restore(group_id)
     if group is None:
         raise Http404(_("There is no group with this id."))
-    members = group.as_tuple()[1]
+    members = with_text_ids(group.as_tuple())[1]
     metas = _metas(group.backend, members)
     return {"results": [_member_status(member, metas) for member in members]}
 

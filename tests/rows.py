@@ -21,10 +21,13 @@ BOTH = pytest.mark.django_db(databases=["default", "secondary"])
 COMMITTED = pytest.mark.django_db(transaction=True)
 
 
-def write(status: str, task_id: str = "t1", **fields: Any) -> bool:
+def write(
+    status: str, task_id: str = "t1", only_if_absent: bool | None = None, **fields: Any
+) -> bool:
     """Write one row."""
     manager: TaskResultManager[TaskResult] = TaskResult.objects
-    return manager.write(task_id, {**JSON, "result": "1", "status": status, **fields})
+    row = {**JSON, "result": "1", "status": status, **fields}
+    return manager.write(task_id, row, only_if_absent=only_if_absent)
 
 
 def store(status: str = states.SUCCESS, **fields: Any) -> Any:

@@ -55,12 +55,36 @@ def test_success_is_final(status: str) -> None:
     assert (states.SUCCESS, "1") == (row().status, row().result)
 
 
-@pytest.mark.parametrize("status", STATES)
-def test_pending_overwrites_nothing(status: str) -> None:
+@pytest.mark.parametrize("result", [None, "", "null"])
+@pytest.mark.parametrize("status", [*STATES, states.PENDING])
+def test_empty_pending_overwrites_nothing(status: str, result: str | None) -> None:
     """The row that is written at publish time may arrive last."""
     write(status)
-    assert not write(states.PENDING)
-    assert status == row().status
+    assert not write(states.PENDING, result=result)
+    assert (status, "1") == (row().status, row().result)
+
+
+def test_a_write_may_be_only_for_an_absent_row() -> None:
+    """The result may be encoded in a way that hides whether it is empty."""
+    assert write(states.PENDING, result="secret", only_if_absent=True)
+    assert not write(states.PENDING, result="other", only_if_absent=True)
+    assert "secret" == row().result
+
+
+@pytest.mark.parametrize("status", [*STATES[:-1], states.PENDING])
+def test_pending_with_a_result_is_a_state_like_any_other(status: str) -> None:
+    """Some tasks report progress in this state."""
+    write(status)
+    for progress in ("2", "3"):
+        assert progress == store(states.PENDING, result=progress).result
+    assert (states.PENDING, "3") == (row().status, row().result)
+
+
+def test_a_row_may_be_stored_as_pending_without_a_result() -> None:
+    """Release 2.6 could do that too; the row that is there is returned."""
+    assert None is store(states.PENDING, result=None).result
+    assert "1" == store(states.PENDING).result
+    assert "1" == store(states.PENDING, result=None).result
 
 
 @pytest.mark.parametrize("status", [states.PENDING, states.FAILURE, states.RETRY])

@@ -82,7 +82,7 @@ def test_a_race_for_a_new_id(
 ) -> None:
     """The usual rules apply to the second writer."""
     race.append(rival)
-    assert expected == (write(ours), row().status)
+    assert expected == (write(ours, only_if_absent=ours == states.PENDING), row().status)
 
 
 @COMMITTED
@@ -103,7 +103,7 @@ def test_a_race_inside_the_callers_transaction_does_not_break_it(
     """The IntegrityError is rolled back with a savepoint."""
     with transaction.atomic():
         race.append(rival)
-        write(ours)
+        write(ours, only_if_absent=ours == states.PENDING)
         write(states.SUCCESS, "t2")
     assert {"t1": expected, "t2": states.SUCCESS} == dict(
         TaskResult.objects.values_list("task_id", "status")
@@ -121,7 +121,7 @@ def test_a_race_hidden_by_the_callers_snapshot(race: list[str], rival: str) -> N
         with transaction.atomic():
             assert not TaskResult.objects.exists()
             race.append(rival)
-            write(states.PENDING)
+            write(states.PENDING, result=None)
         assert rival == row().status
     finally:
         connection.close()

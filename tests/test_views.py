@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from celery import Celery, states
@@ -11,12 +13,18 @@ from celery._state import get_current_app
 from django.utils import translation
 
 from django_celery_results.models import GroupResult, TaskResult
-from django_celery_results.views import presentable
+from django_celery_results.views import (
+    group_status,
+    is_group_successful,
+    is_task_successful,
+    presentable,
+    task_status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from django.test import Client
+    from django.test import Client, RequestFactory
     from pytest_django import DjangoAssertNumQueries
 
 pytestmark = pytest.mark.django_db
@@ -236,6 +244,26 @@ def test_a_corrupt_group_is_an_error_in_json(client: Client, path: str) -> None:
     )
     expected = {"id": "g1", "results": [], "error": "The stored result cannot be read."}
     assert {"group": expected} == fetch(client, path, status=500)
+
+
+def test_ids_that_are_not_text(app: Celery, rf: RequestFactory) -> None:
+    """A site's own URL pattern may convert the id to a UUID."""
+    task_id, group_id = uuid4(), uuid4()
+    app.backend.mark_as_done(task_id, 1)
+    app.GroupResult(group_id, [app.AsyncResult(task_id)]).save()
+    one = {"id": str(task_id), "executed": True}
+    expected = {
+        is_task_successful: {"task": one},
+        task_status: {"task": {"id": str(task_id), "status": "SUCCESS", "result": 1}},
+        is_group_successful: {"group": {"id": str(group_id), "results": [one]}},
+        group_status: {
+            "group": {"id": str(group_id), "results": [{"result": 1, "status": "SUCCESS"}]}
+        },
+    }
+    for view, answer in expected.items():
+        stored_id = task_id if "task" in answer else group_id
+        for one_id in (stored_id, str(stored_id), str(stored_id).encode()):
+            assert answer == json.loads(view(rf.get("/"), one_id).content)
 
 
 @pytest.mark.parametrize("method", ["get", "head", "post"])

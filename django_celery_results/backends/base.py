@@ -17,18 +17,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from celery import current_task, states
-from celery.backends.base import BaseBackend
 from celery.result import GroupResult, result_from_tuple
-from kombu.utils.encoding import bytes_to_str
 
 from ..records import Contents, GroupRecord, TaskRecord
 from ..registry.calling import Hooks
 from ..registry.catalogue import require_serializer
 from ..registry.loading import know_serializers
+from ..utils import text_id, with_text_ids
 from .celery_internals import meta_cache, warn_if_eager
 from .chord_parts import ChordParts, is_part
 from .chords import Chords
 from .cleanup import Expirer
+from .ids import TextIds
 from .results import Results
 from .retrying import set_retry_defaults
 from .translation import pending_meta, request_facts
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["ResultBackend"]
 
 
-class ResultBackend(BaseBackend):
+class ResultBackend(TextIds):
     """Celery's result backend over the storage plugin that the URL names.
 
     Four objects do the work: :attr:`results` stores and loads, :attr:`chords` starts and finishes
@@ -167,13 +167,15 @@ class ResultBackend(BaseBackend):
         self,
         task_id: str,
         result: Any,
-        status: str,
+        status: str | None,
         traceback: str | None = None,
         request: Context | None = None,
         using: str | None = None,
         **kwargs: Any,
     ) -> Any:
         """Store the state and the prepared result of one task; return the result."""
+        task_id = text_id(task_id)
+        status = self._state_to_keep(task_id) if status is None else status
         task = self._record(task_id, result, status, traceback, request)
         task.using = using
         stored = self.results.prepare(task)
@@ -183,6 +185,17 @@ class ResultBackend(BaseBackend):
             written = self.results.store(stored)
         self.results.announce(task, stored, written)
         return result
+
+    def _state_to_keep(self, task_id: str) -> str:
+        """Return the state for ``update_state(meta=...)``, which does not name one.
+
+        It is the stored state. A task that reports progress is running, so where nothing is
+        stored, or the stored state says that the task waits or has failed, it is STARTED.
+        """
+        found = self.results.load([task_id], primary=True, contents=())
+        status = found[0].status if found else states.PENDING
+        is_running = status != states.PENDING and status not in states.EXCEPTION_STATES
+        return status if is_running else states.STARTED
 
     def _record(
         self,
@@ -194,7 +207,7 @@ class ResultBackend(BaseBackend):
     ) -> TaskRecord:
         args, kwargs = self.request_arguments(request)
         return TaskRecord(
-            task_id=bytes_to_str(task_id),
+            task_id=task_id,
             status=status,
             result=result,
             traceback=traceback,
@@ -225,22 +238,23 @@ class ResultBackend(BaseBackend):
         if not isinstance(own, Mapping):
             # Usually None. Any other value is ignored, so that the result is stored all the same.
             own = {}
-        return {**own, "children": self.current_task_children(request)}
+        children = self.current_task_children(request)
+        return {**own, "children": children and [with_text_ids(one) for one in children]}
 
     def _forget(self, task_id: str) -> None:
-        self.results.forget(bytes_to_str(task_id))
+        self.results.forget(text_id(task_id))
 
     # -- Tasks: reading and waiting --------------------------------------------------
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         """Return the meta of one task, from the storage."""
-        task_id = bytes_to_str(task_id)
+        task_id = text_id(task_id)
         found = self.results.load([task_id])
         return self.results.meta(found[0]) if found else pending_meta(task_id)
 
     def task_result_exists(self, task_id: str) -> bool:
         """Return whether anything is stored for the task, whatever its state."""
-        return bool(self.results.load([bytes_to_str(task_id)], contents=()))
+        return bool(self.results.load([text_id(task_id)], contents=()))
 
     def wait_for(
         self,
@@ -290,7 +304,8 @@ class ResultBackend(BaseBackend):
     # -- Groups ----------------------------------------------------------------------
 
     def _save_group(self, group_id: str, result: GroupResult) -> GroupResult:
-        self.results.save_group(GroupRecord(group_id=group_id, result=result.as_tuple()))
+        group = GroupRecord(group_id=group_id, result=with_text_ids(result.as_tuple()))
+        self.results.save_group(group)
         return result
 
     def _restore_group(self, group_id: str) -> dict[str, Any] | None:
@@ -310,15 +325,16 @@ class ResultBackend(BaseBackend):
     def apply_chord(self, header_result_args: Sequence[Any], body: Any, **kwargs: Any) -> None:
         """Record the chord before its header is sent (called by Celery's ``chord``)."""
         group_id, members = header_result_args[:2]
-        self.chords.start(group_id, [result.as_tuple() for result in members], body)
+        results = [with_text_ids(result.as_tuple()) for result in members]
+        self.chords.start(text_id(group_id), results, body)
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
         """Correct the size, which Celery knows for certain only after it has walked the header."""
-        self.chords.resize(group_id, size=chord_size)
+        self.chords.resize(text_id(group_id), size=chord_size)
 
     def add_to_chord(self, chord_id: str, result: AsyncResult[Any]) -> None:
         """Add one header task to a running chord (``Task.add_to_chord``)."""
-        self.chords.resize(chord_id, added=[result.as_tuple()])
+        self.chords.resize(text_id(chord_id), added=[with_text_ids(result.as_tuple())])
 
     def on_chord_part_return(
         self, request: Context, state: str, result: Any, **kwargs: Any

@@ -10,17 +10,17 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeGuard
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from celery import maybe_signature
-from kombu.utils.encoding import bytes_to_str
 
 from ..conf import results_settings
 from ..exceptions import HookError
 from ..logs import described
 from ..records import ChordPart, ChordProgress, Contents, StoredPart
+from ..utils import text_id
 from .results import result_alone
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def is_part(request: Context | None) -> TypeGuard[Context]:
 
 def _part(request: Context, state: str, contents: Contents | None) -> ChordPart:
     return ChordPart(
-        group_id=cast("str", request.group),
-        task_id=bytes_to_str(cast("str", request.id)),
+        group_id=text_id(request.group),
+        task_id=text_id(request.id),
         status=state,
         group_index=getattr(request, "group_index", None),
         contents=contents,

@@ -21,6 +21,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from ..exceptions import ResultUnavailable
 from ..logs import apart
 from ..records import ChordPart, ChordProgress, ChordRecord, Contents, UnfinishedChord, leaf_ids
+from ..utils import text_id
 from .results import result_alone
 from .translation import leaf_signatures, plain
 from .waiting import Pace
@@ -84,9 +85,18 @@ class Chords:
 
     def _was_sent(self, body: Any) -> bool:
         """Return whether a state is stored for any of the tasks that make up the body."""
-        ids = [one["options"].get("task_id") for one in leaf_signatures(body)]
-        found = self.results.load([one for one in ids if one], primary=True, contents=())
-        return any(stored.status != states.PENDING for stored in found)
+        ids = [text_id(one["options"].get("task_id")) for one in leaf_signatures(body)]
+        found = self.results.load([one for one in ids if one], primary=True, contents=["result"])
+        return any(map(self._has_begun, found))
+
+    def _has_begun(self, stored: StoredTask) -> bool:
+        """Return whether the task runs or ran; an empty PENDING says only that it was sent."""
+        if stored.status != states.PENDING:
+            return True
+        return (
+            self.results.decode("a chord's body", result_alone(stored.contents))["result"]
+            is not None
+        )
 
     def _join_and_send(self, body: Any, progress: ChordProgress) -> bool:
         group_id, handled = progress.group_id, sys.exc_info()[1]

@@ -16,7 +16,6 @@ from celery import states
 from celery.exceptions import BackendError, BackendGetMetaError, BackendStoreError
 from celery.utils.serialization import get_pickled_exception
 from kombu.exceptions import EncodeError
-from kombu.utils.encoding import bytes_to_str
 
 from ..exceptions import (
     BackendMisconfigured,
@@ -26,8 +25,10 @@ from ..exceptions import (
     ResultUnreadable,
     StorageError,
 )
+from ..logs import described
 from ..records import Contents, GroupRecord, Retention, StoredGroup, StoredTask, TaskRecord
 from ..registry.loading import readers_of
+from ..utils import text_id
 from .retrying import Retrying
 from .translation import (
     pending_meta,
@@ -50,6 +51,8 @@ logger = logging.getLogger(__name__)
 
 #: The most ids in one call of ``load_tasks``.
 IDS_AT_ONCE = 1000
+#: The most ids of tasks to remember, so that a refused state is logged once a task.
+REFUSALS_KEPT = 10_000
 
 
 class Results:
@@ -77,6 +80,8 @@ class Results:
         self.storage = storage
         self.serializer = serializer
         self.codings = codings
+        #: The ids of the tasks for which a refused state has been logged.
+        self._refused: set[str] = set()
         self.retrying = Retrying(
             hooks.storage, self.backend, self.backend.exception_safe_to_retry, self._observe_retry
         )
@@ -146,7 +151,31 @@ class Results:
 
     def announce(self, task: TaskRecord, stored: StoredTask, written: bool) -> None:
         """Tell the observing plugins about a store; ``written`` is the storage's answer."""
+        if not written and not stored.only_if_absent:
+            self._log_refused(stored)
         self.hooks.observe("after_store", task=task, stored=stored, written=written)
+
+    def _log_refused(self, task: StoredTask) -> None:
+        """Log once a task that its new state was not stored, because another one is final."""
+        if task.task_id in self._refused:
+            return
+        if len(self._refused) >= REFUSALS_KEPT:
+            self._refused.clear()
+        self._refused.add(task.task_id)
+        try:
+            present = self._present(task.task_id, ())
+        except Exception as error:  # noqa: BLE001 - the refused state is worth a line all the same
+            present_state = f"unknown ({described(error)})"
+        else:
+            present_state = present.status if present else "not there any more"
+        logger.warning(
+            "The state %s of task %s was not stored: its stored state is %s, and SUCCESS is final. "
+            "The task ran or retried after its success, or its id was used before (logged once "
+            "a task)",
+            task.status,
+            task.task_id,
+            present_state,
+        )
 
     def forget(self, task_id: str) -> None:
         """Delete what is stored for a task."""
@@ -253,7 +282,7 @@ class Results:
         The meta of an unknown task is pending. The meta of a task that cannot be read is a
         failure, whose result is the :class:`ResultUnreadable`.
         """
-        metas = {one: pending_meta(one) for one in map(bytes_to_str, task_ids)}
+        metas = {one: pending_meta(one) for one in map(text_id, task_ids)}
         for stored in self.load(list(metas)):
             metas[stored.task_id] = self.meta_or_error(stored)
         return metas

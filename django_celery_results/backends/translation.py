@@ -11,6 +11,7 @@ from celery import states
 from kombu.utils.encoding import safe_repr
 
 from ..records import Contents, Retention, StoredTask, TaskFacts, TaskRecord
+from ..utils import text_id
 
 if TYPE_CHECKING:
     from celery.app.task import Context
@@ -44,8 +45,8 @@ def request_facts(request: Context | None) -> dict[str, Any]:
     stamped = getattr(request, "stamped_headers", None) or ()
     stamps = getattr(request, "stamps", None) or {}
     return {
-        "group_id": getattr(request, "group", None),
-        "parent_id": getattr(request, "parent_id", None),
+        "group_id": text_id(getattr(request, "group", None)),
+        "parent_id": text_id(getattr(request, "parent_id", None)),
         "name": getattr(request, "task", None),
         "worker": getattr(request, "hostname", None),
         "periodic_task_name": getattr(request, "periodic_task_name", None),
@@ -97,7 +98,8 @@ def to_stored(
     facts = dict(zip(FACTS, _facts_of(task), strict=True))
     if not extended:
         facts |= dict.fromkeys(EXTENDED_FACTS)
-    return StoredTask(**facts, contents=contents, retention=retention)
+    is_empty = task.status == states.PENDING and task.result is None
+    return StoredTask(**facts, contents=contents, retention=retention, only_if_absent=is_empty)
 
 
 def task_record(stored: StoredTask, values: Mapping[str, Any]) -> TaskRecord:

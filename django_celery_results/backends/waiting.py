@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from celery import states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
-from kombu.utils.encoding import bytes_to_str
+
+from ..utils import text_id
 
 if TYPE_CHECKING:
     from .results import Results
@@ -70,20 +71,21 @@ def wait_for_many(
 ) -> Iterator[tuple[str, Meta]]:
     """Yield the id and the meta of each task as it reaches one of ``ready_states``.
 
+    The id is the object that ``task_ids`` holds: Celery's ``join_native`` looks it up again.
     ``cache`` holds metas that were read before; those of successful tasks are added to it. A
     result that cannot be read is yielded as a failure with its error. Raises
     :exc:`celery.exceptions.TimeoutError`.
     """
-    waiting = {bytes_to_str(task_id): None for task_id in task_ids}
+    waiting = {text_id(task_id): task_id for task_id in task_ids}
     ready = frozenset(ready_states)
     rounds = 0
     while True:
         for task_id, meta in _newly_ready(results, cache, list(waiting), ready):
             # Not `del`: MariaDB's default collation ignores case, and finds "A" for the id "a".
-            waiting.pop(task_id, None)
+            asked = waiting.pop(task_id, task_id)
             if on_message is not None:
                 on_message(meta)
-            yield task_id, meta
+            yield asked, meta
         rounds += 1
         if not waiting or rounds == max_iterations:
             return

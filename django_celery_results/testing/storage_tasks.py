@@ -141,9 +141,9 @@ class StorageOfTasks(StorageSuite):
         """Assert that the stored task has this state and result."""
         assert (status, result) == (self.load_one(task_id).status, self.value(task_id))
 
-    def check_refused(self, task_id: str, status: str) -> None:
+    def check_refused(self, task_id: str, status: str, **facts: Any) -> None:
         """Store a state that the storage must reject."""
-        answer = self.store(task_id, status, result="late")
+        answer = self.store(task_id, status, result="late", **facts)
         assert answer is False, (
             f"store_task returned {answer}; it must reject {status} here and return False"
         )
@@ -172,13 +172,31 @@ class StorageOfTasks(StorageSuite):
         self.check_refused("task", late)
         self.check_stored("task", states.SUCCESS, "first")
 
-    @pytest.mark.parametrize("earlier", [*UNFINISHED, states.FAILURE, states.REVOKED])
-    def test_pending_overwrites_nothing(self, earlier: str) -> None:
-        """PENDING says only that a task was sent, and may arrive after the worker's first state."""
+    @pytest.mark.parametrize(
+        "earlier", [*UNFINISHED, states.FAILURE, states.REVOKED, states.PENDING]
+    )
+    def test_empty_pending_overwrites_nothing(self, earlier: str) -> None:
+        """It says only that a task was sent, and may arrive after the worker's first state."""
         self.store("task", earlier, result="known")
 
-        self.check_refused("task", states.PENDING)
+        self.check_refused("task", states.PENDING, only_if_absent=True)
         self.check_stored("task", earlier, "known")
+
+    def test_empty_pending_is_stored_if_nothing_is_there(self) -> None:
+        """And it is replaced by what follows."""
+        assert self.store("task", states.PENDING, only_if_absent=True) is True
+        self.check_stored("task", states.PENDING, None)
+
+        assert self.store("task", states.STARTED, result=1) is True
+        self.check_stored("task", states.STARTED, 1)
+
+    @pytest.mark.parametrize("earlier", [states.PENDING, *UNFINISHED, states.FAILURE])
+    def test_pending_with_a_value_is_a_state_like_any_other(self, earlier: str) -> None:
+        """A task may report its progress under this state."""
+        self.store("task", earlier, result=1)
+
+        assert self.store("task", states.PENDING, result=2) is True
+        self.check_stored("task", states.PENDING, 2)
 
     def test_what_was_known_is_not_blanked(self) -> None:
         """A later state without name and arguments keeps the stored ones."""

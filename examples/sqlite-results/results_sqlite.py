@@ -81,7 +81,7 @@ STORE = "INSERT INTO task ({}) VALUES ({}) ON CONFLICT (id) DO UPDATE SET {} WHE
         else f"{name} = excluded.{name}"
         for name in COLUMNS[1:]
     ),
-    "status <> 'SUCCESS' AND excluded.status <> 'PENDING'",
+    "status <> 'SUCCESS' AND NOT :only_if_absent",
 )
 SAVE_GROUP = "INSERT OR REPLACE INTO saved_group VALUES (:id, :written, :result, :type, :encoding)"
 #: Rows that may expire, by table. Unfinished tasks stay: a process may be waiting for them.
@@ -154,6 +154,7 @@ def store_task(storage: Store, task: StoredTask) -> bool:
             **dict.fromkeys(FIELDS),
             **task.contents.fields,
             "id": task.task_id,
+            "only_if_absent": task.only_if_absent,
             "written": time.time(),
             "expires": _expires(task.retention),
             "date_done": task.date_done and task.date_done.isoformat(),

@@ -83,6 +83,18 @@ def shared_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     yield from _emptied(request.param, monkeypatch)
 
 
+@pytest.fixture(params=_aliases(pytest.mark.django_db, "database rows", "default"))
+def any_backend(
+    make_backend: MakeBackend, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """A backend on the database, and one on each cache; Celery's own cache of metas is on."""
+    if request.param == "database rows":
+        yield make_backend("django-db", result_cache_max=100)
+        return
+    for alias in _emptied(request.param, monkeypatch):
+        yield make_backend(f"django-cache://{alias}", result_cache_max=100)
+
+
 def request_of(task_id: str = "t1", **attributes: Any) -> Context:
     """Return the request of a running task."""
     return Context({"id": task_id, **attributes})

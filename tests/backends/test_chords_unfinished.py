@@ -121,14 +121,15 @@ def test_a_body_that_had_been_sent_is_not_sent_again(
     assert "a worker that died had sent the body already" in caplog.text
 
 
-def test_a_body_that_is_stored_as_pending_is_sent(chord: Chord) -> None:
-    """PENDING does not show whether the body was sent."""
+@pytest.mark.parametrize(("progress", "sent"), [(None, [[1]]), ({"done": 1}, [])])
+def test_a_body_that_is_stored_as_pending_is_sent(chord: Chord, progress: Any, sent: Any) -> None:
+    """PENDING does not show whether the body was sent, unless it has a value: then it runs."""
     chord.start("a")
     store(chord, "a", 1)
     claim(chord, "a", timedelta(minutes=6))
-    chord.backend.store_result("body-id", None, states.PENDING)
+    chord.backend.store_result("body-id", progress, states.PENDING)
     chord.backend.chords.finish_all()
-    assert [[1]] == chord.sent
+    assert sent == chord.sent
 
 
 def test_a_body_of_several_tasks_was_sent_if_any_of_them_has_a_state(chord: Chord) -> None:

@@ -144,6 +144,16 @@ def progress(self: Any, key: str) -> str:
 
 
 @shared_task(bind=True)
+def reports(self: Any, key: str) -> str:
+    """Report progress three times, and wait after each until the test has seen it."""
+    for number, state in enumerate(("PENDING", "PENDING", None), start=1):
+        self.update_state(state=state, meta={"done": number})
+        notes.write(key, f"reported {number}")
+        notes.wait_for(f"{key}-{number}")
+    return "ended"
+
+
+@shared_task(bind=True)
 def with_meta(self: Any, fails: bool = False) -> str:
     """Add entries to the meta of its result."""
     self.request.meta = {"step": 3, "of": ["seven"]}

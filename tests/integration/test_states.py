@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 import celery
 import pytest
+from celery import chord, group
 from celery.exceptions import TimeoutError  # noqa: A004  Celery's name
 from django.utils import timezone
 
@@ -150,6 +152,47 @@ def test_a_group_of_children_is_known(lab: Lab) -> None:
     first: Any = lab.app.AsyncResult(result.parent.id)
     eventually(lambda: bool(first.children))
     assert [[3, 4]] == [lab.get(child) for child in first.children]
+
+
+def sendable(lab: Lab, one: UUID) -> Any:
+    """Return the id, as text if the broker's driver cannot send a UUID in a header."""
+    return str(one) if lab.combination.broker == "rabbitmq" else one
+
+
+def test_the_id_may_be_a_uuid(lab: Lab) -> None:
+    """``apply_async(task_id=uuid4())``, with ``track_started``: the body runs once."""
+    task_id = uuid4()
+    result: Any = tasks.started.apply_async((lab.key,), task_id=sendable(lab, task_id))
+    assert ["started"] == lab.notes()
+    assert "STARTED" == result.state
+    notes.write(f"{lab.key}-end", "now")
+    for one in (result, lab.app.AsyncResult(task_id), lab.app.AsyncResult(str(task_id))):
+        assert ("ended", "SUCCESS") == (lab.get(one), one.state)
+    assert str(task_id) == lab.app.backend.get_task_meta(task_id)["task_id"]
+
+
+def test_canvases_may_have_uuids(lab: Lab) -> None:
+    """The ids of the header's tasks, of the group and of the body."""
+    ids = [uuid4() for _ in range(3)]
+    sent = [sendable(lab, one) for one in (*ids, uuid4(), uuid4())]
+    header = [tasks.add.s(1, number).set(task_id=sent[number]) for number in range(3)]
+    body = tasks.note_value.s(key=lab.key).set(task_id=sent[3])
+    result: Any = chord(group(header, task_id=sent[4]))(body)
+    assert [1, 2, 3] == lab.get(result)
+    assert [repr([1, 2, 3])] == lab.notes(settle=0.3)
+    assert [1, 2, 3] == lab.get(lab.app.GroupResult(uuid4(), [lab.app.AsyncResult(i) for i in ids]))
+
+
+def test_progress_may_be_reported_as_pending_or_without_a_state(own_lab: Lab) -> None:
+    """Each report replaces the one before it."""
+    result: Any = tasks.reports.delay(lab_key := own_lab.key)
+    seen = []
+    for number in range(1, 4):
+        own_lab.notes(number)
+        seen.append((result.state, result.result))
+        notes.write(f"{lab_key}-{number}", "seen")
+    assert [("PENDING", {"done": 1}), ("PENDING", {"done": 2}), ("STARTED", {"done": 3})] == seen
+    assert "ended" == own_lab.get(result)
 
 
 def test_a_forgotten_result_is_gone(lab: Lab) -> None:

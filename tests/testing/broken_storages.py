@@ -71,6 +71,12 @@ def careless__store_task(storage: Any, task: Any) -> bool:
     return results_sqlite.store_task(storage, replace(task, contents=contents))
 
 
+def waiting__store_task(storage: Any, task: Any) -> bool:
+    """Store PENDING only if nothing is stored, as if it never had a value."""
+    only_if_absent = task.only_if_absent or task.status == "PENDING"
+    return results_sqlite.store_task(storage, replace(task, only_if_absent=only_if_absent))
+
+
 def latin__store_task(storage: Any, task: Any) -> bool:
     """Replace the characters that Latin-1 does not have."""
     fields = {
@@ -84,7 +90,7 @@ def latin__store_task(storage: Any, task: Any) -> bool:
 def tired__store_task(storage: Any, task: Any) -> bool:
     """Check the known state, pause, and then write."""
     known = results_sqlite.load_tasks(storage, [task.task_id])
-    if known and (known[0].status == "SUCCESS" or task.status == "PENDING"):
+    if known and (known[0].status == "SUCCESS" or task.only_if_absent):
         return False
     time.sleep(0.005)
     results_sqlite.store_task(storage, task)
@@ -204,7 +210,7 @@ class TestOverwrites(StorageOfTasks):
     url = URL
     finds = frozenset(
         {
-            "test_pending_overwrites_nothing",
+            "test_empty_pending_overwrites_nothing",
             "test_success_is_final",
             "test_what_stays_of_an_earlier_state",
             "test_what_was_known_is_not_blanked",
@@ -218,6 +224,14 @@ class TestKeepsWhatCannotBeDecoded(StorageOfTasks):
     plugin = Broken(careless__store_task)
     url = URL
     finds = frozenset({"test_what_stays_of_an_earlier_state"})
+
+
+class TestDropsProgress(StorageOfTasks):
+    """It takes progress that a task reports as PENDING for the PENDING of a task that was sent."""
+
+    plugin = Broken(waiting__store_task)
+    url = URL
+    finds = frozenset({"test_pending_with_a_value_is_a_state_like_any_other"})
 
 
 class TestIsLatin(StorageOfTasks):

@@ -265,10 +265,10 @@ def _is_written(value: Mapping[str, Any], present: Any) -> bool:
 
 
 def _stays(present: Any, task: StoredTask) -> bool:
-    """Return whether the cached value stays: SUCCESS is final, PENDING never overwrites."""
+    """Return whether the cached value stays: SUCCESS is final, an empty PENDING says nothing."""
     if not isinstance(present, Mapping):
         return False
-    return task.status == states.PENDING or present.get("status") == states.SUCCESS
+    return task.only_if_absent or present.get("status") == states.SUCCESS
 
 
 def _not_kept(key: str) -> StorageError:

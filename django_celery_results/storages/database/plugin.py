@@ -58,7 +58,9 @@ class DatabaseStoragePlugin:
     def store_task(self, storage: DatabaseStorage, task: StoredTask) -> bool:
         """Write the row of the task, unless its state is already SUCCESS."""
         columns = storage.columns_to_write(task)
-        return storage.tasks().write(task.task_id, columns, using=task.using)
+        return storage.tasks().write(
+            task.task_id, columns, using=task.using, only_if_absent=task.only_if_absent
+        )
 
     @hookimpl(trylast=True)
     def load_tasks(
@@ -126,7 +128,7 @@ class DatabaseStoragePlugin:
         """Write the row and count the part in one transaction, in one statement where possible."""
         row = {"task_id": task.task_id, **storage.columns_to_write(task)}
         using = cast("str", task.using)
-        upsert = storage.tasks().upsert_of(row, using)
+        upsert = storage.tasks().upsert_of(row, using, task.only_if_absent)
         if upsert is None or using != storage.chords.using:
             return None
         return store_and_count(connections[using], upsert, row, part)

@@ -20,8 +20,8 @@ TABLE = """
         fields TEXT, content_type TEXT, content_encoding TEXT
     )
 """
-# SUCCESS is final and PENDING overwrites nothing. The rule is part of the statement, so
-# it also holds when two workers write at the same time.
+# SUCCESS is final and an empty PENDING overwrites nothing. The rule is part of the statement,
+# so it also holds when two workers write at the same time.
 UPSERT = """
     INSERT INTO task VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (task_id) DO UPDATE SET
@@ -31,7 +31,7 @@ UPSERT = """
                 = (excluded.content_type, excluded.content_encoding)
             THEN json_patch(fields, excluded.fields) ELSE excluded.fields END,
         content_type = excluded.content_type, content_encoding = excluded.content_encoding
-    WHERE status <> 'SUCCESS' AND excluded.status <> 'PENDING'
+    WHERE status <> 'SUCCESS' AND NOT ?
 """
 
 
@@ -80,7 +80,7 @@ def store_task(storage, task):
         contents.content_type,
         contents.content_encoding,
     )
-    _, written = storage.execute(UPSERT, row)
+    _, written = storage.execute(UPSERT, (*row, task.only_if_absent))
     return written > 0
 
 

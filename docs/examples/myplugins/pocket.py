@@ -9,7 +9,7 @@ from django_celery_results import hookimpl
 django_celery_results_name = "pocket"
 UPSERT = """INSERT INTO task VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
     SET status = excluded.status, task = merge(task, excluded.task)
-    WHERE status <> 'SUCCESS' AND excluded.status <> 'PENDING' RETURNING id"""
+    WHERE status <> 'SUCCESS' AND NOT ? RETURNING id"""
 
 
 def merge(old, new):
@@ -30,7 +30,8 @@ def open_storage(location):
 
 @hookimpl
 def store_task(storage, task):
-    return bool(execute(storage, UPSERT, task.task_id, task.status, pickle.dumps(task)))
+    row = (task.task_id, task.status, pickle.dumps(task))
+    return bool(execute(storage, UPSERT, *row, task.only_if_absent))
 
 
 @hookimpl

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS parts
 STORE = """
 INSERT INTO tasks VALUES (:id, :status, :written, :record) ON CONFLICT (id) DO UPDATE
     SET status = :status, written = :written, record = :record
-    WHERE tasks.status != 'SUCCESS' AND :status != 'PENDING'
+    WHERE tasks.status != 'SUCCESS' AND NOT :only_if_absent
 """
 
 
@@ -50,6 +50,7 @@ class Store:
         values = {
             "id": task.task_id,
             "status": task.status,
+            "only_if_absent": task.only_if_absent,
             "written": time.time(),
             "record": pickle.dumps(task),
         }
