@@ -6,6 +6,7 @@ import json
 import pickle
 import sys
 from base64 import b64encode
+from datetime import datetime, timezone
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from django.test import Client
 from django_celery_results.exceptions import ResultUnreadable, TaskFailed
 from django_celery_results.models import TaskResult
 
-from .common import Chord, make_row
+from .common import Chord, Recorder, make_row
 from .conftest import PICKLE, request_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from celery.result import AsyncResult
 
-    from django_celery_results.testing.fixtures import MakeBackend
+    from django_celery_results.testing.fixtures import MakeBackend, Register
 
 pytestmark = pytest.mark.django_db
 
@@ -376,3 +377,20 @@ def test_the_value_of_a_failure_is_stored_as_it_is(make_backend: MakeBackend, ur
     (stored,) = backend.results.load(["t1"])
     assert {"reason": 1} == backend.results.record(stored).result
     assert {"reason": 1} == json.loads(stored.contents.fields["result"])
+
+
+def test_plugins_read_such_failures_when_they_expire(
+    make_backend: MakeBackend, registered: Register, erring: Any
+) -> None:
+    """A plugin gets the value, or the exception that stands for a missing one."""
+    recorder = Recorder()
+    registered(recorder)
+    backend = make_backend("django-db", **PICKLE, result_expires=1)
+    fail(backend, {"reason": 1})
+    backend.mark_as_failure("t2", erring.PlainError("x"))
+    del sys.modules[ERRING]
+    TaskResult.objects.update(date_done=datetime(2020, 1, 1, tzinfo=timezone.utc))
+    backend.cleanup()
+    ((ids, results),) = [one[2:] for one in recorder.heard if one[0] == "before"]
+    read = dict(zip(ids, results, strict=True))
+    assert ({"reason": 1}, "PlainError('x')") == (read["t1"], repr(read["t2"]))
