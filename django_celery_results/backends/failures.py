@@ -19,13 +19,12 @@ def raisable(value: Any, to_python: Callable[[Any], Any]) -> Exception:
     exception. That, and an exception that would end the process that raises it, such as
     ``SystemExit``, is returned as a :class:`TaskFailed`.
     """
-    error = value
-    if not isinstance(value, BaseException):
-        try:
-            error = to_python(value) or TaskFailed(value)
-        except (Exception, SystemExit):  # noqa: BLE001 - a site's exception class may raise anything
-            return TaskFailed(value)
-    error = restored(error)
+    try:
+        error = restored(value) if isinstance(value, BaseException) else to_python(value)
+    except (Exception, SystemExit):  # noqa: BLE001 - a site's exception class may raise anything
+        error = None
+    if error is None:
+        return TaskFailed(value)
     if isinstance(error, Exception):
         return error
     kind = type(error)

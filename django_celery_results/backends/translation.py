@@ -68,7 +68,7 @@ def task_meta(task: TaskFacts, values: Mapping[str, Any]) -> dict[str, Any]:
     arguments and the name are present under Celery's names and under those of 2.6.
     """
     known = {name: getattr(task, name) for name in ("group_id", "parent_id", "retries", "queue")}
-    args, kwargs, own = values.get("args"), values.get("kwargs"), values.get("meta")
+    args, kwargs = values.get("args"), values.get("kwargs")
     return {
         "worker": task.worker,
         "periodic_task_name": task.periodic_task_name,
@@ -76,7 +76,7 @@ def task_meta(task: TaskFacts, values: Mapping[str, Any]) -> dict[str, Any]:
         "task_name": task.name,
         **{name: value for name, value in known.items() if value is not None},
         **(task.stamps or {}),
-        **(own if isinstance(own, Mapping) else {}),
+        **_own_meta(values.get("meta")),
         "task_id": task.task_id,
         "status": task.status,
         "result": values.get("result"),
@@ -88,6 +88,19 @@ def task_meta(task: TaskFacts, values: Mapping[str, Any]) -> dict[str, Any]:
         "kwargs": kwargs,
         "task_kwargs": kwargs,
     }
+
+
+def _own_meta(meta: Any) -> Mapping[str, Any]:
+    """Return the part of a meta that is stored as a value, without what Celery cannot read."""
+    if not isinstance(meta, Mapping):
+        return {}
+    if not meta.get("children"):
+        return meta
+    try:
+        children = [_result_tuple(one) for one in meta["children"]]
+    except (TypeError, ValueError):
+        children = []
+    return {**meta, "children": children}
 
 
 def pending_meta(task_id: str) -> dict[str, Any]:
@@ -158,6 +171,8 @@ def _result_tuple(saved: Any) -> ResultTuple:
     match saved:
         case [[str(), _], None]:
             return cast("ResultTuple", saved)
+        case ResultBase():
+            return cast("ResultTuple", cast("Any", saved).as_tuple())
         case str():
             return [[saved, None], None]
         case [head, children] if _is_result(saved):

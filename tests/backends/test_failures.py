@@ -339,8 +339,10 @@ def test_other_contents_of_a_pickled_row_are_still_unreadable(make_backend: Make
         make_backend().get_task_meta("t1")
 
 
-@pytest.mark.parametrize("meta", ['"text"', "[1]", "null", "3"])
-def test_a_meta_that_is_no_mapping_does_not_hide_the_result(
+@pytest.mark.parametrize(
+    "meta", ['"text"', "[1]", "null", "3", '{"children": [5]}', '{"children": 5}']
+)
+def test_a_meta_that_is_not_understood_does_not_hide_the_result(
     make_backend: MakeBackend, meta: str
 ) -> None:
     """It is left out."""
@@ -352,7 +354,34 @@ def test_a_meta_that_is_no_mapping_does_not_hide_the_result(
         result="[1]",
         meta=meta,
     )
-    assert [1] == result(make_backend()).get(timeout=1)
+    found = result(make_backend())
+    assert ([1], states.SUCCESS) == (found.get(timeout=1), found.state)
+    assert not found.children
+
+
+def test_children_in_older_forms_are_read(make_backend: MakeBackend) -> None:
+    """As in groups, a child may be just an id."""
+    meta = '{"children": ["a", ["b", null], [["c", null], null]]}'
+    make_row(result="1", meta=meta)
+    found: Any = result(make_backend())
+    assert ["a", "b", "c"] == [one.id for one in found.children]
+
+
+def test_children_may_be_objects(make_backend: MakeBackend) -> None:
+    """A cache of Python objects can hold any."""
+    caches["default"].clear()
+    backend = make_backend("django-cache")
+    meta = {"status": "SUCCESS", "result": 1, "children": [backend.app.AsyncResult("a")]}
+    caches["default"].set("celery-task-meta-t1", meta)
+    found: Any = result(backend)
+    assert ["a"] == [one.id for one in found.children]
+
+
+def test_an_exception_that_counts_as_false_is_read(backend: Any, erring: Any) -> None:
+    """Its class has a length, and is empty."""
+    erring.PlainError.__len__ = lambda _: 0
+    backend.mark_as_failure("t1", erring.PlainError("x"))
+    assert isinstance(result(backend).result, erring.PlainError)
 
 
 def test_a_cached_value_like_those_of_2_6_is_read(make_backend: MakeBackend) -> None:
