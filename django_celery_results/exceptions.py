@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery.exceptions import ImproperlyConfigured as CeleryImproperlyConfigured
 from django.core.exceptions import ImproperlyConfigured
 from kombu.exceptions import DecodeError
@@ -15,6 +17,7 @@ __all__ = [
     "ResultUnreadable",
     "ResultsError",
     "StorageError",
+    "TaskFailed",
 ]
 
 
@@ -59,3 +62,39 @@ class ResultUnavailable(ResultUnreadable):
 
     The result itself is intact, so code that gives up on a lost result must wait instead.
     """
+
+
+class TaskFailed(ResultsError):
+    """A task failed, and what is stored for its failure cannot be raised as it is.
+
+    Usually the stored value is no exception, such as the dict of
+    ``update_state("FAILURE", meta={...})``: ``args`` then holds that value, and nothing else.
+
+    A subclass made by :meth:`like` stands for an exception that cannot be rebuilt in this process,
+    or that would end the process, such as ``SystemExit``. It has the name, the module and the
+    ``args`` of that exception.
+
+    .. versionadded:: 3.0
+    """
+
+    @classmethod
+    def like(cls, module: str, name: str) -> type[TaskFailed]:
+        """Return a subclass that has the module and the name of another exception class."""
+        return type(name.rpartition(".")[2], (_StandIn,), {"__module__": module})
+
+
+class _StandIn(TaskFailed):
+    """Base class of the classes that :meth:`TaskFailed.like` makes, which pickle cannot import."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind = type(self)
+        return _stand_in, (kind.__module__, kind.__name__, self.args), self.__dict__
+
+    def __setstate__(self, state: Any) -> None:
+        # The state may be another class's, in any form.
+        if isinstance(state, dict):
+            self.__dict__.update(state)
+
+
+def _stand_in(module: str, name: str, args: tuple[Any, ...]) -> TaskFailed:
+    return TaskFailed.like(module, name)(*args)

@@ -97,7 +97,7 @@ class TaskRecord(TaskFacts):
     """
 
     #: The return value. For a failure, what Celery's ``prepare_exception`` returns for the
-    #: exception.
+    #: exception, or any other value that the task stored itself with ``update_state``.
     result: Any = None
     traceback: str | None = None
     #: The task's children, and whatever it put into ``request.meta``.

@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from celery import states
+from celery.exceptions import SecurityError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import Http404, JsonResponse
 from django.utils.translation import gettext as _
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["group_status", "is_group_successful", "is_task_successful", "task_status"]
 
 logger = logging.getLogger(__name__)
+
+#: Errors of reading a result. Kombu raises the first, for content that cannot be decoded. Celery's
+#: own backends raise the others, for a failure whose stored value is no exception.
+UNREADABLE = (KombuError, SecurityError, TypeError, ValueError)
 
 
 def is_task_successful(request: HttpRequest, task_id: str) -> JsonResponse:  # noqa: ARG001  Django passes it
@@ -83,7 +88,7 @@ def _answer(
         details = read(stored_id)
     except (Http404, IdTooLong) as error:
         status, details = 404, {**blank, "error": str(error)}
-    except KombuError:
+    except UNREADABLE:
         logger.exception("The result of %s cannot be read", stored_id)
         status, details = 500, _unreadable(blank)
     return JsonResponse({kind: {"id": stored_id, **details}}, status=status)
@@ -152,7 +157,7 @@ def _meta(backend: Any, task_id: str) -> Mapping[str, Any]:
     """Return a task's meta from another package's backend, in the form that ours return."""
     try:
         meta: Mapping[str, Any] = backend.get_task_meta(task_id)
-    except KombuError as error:
+    except UNREADABLE as error:
         logger.exception("The result of %s cannot be read", task_id)
         return {"status": None, "result": ResultUnreadable(str(error))}
     return meta

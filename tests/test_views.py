@@ -305,15 +305,29 @@ def test_a_group_is_read_in_two_queries(
         assert number == len(fetch(client, path)["group"]["results"])
 
 
-def test_a_group_of_another_backend_is_read_task_by_task(client: Client, app: Celery) -> None:
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "{",
+        '{"status": "FAILURE", "result": {"reason": 1}}',
+        '{"status": "FAILURE", "result": 3}',
+        '{"status": "FAILURE", "result": {"exc_type": "system", "exc_module": "os"}}',
+    ],
+)
+def test_a_group_of_another_backend_is_read_task_by_task(
+    client: Client, app: Celery, stored: str
+) -> None:
     """Celery's own backends cannot read many at once; an unreadable result hides no other."""
     app.conf.update(result_backend="cache+memory://")
     app._backend_cache = None  # type: ignore[attr-defined]  # so that the app makes the new one
-    for number in range(3):
-        app.backend.mark_as_done(f"t{number}", number)
-    save_group(app, "g1", "t0", "t1", "t2")
     backend: Any = app.backend
-    backend.set(backend.get_key_for_task("t1"), "{")
+    # All tests of this process share Celery's cache in memory.
+    backend.delete(backend.get_key_for_task("t1"))
+    for number in range(3):
+        backend.mark_as_done(f"t{number}", number)
+    save_group(app, "g1", "t0", "t1", "t2")
+    backend.set(backend.get_key_for_task("t1"), stored)
+    assert 500 == client.get("/task/status/t1/").status_code
     first, second, third = fetch(client, "/group/status/g1/")["group"]["results"]
     assert [0, None, 2] == [one["result"] for one in (first, second, third)]
     assert "The stored result cannot be read." == second["error"]

@@ -28,6 +28,7 @@ from .celery_internals import meta_cache, warn_if_eager
 from .chord_parts import ChordParts, is_part
 from .chords import Chords
 from .cleanup import Expirer
+from .failures import raisable
 from .ids import TextIds
 from .results import Results
 from .retrying import set_retry_defaults
@@ -251,6 +252,13 @@ class ResultBackend(TextIds):
         task_id = text_id(task_id)
         found = self.results.load([task_id])
         return self.results.meta(found[0]) if found else pending_meta(task_id)
+
+    def exception_to_python(self, exc: Any) -> Any:
+        """Return the exception that a stored failure stands for, ``None`` for ``None``.
+
+        Anything that is no exception, or must not be raised, becomes a :class:`TaskFailed`.
+        """
+        return None if exc is None else raisable(exc, super().exception_to_python)
 
     def task_result_exists(self, task_id: str) -> bool:
         """Return whether anything is stored for the task, whatever its state."""

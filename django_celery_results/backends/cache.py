@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from celery.backends.base import KeyValueStoreBackend
+from celery.result import AsyncResult, GroupResult
 from kombu.utils.encoding import bytes_to_str
 
 from ..records import PYTHON_OBJECTS
 from .base import ResultBackend
+from .translation import plain
 
 if TYPE_CHECKING:
     from celery.app.task import Context
@@ -30,6 +32,8 @@ class CacheBackend(ResultBackend, KeyValueStoreBackend):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        #: The serializer that a backend which stores text would use.
+        self._text_serializer = self.serializer
         if self.content_serializer == PYTHON_OBJECTS:
             # Celery prepares exceptions for this serializer: with pickle they stay exceptions.
             self.serializer = "pickle"
@@ -39,6 +43,12 @@ class CacheBackend(ResultBackend, KeyValueStoreBackend):
         """``python`` (values as they are) unless the URL or codings ask for text."""
         as_objects = self.named_serializer is None and not self.codings
         return PYTHON_OBJECTS if as_objects else self.serializer
+
+    def prepare_value(self, result: Any) -> Any:
+        """Return a result object in the form that it has over a backend which stores text."""
+        if self._text_serializer != "pickle" and isinstance(result, (AsyncResult, GroupResult)):
+            return plain(result.as_tuple())
+        return result
 
     def storage_parameters(self) -> Mapping[str, Any]:
         """Return the cache alias that the settings name, and the functions that make keys."""

@@ -17,6 +17,7 @@ from uuid import uuid4
 from celery import maybe_signature, states
 from celery.exceptions import ChordError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
+from kombu.utils.encoding import safe_repr
 
 from ..exceptions import ResultUnavailable
 from ..logs import apart
@@ -143,7 +144,7 @@ class Chords:
                 cause = metas[task_id]["result"]
                 # Without the cause's message: Celery has already logged it if the site wants that.
                 _log_failure(progress, task_id, f"ended as {status}")
-                raise _caused(f"Dependency {task_id} raised {cause!r}", cause)
+                raise _caused(f"Dependency {task_id} raised {safe_repr(cause)}", cause)
         return _nested(progress.results, metas)
 
     def _header_metas(self, progress: ChordProgress) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from celery import states
 from celery.exceptions import BackendError, BackendGetMetaError, BackendStoreError
-from celery.utils.serialization import get_pickled_exception
 from kombu.exceptions import EncodeError
 
 from ..exceptions import (
@@ -24,13 +23,16 @@ from ..exceptions import (
     ResultUnavailable,
     ResultUnreadable,
     StorageError,
+    TaskFailed,
 )
 from ..logs import described
 from ..records import Contents, GroupRecord, Retention, StoredGroup, StoredTask, TaskRecord
 from ..registry.loading import readers_of
 from ..utils import text_id
+from .failures import restored
 from .retrying import Retrying
 from .translation import (
+    group_tuple,
     pending_meta,
     reduced,
     task_meta,
@@ -247,19 +249,16 @@ class Results:
     def meta(self, stored: StoredTask) -> dict[str, Any]:
         """Return a stored task's meta, with the result in the form that Celery's callers expect.
 
-        Raises :class:`ResultUnreadable`.
+        The result of a failure is an exception, whatever is stored for it. Raises
+        :class:`ResultUnreadable`.
         """
         values = self.values(stored)
-        try:
-            meta: dict[str, Any] = self.backend.meta_from_decoded(task_meta(stored, values))
-        except Exception as error:
-            # The contents decode, but Celery cannot rebuild the failure, or meta is not a mapping.
-            raise ResultUnreadable(
-                f"The stored result of task {stored.task_id!r} is not a Celery result: {error}"
-            ) from error
-        if isinstance(meta["result"], BaseException):
-            # Written by a serializer that keeps exceptions; another one may be selected now.
-            meta["result"] = get_pickled_exception(cast("Exception", meta["result"]))
+        meta: dict[str, Any] = self.backend.meta_from_decoded(task_meta(stored, values))
+        if stored.status not in states.EXCEPTION_STATES:
+            meta["result"] = restored(meta["result"])
+        elif meta["result"] is None and stored.status in states.PROPAGATE_STATES:
+            # Celery raises the results of these states.
+            meta["result"] = TaskFailed(None)
         return meta
 
     def meta_or_error(self, stored: StoredTask, *, can_wait: bool = False) -> dict[str, Any]:
@@ -336,7 +335,11 @@ class Results:
     def group_record(self, stored: StoredGroup) -> GroupRecord:
         """Return a stored group with its results decoded; raise :class:`ResultUnreadable`."""
         values = self.decode(f"group {stored.group_id!r}", stored.contents)
-        result = values.get("result") or ()
+        try:
+            result = group_tuple(stored.group_id, values.get("result"))
+        except ValueError as error:
+            message = f"The stored group {stored.group_id!r} cannot be read: {error}"
+            raise ResultUnreadable(message) from error
         return GroupRecord(group_id=stored.group_id, result=result, date_done=stored.date_done)
 
     def forget_group(self, group_id: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from celery import states
+from celery.result import ResultBase
 from kombu.utils.encoding import safe_repr
 
 from ..records import Contents, Retention, StoredTask, TaskFacts, TaskRecord
@@ -16,7 +17,10 @@ from ..utils import text_id
 if TYPE_CHECKING:
     from celery.app.task import Context
 
+    from ..records import ResultTuple
+
 __all__ = [
+    "group_tuple",
     "leaf_signatures",
     "pending_meta",
     "plain",
@@ -47,7 +51,8 @@ def request_facts(request: Context | None) -> dict[str, Any]:
     return {
         "group_id": text_id(getattr(request, "group", None)),
         "parent_id": text_id(getattr(request, "parent_id", None)),
-        "name": getattr(request, "task", None),
+        # For a task that is not registered, a worker's request has the name under "name".
+        "name": getattr(request, "task", None) or getattr(request, "name", None),
         "worker": getattr(request, "hostname", None),
         "periodic_task_name": getattr(request, "periodic_task_name", None),
         "retries": getattr(request, "retries", None),
@@ -72,7 +77,7 @@ def task_meta(task: TaskFacts, values: Mapping[str, Any]) -> dict[str, Any]:
         "task_name": task.name,
         **{name: value for name, value in known.items() if value is not None},
         **(task.stamps or {}),
-        **(values.get("meta") or {}),
+        **_own_meta(values.get("meta")),
         "task_id": task.task_id,
         "status": task.status,
         "result": values.get("result"),
@@ -84,6 +89,19 @@ def task_meta(task: TaskFacts, values: Mapping[str, Any]) -> dict[str, Any]:
         "kwargs": kwargs,
         "task_kwargs": kwargs,
     }
+
+
+def _own_meta(meta: Any) -> Mapping[str, Any]:
+    """Return the part of a meta that is stored as a value, without what Celery cannot read."""
+    if not isinstance(meta, Mapping):
+        return {}
+    if not meta.get("children"):
+        return meta
+    try:
+        children = [_result_tuple(one) for one in meta["children"]]
+    except (TypeError, ValueError):
+        children = []
+    return {**meta, "children": children}
 
 
 def pending_meta(task_id: str) -> dict[str, Any]:
@@ -128,6 +146,52 @@ def reduced(task: TaskRecord) -> TaskRecord:
 
 def _repr(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else safe_repr(value)
+
+
+# -- Groups --------------------------------------------------------------------------
+
+
+def group_tuple(group_id: str, saved: Any) -> ResultTuple:
+    """Return a saved group in today's form, ``[[id, parent], children]``; empty if it is empty.
+
+    Earlier releases also saved ``[id, children]``, a list of results without the group's id, and
+    a list of ids. Raises :class:`ValueError` for anything else.
+    """
+    if isinstance(saved, ResultBase):
+        saved = cast("Any", saved).as_tuple()
+    if not saved:
+        return ()
+    if _is_result(saved):
+        group = _result_tuple(saved)
+        return group if group[1] is not None else [[group_id, None], [group]]
+    members = saved if isinstance(saved, (list, tuple)) else [saved]
+    return [[group_id, None], [_result_tuple(one) for one in members]]
+
+
+def _result_tuple(saved: Any) -> ResultTuple:
+    """Return one result in today's form; a task's, which is the usual one, unchanged."""
+    match saved:
+        case [[str(), _], None]:
+            return cast("ResultTuple", saved)
+        case ResultBase():
+            return cast("ResultTuple", cast("Any", saved).as_tuple())
+        case str():
+            return [[saved, None], None]
+        case [head, children] if _is_result(saved):
+            head = [head, None] if isinstance(head, str) else head
+            return [head, None if children is None else [_result_tuple(one) for one in children]]
+    raise ValueError("it contains something that is neither an id nor a result")
+
+
+def _is_result(saved: Any) -> bool:
+    """Return whether ``saved`` is one result, of a task or of a group, in any form."""
+    match saved:
+        case [str() | [str(), _], None]:
+            return True
+        case [str() | [str(), _], [*children]]:
+            # A list of two tasks has a pair with None in it here; a list of two ids, a string.
+            return None not in children
+    return False
 
 
 # -- The body of a chord -------------------------------------------------------------

@@ -27,6 +27,7 @@ from ..registry.catalogue import advice, get_compression
 from ..registry.loading import load_plugins, readers_of
 from ..sql.text import is_storable, storable
 from . import fast_json
+from .pickled_failures import packed, read_failure, unpacked
 
 __all__ = ["IDENTITY", "CodecPlugin", "codings_for", "plugin", "recode"]
 
@@ -41,6 +42,9 @@ TEXT_FIELDS = frozenset({"traceback"})
 OPTIONAL_FIELDS = frozenset({"traceback", "args", "kwargs"})
 #: Fields that releases before 2.0 stored as a bare repr.
 BARE_REPR_FIELDS = frozenset({"args", "kwargs"})
+
+#: Kombu's content type of pickles.
+PICKLED = "application/x-python-serialize"
 
 _Payloads = dict[str, "str | bytes | None"]
 #: The output of a coding for a field, by the names of the coding and the field.
@@ -66,7 +70,7 @@ class CodecPlugin:
         """Serialize the values, apply the codings and convert the output to text."""
         if serializer == PYTHON_OBJECTS:
             return Contents(
-                fields=values, content_type=PYTHON_CONTENT_TYPE, content_encoding="binary"
+                fields=packed(values), content_type=PYTHON_CONTENT_TYPE, content_encoding="binary"
             )
         if not codings and fast_json.writes(serializer):
             texts = _write_quickly(values)
@@ -85,7 +89,7 @@ class CodecPlugin:
     ) -> Mapping[str, Any]:
         """Undo the steps that ``contents`` record, and return the values."""
         if contents.content_type == PYTHON_CONTENT_TYPE:
-            return contents.fields
+            return unpacked(contents.fields)
         encoding, names = split_encoding(contents.content_encoding)
         chain = [_installed(name, codings) for name in reversed(names)]
         is_plain = contents.content_type == fast_json.CONTENT_TYPE and encoding != "binary"
@@ -307,10 +311,14 @@ def _read(
         ) from error
     except ResultUnreadable:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # SystemExit: a class can raise anything while pickle rebuilds an object of it.
         if name in BARE_REPR_FIELDS:
             return _bare(payload) if chain else text
-        raise _corrupt(name, error) from error
+        failure = read_failure(payload) if content_type == PICKLED and name == "result" else None
+        if failure is None:
+            raise _corrupt(name, error) from error
+        return failure
 
 
 def _undone(
@@ -345,7 +353,7 @@ def _is_text(name: str, encoding: str) -> bool:
     return name in TEXT_FIELDS or encoding != "binary"
 
 
-def _corrupt(name: str, error: Exception) -> ResultUnreadable:
+def _corrupt(name: str, error: BaseException) -> ResultUnreadable:
     return ResultUnreadable(f"{name} is corrupt: {type(error).__name__}: {error}")
 
 

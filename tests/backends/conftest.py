@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from tests import settings
 from .common import Chord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from django_celery_results.testing.fixtures import MakeBackend
 
@@ -40,6 +41,8 @@ def chord(make_backend: MakeBackend, request: pytest.FixtureRequest) -> Chord:
 
 
 CACHE_SERVICES = ("redis", "memcached")
+#: Settings with which rows hold pickles.
+PICKLE = {"result_serializer": "pickle", "result_accept_content": ["json", "pickle"]}
 
 
 def _aliases(database: pytest.MarkDecorator, *others: str) -> list[Any]:
@@ -60,6 +63,34 @@ def _emptied(alias: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     caches[alias].clear()
     yield alias
     caches[alias].clear()
+
+
+_MARKED: dict[str, Any] = {
+    "default": (),
+    **{alias: pytest.mark.service(alias) for alias in CACHE_SERVICES},
+    "database": pytest.mark.django_db,
+}
+
+
+def _ways() -> list[Any]:
+    """Return rows of each kind, and each cache with Python objects and with text in it."""
+    caching = [
+        pytest.param((f"django-cache://{alias}{options}", alias, {}), marks=marks)
+        for options in ("", "?serializer=json")
+        for alias, marks in _MARKED.items()
+    ]
+    rows = [("django-db", None, {}), ("django-db", None, PICKLE)]
+    return [*(pytest.param(one, marks=pytest.mark.django_db) for one in rows), *caching]
+
+
+@pytest.fixture(params=_ways(), ids=lambda way: way[0] + ("-pickle" if way[2] else ""))
+def make_stored(
+    request: pytest.FixtureRequest, make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
+    """Makes backends, with the given settings, that store in one of the ways to store results."""
+    url, alias, conf = request.param
+    with contextmanager(_emptied)(alias, monkeypatch) if alias else nullcontext():
+        yield lambda **others: make_backend(url, **conf, **others)
 
 
 def delete_keys(prefix: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import celery
 import pytest
 from celery import chain, group, states
+from django.core.management import call_command
 
 from django_celery_results.backends.translation import leaf_signatures
 from django_celery_results.models import ChordCounter, GroupResult, TaskResult
@@ -57,6 +59,23 @@ def test_a_failure_that_was_not_counted_fails_the_body(chord: Chord) -> None:
     chord.backend.store_result("a", ValueError("bad"), states.FAILURE)
     assert 1 == chord.backend.chords.finish_all()
     assert "Dependency a raised ValueError('bad')" == str(chord.app.AsyncResult("body-id").result)
+
+
+def test_the_command_fails_a_body_whose_task_failed_with_a_value(
+    chord: Chord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The value is no exception, and the chord ends all the same."""
+    monkeypatch.setattr(
+        "django_celery_results.management.chords_command.open_backend", lambda _: chord.backend
+    )
+    chord.start("a", "b")
+    chord.done("a", 1)
+    chord.backend.store_result("b", {"reason": 1}, states.FAILURE)
+    out = StringIO()
+    call_command("celery_results", "chords", "--finish", stdout=out)
+    assert "Finished 1 chord." in out.getvalue()
+    error = str(chord.app.AsyncResult("body-id").result)
+    assert "Dependency b raised TaskFailed({'reason': 1})" == error
 
 
 def test_a_chord_under_way_is_left_to_its_workers(chord: Chord) -> None:

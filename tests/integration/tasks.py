@@ -11,6 +11,7 @@ from typing import Any
 from celery import Task, chain, chord, group, shared_task
 from celery.app.backends import by_url
 from celery.exceptions import Ignore
+from celery.result import AsyncResult, GroupResult
 
 from tests.integration import notes
 from tests.integration.combinations import SERIALIZERS
@@ -93,6 +94,21 @@ def fail(name: str = "builtin") -> None:
 def fail_with(*_arguments: Any) -> None:
     """Raise an exception, whatever the arguments."""
     raise EXCEPTIONS["builtin"]
+
+
+@shared_task(bind=True)
+def fail_by_hand(self: Any, meta: Any) -> None:
+    """Store a failure that is no exception, as many sites do."""
+    self.update_state(state="FAILURE", meta=meta)
+    raise Ignore
+
+
+@shared_task
+def send_and_give(count: int) -> Any:
+    """Return the result object of another task, or of a group if there are several."""
+    if count == 1:
+        return AsyncResult("sent", parent=AsyncResult("its parent"))
+    return GroupResult("sent", [AsyncResult(f"sent {number}") for number in range(count)])
 
 
 @shared_task

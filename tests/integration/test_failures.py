@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery.exceptions import TaskRevokedError, TimeoutError  # noqa: A004  Celery's name
 
+from django_celery_results.exceptions import TaskFailed
+from django_celery_results.models import TaskResult
 from tests.integration import notes, tasks
 from tests.integration.notes import eventually
 from tests.integration.values import EXCEPTIONS
@@ -27,6 +29,28 @@ def test_an_exception_comes_back_as_itself(lab: Lab, name: str) -> None:
     )
     assert isinstance(actual, type(expected))
     assert "FAILURE" == result.state
+
+
+def test_a_failure_stored_by_hand_carries_its_value(own_lab: Lab) -> None:
+    """`update_state` stored a dict that is no exception, and `Ignore` left it there."""
+    result: Any = tasks.fail_by_hand.delay({"reason": "no stock"})
+    with pytest.raises(TaskFailed) as raised:
+        own_lab.get(result)
+    assert ("FAILURE", True, ({"reason": "no stock"},)) == (
+        result.state,
+        result.failed(),
+        raised.value.args,
+    )
+
+
+def test_a_task_that_is_not_registered_fails_under_its_name(own_lab: Lab) -> None:
+    """No worker can run it, but the result tells which task it was."""
+    result: Any = own_lab.app.send_task("no.such.task")
+    error = own_lab.error(result)
+    assert ("NotRegistered", ("no.such.task",)) == (type(error).__name__, error.args)
+    assert "no.such.task" == result.name
+    if own_lab.combination.is_database:
+        assert "no.such.task" == TaskResult.objects.get(task_id=result.id).task_name
 
 
 def test_get_raises_the_exception(lab: Lab) -> None:

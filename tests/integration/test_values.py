@@ -56,3 +56,11 @@ def test_every_value_comes_back_by_default(lab: Lab) -> None:
     else:
         expected = {name: through_kombu(VALUES[name], "json") for name in names}
     assert repr(expected) == repr(actual)
+
+
+def test_a_result_object_comes_back_as_a_list(lab: Lab) -> None:
+    """A task returned the result of another task, or of a group, which Celery stores as a tuple."""
+    one = [["sent", [["its parent", None], None]], None]
+    assert one == lab.get(tasks.send_and_give.delay(1))
+    group = [["sent", None], [[["sent 0", None], None], [["sent 1", None], None]]]
+    assert group == lab.get(tasks.send_and_give.delay(2))

@@ -111,7 +111,10 @@ class TaskMasking:
             return self.mask
         if isinstance(result, BaseException):
             return changed(result, lambda key, _: (self.mask,) if key is None else self.mask)
-        return {**result, "exc_message": (self.mask,)} if isinstance(result, Mapping) else self.mask
+        if not isinstance(result, Mapping) or "exc_type" not in result:
+            return self.mask  # The task stored a value that is no exception.
+        kept = {name: result[name] for name in ("exc_type", "exc_module") if name in result}
+        return {**kept, "exc_message": (self.mask,)}
 
     # -- What is secret --------------------------------------------------------------
 

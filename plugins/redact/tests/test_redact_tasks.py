@@ -77,6 +77,11 @@ def test_bracket_in_a_name_stands_for_itself(configure: Configure) -> None:
             {"exc_type": "E", "exc_message": ["x"], "exc_module": "m"},
             {"exc_type": "E", "exc_message": (MASK,), "exc_module": "m"},
         ),
+        (
+            {"exc_type": "E", "exc_message": ["x"], "own": "x"},
+            {"exc_type": "E", "exc_message": (MASK,)},
+        ),
+        ({"card": "x"}, MASK),
         ("no failure of Celery's", MASK),
     ],
 )
