@@ -17,8 +17,8 @@ these names changes, the package becomes slower, and its results stay the same:
   error is replaced, and each other one when it fails.
 - :func:`is_in_test_case` uses ``BaseDatabaseWrapper.atomic_blocks`` and ``Atomic._from_testcase``.
   Without them, the answer is no, and a row written beside a test's transaction survives the test.
-- :func:`beside` uses ``BaseDatabaseWrapper.copy`` and assigns to ``connections``. There is no way
-  to do without; code that runs outside of transactions does not call it.
+- :func:`beside` makes a connection from the ``settings_dict`` of another, and assigns it to
+  ``connections``. There is no other way; code that runs outside of transactions does not call it.
 """
 
 from __future__ import annotations
@@ -195,10 +195,10 @@ def beside(alias: str) -> Iterator[BaseDatabaseWrapper]:
     It connects when it is first used, and is closed at the end.
     """
     usual = connections[alias]
-    own = usual.copy()
-    own.settings_dict["AUTOCOMMIT"] = True
     # A pool could be empty because of transactions that all wait for a second connection.
-    own.settings_dict["OPTIONS"].pop("pool", None)
+    options = {key: one for key, one in usual.settings_dict["OPTIONS"].items() if key != "pool"}
+    settings = {**usual.settings_dict, "AUTOCOMMIT": True, "OPTIONS": options}
+    own = type(usual)(settings, alias)
     connections[alias] = own
     try:
         yield own

@@ -16,7 +16,6 @@ from django.db import Error, connections, transaction
 
 from ..logs import described
 from .django_internals import beside, is_in_test_case
-from .errors import in_transaction
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -53,7 +52,7 @@ def outlast(
     beside it would survive the test.
     """
     usual = connections[alias]
-    if not in_transaction(usual):
+    if not usual.in_atomic_block and usual.get_autocommit():
         return write()
     in_test = is_in_test_case(usual)
     if usual.vendor in PLACES and not in_test:
@@ -72,7 +71,7 @@ def _reach_the_same(usual: BaseDatabaseWrapper, own: BaseDatabaseWrapper, what: 
     try:
         place = _place(own)
         # A transaction that is due for rollback answers no query.
-        return usual.needs_rollback or _place(usual) == place
+        return usual.needs_rollback or bool(_place(usual) == place)
     except Error as error:
         logger.warning(
             "No second connection to the database %r could be used for %s (%s). It is written "

@@ -158,6 +158,20 @@ def test_a_part_that_is_added_in_a_transaction_is_waited_for(chord: Chord, how: 
 
 
 @COMMITTED
+def test_a_chord_in_a_transaction_that_is_due_for_rollback(
+    in_table: Chord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django refuses every query on its connection."""
+    monkeypatch.setitem(transactions.PLACES, connection.vendor, "SELECT 1")
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        in_table.start("a")
+        in_table.backend.set_chord_size("c1", 1)
+    in_table.done("a", 1)
+    assert [[1]] == in_table.sent
+
+
+@COMMITTED
 def test_a_body_is_sent_once_though_another_callback_failed(in_table: Chord) -> None:
     """Django then calls none of the later callbacks, although the transaction is committed."""
 

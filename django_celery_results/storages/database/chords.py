@@ -74,12 +74,12 @@ class DatabaseChords:
 
     def resize(self, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
         """Set the size, or add results; return whether the counter changed."""
+        if not added and self._has_size(group_id, size):
+            return False
         what = f"the size of chord {group_id}"
         return outlast(self.using, partial(self._resize, group_id, size, added), what=what)
 
     def _resize(self, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
-        if not added and not self._has_other_size(group_id, size):
-            return False
         with transaction.atomic(using=self.using):
             counter = self._locked(group_id)
             if counter is None:
@@ -95,9 +95,12 @@ class DatabaseChords:
             counter.save(using=self.using, update_fields=["count", "size", "sub_tasks"])
         return True
 
-    def _has_other_size(self, group_id: str, size: int | None) -> bool:
-        counters = self.counters.objects.using(self.using).filter(group_id=group_id)
-        return bool(counters.exclude(size=size).exists())
+    def _has_size(self, group_id: str, size: int | None) -> bool:
+        """Return true only if the chord has that size, as nearly all have when Celery asks."""
+        if connections[self.using].needs_rollback:
+            return False  # The caller's transaction answers no queries.
+        counters = self.counters.objects.using(self.using).filter(group_id=group_id, size=size)
+        return bool(counters.exists())
 
     def part_returned(self, part: ChordPart) -> ChordProgress | None:
         """Count the part if it is new; claim the body if it was the last missing part."""
