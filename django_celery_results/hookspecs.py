@@ -423,7 +423,7 @@ def forget_group(storage: Any, group_id: str) -> bool | None:
 
 
 @hookspec(firstresult=True)
-def start_chord(storage: Any, chord: ChordRecord) -> bool | None:
+def start_chord(storage: Any, chord: ChordRecord, recount: Callable[[], None]) -> bool | None:
     """Record a chord before its header is sent.
 
     Called on the storage by the process that applies the chord.
@@ -431,6 +431,9 @@ def start_chord(storage: Any, chord: ChordRecord) -> bool | None:
 
     :param storage: The object that ``open_storage`` returned.
     :param chord: The chord's group id, its size, the header's results and the encoded body.
+    :param recount: A function that counts the header tasks that have ended, and sends the body
+        if it is due. Call it, after the header has been sent, if the record was not visible to
+        the header's tasks from the start: for example, when a transaction has ended.
     :return: True if the chord was new.
 
     An error raised here reaches the caller of ``chord.apply_async``.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -50,7 +51,19 @@ class Chords:
         size = len(set(leaf_ids(members)))
         stored = self._encode_body(group_id, body)
         chord = ChordRecord(group_id=group_id, size=size, results=members, body=stored)
-        self.results.call("start_chord", chord=chord)
+        recount = partial(self._recount, chord, body)
+        self.results.call("start_chord", chord=chord, recount=recount)
+
+    def _recount(self, chord: ChordRecord, body: Any) -> None:
+        """Count the parts that ended before they could find the chord; send the body if due."""
+        if self._was_sent(body):
+            # Its parts could find it after all, and have finished it.
+            self.results.call("finish_chord", group_id=chord.group_id)
+            return
+        begun = UnfinishedChord(
+            group_id=chord.group_id, results=chord.results, counted=(), waiting=chord.size
+        )
+        self._send_if_ended(begun, body)
 
     def _encode_body(self, group_id: str, body: Any) -> Contents | None:
         """Return the encoded body; without it the chord works, but only parts can finish it."""
@@ -213,6 +226,9 @@ class Chords:
         if body is None:
             self._report_unknown_body(chord)
             return False
+        return self._send_if_ended(chord, body)
+
+    def _send_if_ended(self, chord: UnfinishedChord, body: Any) -> bool:
         for part in self._parts_to_return(chord):
             progress: ChordProgress | None = self.results.call("chord_part_returned", part=part)
             if progress is None:

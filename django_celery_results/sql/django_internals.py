@@ -15,6 +15,10 @@ these names changes, the package becomes slower, and its results stay the same:
   them, the usual connection is assumed, or the error is not retried.
 - :func:`pool_of` uses ``DatabaseWrapper.pool``. Without it, only the connection that raised the
   error is replaced, and each other one when it fails.
+- :func:`is_in_test_case` uses ``BaseDatabaseWrapper.atomic_blocks`` and ``Atomic._from_testcase``.
+  Without them, the answer is no, and a row written beside a test's transaction survives the test.
+- :func:`beside` makes a connection from the ``settings_dict`` of another, and assigns it to
+  ``connections``. There is no other way; code that runs outside of transactions does not call it.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import django
-from django.db import Error, models, transaction, utils
+from django.db import Error, connections, models, transaction, utils
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..logs import described, frames_of
@@ -36,12 +40,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Compiled",
     "attempt",
+    "beside",
     "can_delete_unread",
     "compile_insert",
     "compile_select",
     "compile_update",
     "connection_of",
     "is_end_of_transaction",
+    "is_in_test_case",
     "pool_of",
     "rollback_on_error",
 ]
@@ -174,6 +180,32 @@ def is_end_of_transaction(error: BaseException) -> bool:
     """Return whether the transaction was over, and Django failed to turn autocommit on again."""
     code = _code(getattr(BaseDatabaseWrapper, "set_autocommit", None))
     return any(frame.f_code is code for frame in frames_of(error))
+
+
+def is_in_test_case(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether an open transaction is one that Django's ``TestCase`` rolls back."""
+    blocks = getattr(connection, "atomic_blocks", ())
+    return any(getattr(one, "_from_testcase", False) for one in blocks)
+
+
+@contextmanager
+def beside(alias: str) -> Iterator[BaseDatabaseWrapper]:
+    """Let this thread use another connection as ``alias``, outside of any open transaction.
+
+    It connects when it is first used, and is closed at the end.
+    """
+    usual = connections[alias]
+    # A pool could be empty because of transactions that all wait for a second connection.
+    options = {key: one for key, one in usual.settings_dict["OPTIONS"].items() if key != "pool"}
+    settings = {**usual.settings_dict, "AUTOCOMMIT": True, "OPTIONS": options}
+    own = type(usual)(settings, alias)
+    connections[alias] = own
+    try:
+        yield own
+    finally:
+        connections[alias] = usual
+        # SQLite's close() ignores a database in memory, which stays open on the usual connection.
+        BaseDatabaseWrapper.close(own)
 
 
 def _code(function: Any) -> CodeType | None:

@@ -13,7 +13,7 @@ from celery import states
 
 from ..records import Expiry, ExpiryBatch
 from .at_once import Processes, Site, Threads, Workers
-from .storage_suite import StorageSuite, chord_of, part_of, results_of, task_of
+from .storage_suite import StorageSuite, chord_of, part_of, recount, results_of, task_of
 
 __all__ = ["StorageInRaces"]
 
@@ -42,7 +42,7 @@ def store_everything(backend: Any, number: int) -> list[str]:
 
 def start_chord(backend: Any, _number: int) -> bool:
     """Start the chord that every worker starts."""
-    return bool(_call(backend, "start_chord", chord=chord_of("chord", *TASK_IDS)))
+    return bool(_call(backend, "start_chord", chord=chord_of("chord", *TASK_IDS), recount=recount))
 
 
 def return_parts(backend: Any, number: int) -> int:

@@ -25,6 +25,10 @@ __all__ = ["StorageSuite", "chord_of", "group_of", "part_of", "results_of", "tas
 TAKE_PRESENT = ("store_task", "forget_task")
 
 
+def recount() -> None:
+    """Do nothing, because no test of the suite starts a chord whose parts have ended."""
+
+
 class StorageSuite(PluginConformance):
     """An open storage, and the attributes that describe what it supports."""
 
@@ -70,6 +74,8 @@ class StorageSuite(PluginConformance):
         if hook in TAKE_PRESENT:
             task_id = arguments["task"].task_id if "task" in arguments else arguments["task_id"]
             arguments["present"] = partial(self._present, task_id)
+        if hook == "start_chord":
+            arguments["recount"] = recount
         return self.backend.results.call(hook, **arguments)
 
     def _present(self, task_id: str, contents: Sequence[str] | None) -> StoredTask | None:

@@ -12,6 +12,7 @@ from celery import Task, chain, chord, group, shared_task
 from celery.app.backends import by_url
 from celery.exceptions import Ignore
 from celery.result import AsyncResult, GroupResult
+from django.db import transaction
 
 from tests.integration import notes
 from tests.integration.combinations import SERIALIZERS
@@ -137,6 +138,31 @@ def send_chord(key: str, size: int) -> str:
     """Send a chord whose body leaves a note of the header's values; return the body's id."""
     body = note_value.s(key=key)
     return str(chord([echo.s(number) for number in range(size)], body).apply_async().id)
+
+
+@shared_task
+def send_chord_in_transaction(key: str, fails: bool) -> str:
+    """Do the same in a transaction that stays open while the header's tasks end."""
+    with transaction.atomic():
+        sent = send_chord(key, 2)
+        # On SQLite, the tasks cannot store their results before the transaction ends.
+        time.sleep(1)
+        if fails:
+            raise EXCEPTIONS["builtin"]
+    return str(sent)
+
+
+@shared_task(bind=True)
+@transaction.atomic
+def become_a_chord_in_transaction(self: Any) -> Any:
+    """Replace the task by a chord, for which Celery raises an exception out of the transaction."""
+    return self.replace(chord([echo.s(1), echo.s(2)], both_values.s()))
+
+
+@shared_task
+def both_values(values: list[Any]) -> list[Any]:
+    """Return the values."""
+    return [*values, "body"]
 
 
 # -- States --------------------------------------------------------------------------

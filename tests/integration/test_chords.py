@@ -5,12 +5,15 @@ The catalogue covers every shape of canvas; these are the ones that a storage co
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import chord, group
 from celery.exceptions import ChordError
 from django.core.cache import caches
+from django.db import transaction
 
 from django_celery_results.models import ChordCounter, ChordPart
 from tests.integration import notes, tasks
@@ -102,6 +105,35 @@ def test_a_chord_that_is_applied_twice_runs_its_body_once(own_lab: Lab) -> None:
             one.set(group_id=header.id).apply_async()
     assert [1, 2] == lab.get(body_result)
     assert ["[1, 2]"] == lab.notes(settle=0.8)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["commit", "rollback"])
+def test_a_task_sends_a_chord_in_a_transaction(lab: Lab, fails: bool) -> None:
+    """Its header ends before the transaction does, and its messages are not rolled back."""
+    result: Any = tasks.send_chord_in_transaction.delay(lab.key, fails)
+    assert ["[0, 1]"] == lab.notes(settle=0.5)
+    lab.get(result, propagate=False)
+    assert ("FAILURE" if fails else "SUCCESS") == result.state
+    if lab.combination.is_database:
+        notes.eventually(lambda: not ChordCounter.objects.exists())
+
+
+def test_a_task_in_a_transaction_becomes_a_chord(lab: Lab) -> None:
+    """Celery ends the task with an exception, so the transaction is always rolled back."""
+    result: Any = tasks.become_a_chord_in_transaction.delay()
+    assert [1, 2, "body"] == lab.get(result)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["commit", "rollback"])
+def test_a_request_in_a_transaction_sends_a_chord(lab: Lab, fails: bool) -> None:
+    """As with ATOMIC_REQUESTS, which rolls back if the view raises an exception."""
+    with suppress(ZeroDivisionError), transaction.atomic():
+        result: Any = chord([echo.s(1), echo.s(2)], note_value.s(key=lab.key)).apply_async()
+        time.sleep(0.5)
+        if fails:
+            raise ZeroDivisionError
+    assert [1, 2] == lab.get(result)
+    assert ["[1, 2]"] == lab.notes(settle=0.3)
 
 
 def test_a_chord_leaves_no_keys_in_the_cache(cache_lab: Lab) -> None:

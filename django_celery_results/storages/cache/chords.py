@@ -18,6 +18,7 @@ from django.core.cache.backends.base import BaseCache
 
 from ...conf import results_settings
 from ...records import ChordPart, ChordProgress, ChordRecord, leaf_ids
+from ...sql.transactions import outlast
 from .writes import add_surely, cache_lock, set_surely
 
 __all__ = ["CacheChords"]
@@ -30,16 +31,33 @@ class CacheChords:
     """The chords under way in one cache."""
 
     def __init__(
-        self, cache: BaseCache, timeout: float | None, chord_key: Callable[[str], str]
+        self,
+        cache: BaseCache,
+        timeout: float | None,
+        chord_key: Callable[[str], str],
+        using: str | None = None,
     ) -> None:
         self.cache = cache
         self.timeout = timeout
         self.chord_key = chord_key
+        #: The alias of the database that the cache writes to; ``None`` for any other cache.
+        self.using = using
         # BaseCache.incr reads and then writes, so two processes could count as one.
         self.counts = type(cache).incr is not BaseCache.incr
 
-    def start(self, chord: ChordRecord) -> bool:
-        """Add the chord; return False, and change nothing, if it already exists."""
+    def start(self, chord: ChordRecord, recount: Callable[[], object] | None = None) -> bool:
+        """Add the chord; return False, and change nothing, if it already exists.
+
+        ``recount`` is called later if parts may return before they can see the chord.
+        """
+        return self._outlast(partial(self._add, chord), recount, f"chord {chord.group_id}")
+
+    def _outlast(
+        self, write: Callable[[], bool], recount: Callable[[], object] | None, what: str
+    ) -> bool:
+        return write() if self.using is None else outlast(self.using, write, recount, what=what)
+
+    def _add(self, chord: ChordRecord) -> bool:
         key = self.chord_key(chord.group_id)
         add_surely(self.cache, f"{key}.count", 0, self.timeout)
         value = {"size": chord.size, "results": list(chord.results)}
@@ -47,6 +65,10 @@ class CacheChords:
 
     def resize(self, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
         """Set the size, or add results; return whether the chord changed."""
+        write = partial(self._resize, group_id, size, added)
+        return self._outlast(write, None, f"the size of chord {group_id}")
+
+    def _resize(self, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
         key = self.chord_key(group_id)
         chord = self.cache.get(key)
         if chord is None or (not added and chord["size"] == size):

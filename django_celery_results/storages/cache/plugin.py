@@ -82,7 +82,7 @@ class CacheStorage:
     @property
     def chords(self) -> CacheChords:
         """The chords under way, in the same cache."""
-        return CacheChords(self.cache, self.timeout, self.chord_key)
+        return CacheChords(self.cache, self.timeout, self.chord_key, self.using)
 
 
 class CacheStoragePlugin:
@@ -161,9 +161,11 @@ class CacheStoragePlugin:
         return storage.cache.delete(storage.group_key(group_id))
 
     @hookimpl(trylast=True)
-    def start_chord(self, storage: CacheStorage, chord: ChordRecord) -> bool:
+    def start_chord(
+        self, storage: CacheStorage, chord: ChordRecord, recount: Callable[[], None]
+    ) -> bool:
         """Put the chord and its counter into the cache."""
-        return storage.chords.start(chord)
+        return storage.chords.start(chord, recount)
 
     @hookimpl(trylast=True)
     def resize_chord(

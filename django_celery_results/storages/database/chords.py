@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -23,6 +24,7 @@ from ...records import (
     UnfinishedChord,
     leaf_ids,
 )
+from ...sql.transactions import outlast
 from .part_counting import count_quickly, part_columns
 from .rows import require_id
 
@@ -48,9 +50,16 @@ class DatabaseChords:
         self.counters = apps.get_model("django_celery_results", "ChordCounter")
         self.using = alias or router.db_for_write(self.counters)
 
-    def start(self, chord: ChordRecord) -> bool:
-        """Insert the counter; return False, and change nothing, if it already exists."""
+    def start(self, chord: ChordRecord, recount: Callable[[], object] | None = None) -> bool:
+        """Insert the counter; return False, and change nothing, if it already exists.
+
+        ``recount`` is called later if parts may return before they can see the counter.
+        """
         require_id(self.counters, "group_id", chord.group_id)
+        what = f"chord {chord.group_id}"
+        return outlast(self.using, partial(self._insert, chord), recount, what=what)
+
+    def _insert(self, chord: ChordRecord) -> bool:
         columns = {"sub_tasks": _dumps(chord.results), "count": chord.size, "size": chord.size}
         if chord.body is not None:
             columns |= {
@@ -65,8 +74,12 @@ class DatabaseChords:
 
     def resize(self, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
         """Set the size, or add results; return whether the counter changed."""
-        if not added and not self._has_other_size(group_id, size):
+        if not added and self._has_size(group_id, size):
             return False
+        what = f"the size of chord {group_id}"
+        return outlast(self.using, partial(self._resize, group_id, size, added), what=what)
+
+    def _resize(self, group_id: str, size: int | None, added: Sequence[Any]) -> bool:
         with transaction.atomic(using=self.using):
             counter = self._locked(group_id)
             if counter is None:
@@ -82,9 +95,12 @@ class DatabaseChords:
             counter.save(using=self.using, update_fields=["count", "size", "sub_tasks"])
         return True
 
-    def _has_other_size(self, group_id: str, size: int | None) -> bool:
-        counters = self.counters.objects.using(self.using).filter(group_id=group_id)
-        return bool(counters.exclude(size=size).exists())
+    def _has_size(self, group_id: str, size: int | None) -> bool:
+        """Return true only if the chord has that size, as nearly all have when Celery asks."""
+        if connections[self.using].needs_rollback:
+            return False  # The caller's transaction answers no queries.
+        counters = self.counters.objects.using(self.using).filter(group_id=group_id, size=size)
+        return bool(counters.exists())
 
     def part_returned(self, part: ChordPart) -> ChordProgress | None:
         """Count the part if it is new; claim the body if it was the last missing part."""

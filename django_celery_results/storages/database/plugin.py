@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from django.apps import apps
@@ -103,9 +103,11 @@ class DatabaseStoragePlugin:
         return bool(rows.delete()[0])
 
     @hookimpl(trylast=True)
-    def start_chord(self, storage: DatabaseStorage, chord: ChordRecord) -> bool:
-        """Insert the chord's counter."""
-        return storage.chords.start(chord)
+    def start_chord(
+        self, storage: DatabaseStorage, chord: ChordRecord, recount: Callable[[], None]
+    ) -> bool:
+        """Insert the chord's counter, outside of the caller's transaction where possible."""
+        return storage.chords.start(chord, recount)
 
     @hookimpl(trylast=True)
     def resize_chord(

@@ -206,13 +206,6 @@ def test_an_unknown_chord_is_not_resized(
     assert not chords.resize("none", size, added)
 
 
-def test_a_chord_that_is_deleted_meanwhile_is_not_resized(
-    chords: DatabaseChords, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chords, "_has_other_size", lambda *_: True)
-    assert not chords.resize("none", 2, ())
-
-
 def test_a_chord_that_2_6_began_goes_on(chords: DatabaseChords) -> None:
     """Its counter lacks a size, and its earlier parts are unknown."""
     ChordCounter.objects.create(group_id="c1", sub_tasks=json.dumps(results("a", "b")), count=1)
