@@ -16,10 +16,11 @@ from django.core.checks import CheckMessage, Error
 from .backends.url import BackendURL
 from .conf import CHECK_PREFIX, results_settings
 from .exceptions import BackendMisconfigured, PluginError, ResultsError
+from .logs import sentence
 from .options import OPTIONS
 from .registry.calling import Hooks
 from .registry.catalogue import require_serializer
-from .registry.discovery import describe
+from .registry.discovery import describe, indented
 from .registry.loading import load_plugins
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def check_plugins(**kwargs: Any) -> list[CheckMessage]:
     level = "E" if results_settings.strict_plugins else "W"
     failures: list[CheckMessage] = [
         kind(
-            f"Plugin {info} failed to load: {info.reason}.",
-            hint=f"Fix or uninstall it, or name it in {OPTIONS}['DISABLED_PLUGINS'].",
+            sentence(f"Plugin {info} failed to load: {info.reason}"),
+            hint=f"Fix or uninstall it, or name {info.full_name!r} in "
+            f"{OPTIONS}['DISABLED_PLUGINS'].{indented(info.traceback)}",
             id=f"{CHECK_PREFIX}.{level}010",
         )
         for info in plugins.failures
@@ -83,8 +85,9 @@ def check_plugin_settings(**kwargs: Any) -> list[CheckMessage]:
                 raise PluginError(f"it returned {strange[0]!r}, not a CheckMessage")  # noqa: TRY301 - reported like an error that the plugin raises
             found += messages
         except Exception as error:  # noqa: BLE001 - every error becomes part of the report
-            message = f"The plugin {name!r} failed to check its settings: {describe(error)}."
-            found.append(_error(message, "E017", hint="Report it to the plugin's author."))
+            message = f"The plugin {name!r} failed to check its settings: {describe(error)}"
+            hint = "Report it to the plugin's author."
+            found.append(_error(sentence(message), "E017", hint=hint))
     return found
 
 
@@ -144,8 +147,11 @@ def _unknown_keys(options: Mapping[str, Any]) -> Iterator[CheckMessage]:
 
 
 def _unknown_disabled() -> Iterator[CheckMessage]:
-    known = {info.name for info in load_plugins().infos}
-    for name in sorted(results_settings.disabled_plugins - known):
+    infos = load_plugins().infos
+    known = {info.name for info in infos}
+    for name in sorted(results_settings.disabled_plugins):
+        if any(info.is_called(name) for info in infos):
+            continue
         yield checks.Warning(
             f"{OPTIONS}['DISABLED_PLUGINS'] names {name!r}, which is not an installed plugin.",
             hint=f"Installed: {', '.join(sorted(known))}.",

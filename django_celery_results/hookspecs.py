@@ -185,7 +185,8 @@ def before_store(task: TaskRecord) -> None:
     Called on every plugin, for every state that is stored. Each plugin sees the changes
     that earlier plugins made.
 
-    :param task: The record. Set its attributes, but leave ``task_id`` unchanged.
+    :param task: The record. Set its attributes, but leave ``task_id`` unchanged. A returned
+        copy, or an attribute of a wrong type, is an error.
 
     An error raised here reaches Celery, and the result is not stored.
 
@@ -852,6 +853,10 @@ STORAGE_HOOKS = (
 
 #: Hooks that only observe: each plugin is called separately, and what one raises is logged.
 OBSERVER_HOOKS = ("after_store", "after_expire", "storage_retried", "observer_failed")
+
+#: The hooks for which a wrapper may turn the answer that it was given into ``None``. For every
+#: other hook, a wrapper that does so has lost the answer.
+NONE_ANSWERS = ("load_group", "unfinished_chords", "can_retry", "result_retention")
 
 #: The hooks that every storage must implement. The core works without the others.
 REQUIRED_STORAGE_HOOKS = ("open_storage", "store_task", "load_tasks", "forget_task")

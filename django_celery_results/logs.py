@@ -58,6 +58,11 @@ def described(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
+def sentence(text: str) -> str:
+    """Return ``text`` with a full stop, unless it ends like a sentence already."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def frames_of(error: BaseException) -> Iterator[FrameType]:
     """Yield the frames of the error's traceback, outermost first."""
     return (frame for frame, _ in walk_tb(error.__traceback__))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,31 @@ def test_a_plugin_that_fails_is_e010_with_its_cause() -> None:
     assert "No module named 'no'" in message.msg
 
 
+def test_a_plugin_that_fails_is_told_in_a_sentence() -> None:
+    """A question at the end gets no full stop."""
+
+    class Misspelt:
+        @hookimpl
+        def befor_store(self) -> None:
+            """Never called."""
+
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Misspelt]}):
+        (message,) = check_plugins()
+    assert message.msg.endswith("did you mean 'before_store'?")
+
+
+def test_a_plugin_that_fails_is_e010_with_its_place() -> None:
+    """The hint ends with the traceback of the plugin's own code."""
+
+    class Failing:
+        def __init__(self) -> None:
+            raise LookupError("gone")
+
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Failing]}):
+        (message,) = check_plugins()
+    assert re.search(r"\n +File .*test_checks.py.*, in __init__\n", str(message.hint))
+
+
 def test_a_plugin_that_fails_is_a_warning_where_plugins_are_not_strict() -> None:
     """STRICT_PLUGINS = False lets the site start."""
     options = {"PLUGINS": ["no.such.module"], "STRICT_PLUGINS": False}
@@ -247,6 +273,14 @@ def test_a_disabled_plugin_that_is_not_installed_is_w002() -> None:
         (message,) = check_options()
     assert ["W002"] == ids([message])
     assert "'zstd'" in message.msg
+
+
+def test_a_disabled_plugin_may_be_named_in_full() -> None:
+    """The full name has the distribution."""
+    options = {"DISABLED_PLUGINS": ["Django_Celery_Results:django-cache", "other:django-db"]}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        (message,) = check_options()
+    assert "'other:django-db', which is not an installed plugin" in message.msg
 
 
 def test_each_setting_has_its_own_id() -> None:

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from celery import current_task, states
+from celery.backends.base import BaseBackend
 from celery.result import GroupResult, result_from_tuple
 
 from ..records import Contents, GroupRecord, TaskRecord
@@ -29,7 +31,6 @@ from .chord_parts import ChordParts, is_part
 from .chords import Chords
 from .cleanup import Expirer
 from .failures import raisable
-from .ids import TextIds
 from .results import Results
 from .retrying import set_retry_defaults
 from .translation import pending_meta, request_facts
@@ -44,7 +45,20 @@ if TYPE_CHECKING:
 __all__ = ["ResultBackend"]
 
 
-class ResultBackend(TextIds):
+def _with_text_id(method: Callable[..., Any]) -> Any:
+    """Return a method of Celery's that is called with the text of the id, its first argument."""
+    name = method.__code__.co_varnames[1]
+
+    @wraps(method)
+    def call(self: BaseBackend, *args: Any, **kwargs: Any) -> Any:
+        if args:
+            return method(self, text_id(args[0]), *args[1:], **kwargs)
+        return method(self, **{**kwargs, name: text_id(kwargs[name])})
+
+    return call
+
+
+class ResultBackend(BaseBackend):
     """Celery's result backend over the storage plugin that the URL names.
 
     Four objects do the work: :attr:`results` stores and loads, :attr:`chords` starts and finishes
@@ -65,6 +79,16 @@ class ResultBackend(TextIds):
     max_sleep_between_retries_ms: int
     serializer: str
     url: str | None
+
+    # Celery's methods that look into its cache of metas: ids with the same text have one entry.
+    get_task_meta = _with_text_id(BaseBackend.get_task_meta)
+    reload_task_result = _with_text_id(BaseBackend.reload_task_result)
+    is_cached = _with_text_id(BaseBackend.is_cached)
+    forget = _with_text_id(BaseBackend.forget)
+    get_group_meta = _with_text_id(BaseBackend.get_group_meta)
+    reload_group_result = _with_text_id(BaseBackend.reload_group_result)
+    save_group = _with_text_id(BaseBackend.save_group)
+    delete_group = _with_text_id(BaseBackend.delete_group)
 
     supports_native_join = True
     supports_result_compression = True

@@ -17,9 +17,8 @@ from weakref import WeakKeyDictionary
 from celery import maybe_signature
 
 from ..conf import results_settings
-from ..exceptions import HookError
 from ..logs import described
-from ..records import ChordPart, ChordProgress, Contents, StoredPart
+from ..records import ChordPart, ChordProgress, Contents
 from ..utils import text_id
 from .results import result_alone
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from celery.app.task import Context
 
-    from ..records import StoredTask
+    from ..records import StoredPart, StoredTask
     from .chords import Chords
     from .results import Results
 
@@ -85,10 +84,9 @@ class ChordParts:
         """
         results = self.results
         try:
-            done = results.hooks.call("store_part", storage=results.storage, task=task, part=part)
-            if done is not None and not isinstance(done, StoredPart):
-                kind = type(done).__name__
-                raise HookError(f"The hook 'store_part' must return a StoredPart, not {kind}")  # noqa: TRY301 - logged like any other failure
+            done: StoredPart | None = results.hooks.call(
+                "store_part", storage=results.storage, task=task, part=part
+            )
         except Exception as error:  # noqa: BLE001 - two steps follow, whatever the failure is
             logger.warning(
                 "Task %s could not be stored and counted in one step: %s. Trying in two steps",

@@ -18,7 +18,6 @@ from kombu.exceptions import EncodeError
 
 from ..exceptions import (
     BackendMisconfigured,
-    HookError,
     ResultsError,
     ResultUnavailable,
     ResultUnreadable,
@@ -130,13 +129,7 @@ class Results:
 
     def prepare(self, task: TaskRecord) -> StoredTask:
         """Let plugins amend ``task``, encode it, and return the record to store."""
-        task_id = task.task_id
         self.hooks.call("before_store", task=task)
-        if task.task_id != task_id:
-            raise HookError(
-                f"A before_store hook changed the id of task {task_id!r} to "
-                f"{task.task_id!r}; it may set any attribute except the id"
-            )
         extended = bool(self.backend.app.conf.result_extended)
         contents = self._encode_task(task, extended)
         return to_stored(task, contents, self._retention(task), extended=extended)
@@ -196,13 +189,9 @@ class Results:
 
     def encode(self, values: Mapping[str, Any]) -> Contents:
         """Serialize the values of one record, apply the codings, and return the contents."""
-        contents = self.hooks.ask(
+        contents: Contents = self.hooks.ask(
             "encode", values=values, serializer=self.serializer, codings=self.codings
         )
-        if not isinstance(contents, Contents):
-            raise HookError(
-                f"The hook 'encode' must return Contents, not {type(contents).__name__}"
-            )
         return contents
 
     def _encode_task(self, task: TaskRecord, extended: bool) -> Contents:
@@ -306,10 +295,6 @@ class Results:
                 accept=self.backend.accept,
                 codings=readers_of(self.hooks.plugins, contents),
             )
-            if not isinstance(values, Mapping):
-                raise HookError(  # noqa: TRY301 - so that it names the record
-                    f"the hook 'decode' must return a mapping, not {type(values).__name__}"
-                )
         except Exception as error:
             # A wrong setting can be corrected, and does not mean that the result is damaged.
             is_away = isinstance(error, (ResultUnavailable, BackendMisconfigured))

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .. import hookspecs
+from ..registry.discovery import indented
 from ..registry.loading import LoadedPlugins, PluginInfo, hook_names, load_plugins
 from .subcommands import Subcommand, print_table
 
@@ -38,12 +39,14 @@ class PluginsCommand(Subcommand):
         every = load_plugins().infos
         infos = [info for info in every if options["all"] or info.status == "active"]
         if options["json"]:
-            command.stdout.write(json.dumps([asdict(info) for info in infos], indent=2))
+            found = [{**asdict(info), "full_name": info.full_name} for info in infos]
+            command.stdout.write(json.dumps(found, indent=2))
             return
         print_table(command, HEADINGS, [_row(info) for info in infos])
         for info in infos:
             if info.reason:
-                command.stdout.write(f"{info.name}: {info.status}: {info.reason}")
+                told = f"{info.full_name}: {info.status}: {info.reason}{indented(info.traceback)}"
+                command.stdout.write(told)
         if hidden := len(every) - len(infos):
             command.stdout.write(f"{hidden} more not active; run with --all to see why.")
 

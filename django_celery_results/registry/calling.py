@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import BackendMisconfigured, HookError, PluginError
 from ..hookspecs import OBSERVER_HOOKS, STORAGE_HOOKS
 from ..logs import annotate, apart, frames_of
+from .answers import GUARDS
 from .loading import LoadedPlugins, get_plugin_manager, hook_names, load_plugins, manager_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Hooks:
         self._observers = {name: list(self.plugins.callers(name)) for name in OBSERVER_HOOKS}
 
     def _make_callers(self) -> dict[str, HookCaller]:
-        everybody = self.plugins.manager
+        everybody = self.plugins.checked
         names = {name for name, _ in everybody.list_name_plugin()}
         others = set(self.plugins.storages()) - {self.storage}
         mine = manager_of(everybody, names - others)
@@ -110,6 +111,9 @@ def _runs(frame: FrameType, impl: HookImpl) -> bool:
     code = getattr(impl.function, "__code__", None)
     if frame.f_code is not code:
         return False
+    if code in GUARDS:
+        function = frame.f_locals["function"]
+        return function is impl.function.__wrapped__  # type: ignore[attr-defined]  # of a guard
     # Two plugins that are instances of one class share the code of its methods.
     instance = getattr(impl.function, "__self__", None)
     return instance is None or frame.f_locals.get(code.co_varnames[0]) is instance

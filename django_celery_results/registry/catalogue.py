@@ -14,7 +14,7 @@ from kombu import compression
 from kombu.exceptions import EncodeError, SerializerNotInstalled
 from kombu.serialization import registry  # type: ignore[attr-defined]  # absent from the stubs
 
-from ..exceptions import BackendMisconfigured, PluginError
+from ..exceptions import BackendMisconfigured, HookError, PluginError
 from ..records import Coding, Command, Serializer
 
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ def require_serializer(name: str) -> None:
 def _contributed(manager: pluggy.PluginManager, hook: str, kind: type[_T]) -> list[_T]:
     try:
         found: list[Any] = [one for answer in getattr(manager.hook, hook)() for one in answer]
+    except HookError as error:
+        raise PluginError(str(error)) from error
     except Exception as error:
         raise PluginError(f"{hook} raised {type(error).__name__}: {error}") from error
     for one in found:

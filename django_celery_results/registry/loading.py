@@ -23,8 +23,9 @@ from .. import hookspecs
 from ..conf import results_settings
 from ..exceptions import BackendMisconfigured, PluginError
 from ..records import PYTHON_CONTENT_TYPE, split_encoding
+from .answers import checked, require_sound
 from .catalogue import Contributions, instead_of, is_serializer, kombus_name
-from .discovery import Candidate, PluginInfo, describe, discover, fetch
+from .discovery import Candidate, PluginInfo, describe, discover, fetch, indented
 
 if TYPE_CHECKING:
     from ..records import Coding, Contents
@@ -46,6 +47,9 @@ class LoadedPlugins:
     """The plugin manager and the facts about every plugin."""
 
     manager: pluggy.PluginManager
+    #: The manager through which the core calls hooks: it has a stand-in for each plugin that is
+    #: not built in, which checks the plugin's answers.
+    checked: pluggy.PluginManager
     #: In the order in which their hooks are called; plugins that are not active come last.
     infos: list[PluginInfo] = field(default_factory=list)
     contributions: Contributions = field(default_factory=Contributions)
@@ -58,8 +62,8 @@ class LoadedPlugins:
         return [info for info in self.infos if info.status == "failed"]
 
     def info(self, name: str) -> PluginInfo | None:
-        """Return the facts about the plugin called ``name``, ``None`` if there is none."""
-        return next((info for info in self.infos if info.name == name), None)
+        """Return the facts about the plugin with this name or full name, ``None`` if none."""
+        return next((info for info in self.infos if info.is_called(name)), None)
 
     def storages(self) -> list[str]:
         """Return the names of the storages: the valid schemes of result backend URLs."""
@@ -74,7 +78,7 @@ class LoadedPlugins:
         impls = reversed(getattr(self.manager.hook, hook).get_hookimpls())
         # Each plugin once: it may implement one hook twice (``specname``).
         for name in dict.fromkeys(impl.plugin_name for impl in impls):
-            yield name, getattr(manager_of(self.manager, {name}).hook, hook)
+            yield name, getattr(manager_of(self.checked, {name}).hook, hook)
 
     def coding(self, name: str) -> Coding | None:
         """Return the coding that the setting ``CODINGS`` selects by ``name``."""
@@ -116,7 +120,7 @@ class LoadedPlugins:
     def raise_failures(self) -> None:
         """Raise :class:`PluginError` with every failure, if any plugin failed."""
         if self.failures:
-            lines = [f"- {info}: {info.reason}" for info in self.failures]
+            lines = [f"- {info}: {info.reason}{indented(info.traceback)}" for info in self.failures]
             raise PluginError(
                 "Plugins of django-celery-results failed to load. Fix or uninstall "
                 "each, or name it in DJANGO_CELERY_RESULTS['DISABLED_PLUGINS']:\n"
@@ -202,7 +206,7 @@ def manager_of(manager: pluggy.PluginManager, names: Collection[str]) -> pluggy.
 
 
 def _build() -> LoadedPlugins:
-    plugins = LoadedPlugins(new_manager())
+    plugins = LoadedPlugins(new_manager(), new_manager())
     candidates = discover()
     # pluggy calls first what was registered last.
     for candidate in reversed(candidates):
@@ -214,21 +218,33 @@ def _build() -> LoadedPlugins:
     )
     plugins.dormant = [one for one in candidates if one.info.status == "disabled"]
     for info in plugins.failures:
-        logger.error("Plugin %s failed to load: %s", info, info.reason)
+        logger.error("Plugin %s failed to load: %s%s", info, info.reason, indented(info.traceback))
     return plugins
 
 
 def _load(plugins: LoadedPlugins, candidate: Candidate) -> None:
     name = candidate.info.name
+    managers = (plugins.manager, plugins.checked)
     try:
         hooks = _register(plugins.manager, candidate.plugin, name)
-        plugins.contributions.accept(manager_of(plugins.manager, {name}), name)
-    except Exception as error:  # noqa: BLE001 - every error becomes part of the report
-        if plugins.manager.has_plugin(name):
-            plugins.manager.unregister(name=name)
-        candidate.give_up("failed", describe(error))
+        plugins.checked.register(_as_called(plugins.manager, candidate), name=name)
+        plugins.contributions.accept(manager_of(plugins.checked, {name}), name)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        for manager in managers:
+            if manager.has_plugin(name):
+                manager.unregister(name=name)
+        candidate.fail(error)
     else:
         candidate.info = replace(candidate.info, hooks=hooks)
+
+
+def _as_called(manager: pluggy.PluginManager, candidate: Candidate) -> Any:
+    """Return what the core calls for a plugin: the plugin, or a stand-in that checks it."""
+    if candidate.info.built_in:
+        return candidate.plugin
+    return checked(manager, candidate.plugin, candidate.info.name)
 
 
 def _load_readers(plugins: LoadedPlugins, candidate: Candidate) -> None:
@@ -237,9 +253,11 @@ def _load_readers(plugins: LoadedPlugins, candidate: Candidate) -> None:
         fetch(candidate)
         manager.register(candidate.plugin, name=name)
         plugins.contributions.accept_readers(manager, name)
-    except Exception as error:  # noqa: BLE001 - results of other plugins stay readable
-        reason = describe(error)
-        logger.warning("Results of the disabled plugin %r cannot be read: %s", name, reason)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        message = "Results of the disabled plugin %r cannot be read: %s"
+        logger.warning(message, name, describe(error), exc_info=error)
 
 
 def _register(manager: pluggy.PluginManager, plugin: Any, name: str) -> tuple[str, ...]:
@@ -253,6 +271,7 @@ def _register(manager: pluggy.PluginManager, plugin: Any, name: str) -> tuple[st
     hash(plugin)  # pluggy keeps plugins in sets; an unhashable object raises here
     if (other := manager.get_name(plugin)) is not None:
         raise PluginError(f"it is the same object as the plugin {other!r}; remove one of the two")
+    require_sound(manager, plugin)
     manager.register(plugin, name=name)
     callers = manager.get_hookcallers(plugin) or []
     for caller in callers:

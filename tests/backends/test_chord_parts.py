@@ -324,7 +324,7 @@ def test_an_answer_of_another_kind_is_an_error_that_is_logged(
             return True
 
     make_chord(Wrong).done("a", 1)
-    assert "The hook 'store_part' must return a StoredPart, not bool" in caplog.text
+    assert "must return StoredPart | None, not bool" in caplog.text
     assert (["a"], 2, ["a"]) == outcome()
 
 

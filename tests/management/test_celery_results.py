@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_celery_results import hookimpl
+from django_celery_results.management.commands.celery_results import Command as Commands
 from django_celery_results.records import Command
 from django_celery_results.registry.loading import hook_names
 from tests.settings import sqlite
@@ -100,6 +101,8 @@ def test_plugins_as_json_have_every_field() -> None:
         "hooks": ["before_store"],
         "status": "active",
         "reason": "",
+        "traceback": "",
+        "full_name": "tagging",
     }
     assert expected == first
 
@@ -159,3 +162,51 @@ def test_help_has_the_commands_of_plugins(
     ):
         output(*action, "--help")
     assert words in capsys.readouterr().out
+
+
+# -- What plugins may write ----------------------------------------------------------
+
+
+class Percent:
+    """A plugin with commands whose texts have percent signs."""
+
+    @hookimpl
+    def contribute_commands(self) -> Iterator[Command]:
+        """Contribute the commands."""
+
+        def run(_command: Any, _options: Mapping[str, Any]) -> None:
+            """Do nothing."""
+
+        yield Command(name="half", help="delete 50% of 100 % results", run=run)
+        yield Command(name="named", help="100%", run=run, description="50% of %(prog)s")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--help"], ["delete 50% of 100 % results", "100%\n"]),
+        (["half", "--help"], ["delete 50% of 100 % results"]),
+        (["named", "--help"], ["50% of %(prog)s"]),
+    ],
+)
+def test_percent_signs_in_help_are_printed(
+    arguments: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The texts of a command are plain text, though argparse formats them."""
+    options = {"PLUGINS": [Percent]}
+    with override_settings(DJANGO_CELERY_RESULTS=options), pytest.raises(SystemExit):
+        Commands().run_from_argv(["manage.py", "celery_results", *arguments])
+    printed = capsys.readouterr().out
+    assert [] == [text for text in expected if text not in printed]
+
+
+def test_plugins_that_failed_are_printed_with_their_tracebacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin that would end the process does not end the command."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "leaving_plugin.py").write_text("raise SystemExit('enough')\n")
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": ["leaving_plugin"]}):
+        printed = output("plugins", "--all")
+    place = f'      File "{tmp_path / "leaving_plugin.py"}", line 1, in <module>\n'
+    assert f"leaving_plugin: failed: SystemExit: enough\n{place}" in printed

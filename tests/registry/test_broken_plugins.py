@@ -77,8 +77,7 @@ BROKEN = [
     Broken(
         "acme-signature",
         "signature",
-        r"PluginValidationError: .*before_store\(tsak\); Argument\(s\) \{'tsak'\} are declared in "
-        r"the hookimpl but can not be found in the hookspec",
+        r"before_store takes 'tsak', which the hook does not pass; its arguments are: task",
         HOOK.replace("(task)", "(tsak)"),
     ),
     Broken(
@@ -126,6 +125,18 @@ BROKEN = [
         "empty",
         r"it implements no hook; mark its functions with django_celery_results\.hookimpl",
         "def before_store(task):\n    pass\n",
+    ),
+    Broken(
+        "acme-async",
+        "async",
+        r"before_store is an async function, which hooks do not await; define it with `def`",
+        HOOK.replace("def ", "async def "),
+    ),
+    Broken(
+        "acme-exit",
+        "exit",
+        r"SystemExit: enough",
+        "raise SystemExit('enough')",
     ),
     Broken(
         "acme-storage",

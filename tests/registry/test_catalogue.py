@@ -181,7 +181,10 @@ def test_coding_that_nobody_contributes() -> None:
         ),
         (
             {"codings": 1},
-            "contribute_codings raised TypeError: 'int' object is not iterable",
+            (
+                "The hook 'contribute_codings' of the plugin 'giver' must return "
+                "Iterable[Coding], not int"
+            ),
         ),
         (
             {"codings": (Coding(name=name, encode=bytes, decode=bytes) for name in ["a b"])},

@@ -129,7 +129,8 @@ def test_name_of_two_distributions_is_neithers() -> None:
         reasons = {info.reason for info in load_plugins().failures}
     expected = (
         "the name belongs to several plugins: 'twin' (settings, tests.signing:Signing) "
-        "and 'twin' (acme 1.0, installed:twin)"
+        "and 'twin' (acme 1.0, installed:twin); to switch off one of them, remove it from "
+        "PLUGINS, or name only 'acme:twin' in DISABLED_PLUGINS"
     )
     assert {expected} == reasons
 
@@ -152,3 +153,104 @@ def test_failure_of_a_plugin_is_told_on_one_line() -> None:
             """Never called."""
 
     assert "\n" not in failure(Mistaken)
+
+
+# -- Full names ----------------------------------------------------------------------
+
+
+def test_full_name_switches_off_one_of_two_plugins() -> None:
+    """Names of distributions are compared as package indexes compare them."""
+    with (
+        installed(("Acme_One", "twin", Signing("one")), ("acme-two", "twin", Signing("two"))),
+        override_settings(DJANGO_CELERY_RESULTS={"DISABLED_PLUGINS": ["acme.one:twin"]}),
+    ):
+        found = [(one.full_name, one.status) for one in load_plugins().infos if one.name == "twin"]
+        other = load_plugins().info("acme-one:twin")
+    assert [("acme-two:twin", "active"), ("Acme_One:twin", "disabled")] == found
+    assert other is not None
+    assert "disabled" == other.status
+
+
+def test_full_name_of_a_plugin_from_the_settings_is_its_name() -> None:
+    """It has no distribution."""
+    info = PluginInfo(name="a:b", origin="settings", reference="a:b")
+    assert ("a:b", True, False) == (info.full_name, info.is_called("a:b"), info.is_called(":a:b"))
+
+
+def test_name_of_two_distributions_is_told_with_both_full_names() -> None:
+    """The advice does not switch off both."""
+    with installed(("acme", "twin", Signing("one")), ("acme-two", "twin", Signing("two"))):
+        reasons = {info.reason for info in load_plugins().failures}
+    (reason,) = reasons
+    advice = "name only 'acme:twin' or 'acme-two:twin' in DISABLED_PLUGINS"
+    assert reason.endswith(f"; to switch off one of them, {advice}")
+
+
+def test_name_of_two_plugins_in_the_settings() -> None:
+    """There the only way is to remove one."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [Signing("a"), Signing("a")]}):
+        reasons = {info.reason for info in load_plugins().failures}
+    (reason,) = reasons
+    assert reason.endswith("; to switch off one of them, remove it from PLUGINS")
+
+
+# -- Listed twice --------------------------------------------------------------------
+
+ONE = Signing("one")
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [ONE, ONE],
+        [Signing, Signing],
+        [Signing, "tests.signing:Signing", "tests.signing.Signing"],
+        [f"{__name__}:ONE", ONE],
+    ],
+)
+def test_plugin_that_is_listed_twice_is_loaded_once(listed: list[object]) -> None:
+    """The first place counts, and the others are no error."""
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [*listed, Signing("last")]}):
+        assert [] == load_plugins().failures
+        assert ["last"] == signatures()[1:]
+
+
+def test_failure_that_is_listed_twice_is_told_once() -> None:
+    """It is one plugin."""
+    assert failure("nowhere", "nowhere").startswith("ModuleNotFoundError: ")
+
+
+# -- Errors of an import -------------------------------------------------------------
+
+
+def write_plugin(directory: Path, source: str) -> str:
+    """Write a module that fails, and return its name."""
+    name = f"failing_{directory.name.lower()}"
+    (directory / f"{name}.py").write_text(source)
+    return name
+
+
+@pytest.mark.parametrize("error", ["SystemExit(3)", "GeneratorExit('3')", "LookupError(3)"])
+def test_error_at_import_is_a_failure_with_its_traceback(
+    error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The traceback begins in the plugin, after the import system; no command ends."""
+    monkeypatch.syspath_prepend(tmp_path)
+    module = write_plugin(tmp_path, f"def fail():\n    raise {error}\n\nfail()\n")
+    with override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [module]}):
+        (failed,) = load_plugins().failures
+    places = [line.strip() for line in failed.traceback.splitlines() if "File" in line]
+    path = tmp_path / f"{module}.py"
+    expected = [f'File "{path}", line 4, in <module>', f'File "{path}", line 2, in fail']
+    assert (f"{error.partition('(')[0]}: 3", expected) == (failed.reason, places)
+
+
+def test_interruption_of_an_import_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person wants to end the command."""
+    monkeypatch.syspath_prepend(tmp_path)
+    module = write_plugin(tmp_path, "raise KeyboardInterrupt\n")
+    with (
+        override_settings(DJANGO_CELERY_RESULTS={"PLUGINS": [module]}),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        load_plugins()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -299,3 +300,66 @@ def test_plugin_with_a_part_of_a_storage_is_refused() -> None:
 
     reason = "it implements open_storage, store_task like a storage but not load_tasks, forget_task"
     assert failure(Half).startswith(reason)
+
+
+# -- Errors that would end the process -----------------------------------------------
+
+
+class Contributing(Signing):
+    """A plugin whose contribution raises its error."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__("contributing")
+        self.error = error
+
+    @hookimpl
+    def contribute_commands(self) -> Any:
+        """Raise the error."""
+        raise self.error
+
+
+def test_contribution_that_would_end_the_process_is_a_failure() -> None:
+    """The plugin is then in neither manager."""
+    told = "The hook 'contribute_commands' of the plugin 'contributing' raised SystemExit: 3"
+    options = {"PLUGINS": [Contributing(SystemExit(3))], "STRICT_PLUGINS": False}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        loaded = load_plugins()
+    assert [told] == [info.reason for info in loaded.failures]
+    names = [name for one in (loaded.manager, loaded.checked) for name, _ in one.list_name_plugin()]
+    assert "contributing" not in names
+
+
+def test_interruption_of_a_contribution_is_one() -> None:
+    """A person wants to end the command."""
+    options = {"PLUGINS": [Contributing(KeyboardInterrupt())]}
+    with override_settings(DJANGO_CELERY_RESULTS=options), pytest.raises(KeyboardInterrupt):
+        load_plugins()
+
+
+def test_failures_are_raised_with_their_tracebacks() -> None:
+    """An error in the plugin's own code is shown with its place."""
+    options = {"PLUGINS": [Contributing(LookupError("gone"))]}
+    with (
+        override_settings(DJANGO_CELERY_RESULTS=options),
+        pytest.raises(PluginError, match=r"gone\n +File .*test_loading.*, in contribute_commands"),
+    ):
+        get_plugin_manager()
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(SystemExit(3), None), (KeyboardInterrupt(), KeyboardInterrupt)]
+)
+def test_disabled_plugin_that_would_end_the_process_as_it_is_read(
+    error: BaseException, raised: type[BaseException] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The results of other plugins stay readable, but a person may interrupt the reading."""
+
+    def fail(_candidate: object) -> None:
+        raise error
+
+    options = {"PLUGINS": ["nowhere"], "DISABLED_PLUGINS": ["nowhere"]}
+    with override_settings(DJANGO_CELERY_RESULTS=options):
+        loaded = load_plugins()
+        monkeypatch.setattr(plugins, "fetch", fail)
+        with pytest.raises(raised) if raised else nullcontext():
+            loaded.load_readers()

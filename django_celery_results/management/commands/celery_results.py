@@ -42,8 +42,8 @@ class Command(BaseCommand):
         for subcommand in _subcommands():
             own = actions.add_parser(
                 subcommand.name,
-                help=subcommand.help,
-                description=subcommand.description or subcommand.help,
+                help=_plain(subcommand.help),
+                description=_description(subcommand.description or subcommand.help),
             )
             own.set_defaults(subcommand=subcommand)
             if subcommand.add_arguments is not None:
@@ -52,6 +52,19 @@ class Command(BaseCommand):
     def handle(self, *args: Any, subcommand: Subcommand | PluginCommand, **options: Any) -> None:
         """Run the action."""
         subcommand.run(self, options)
+
+
+def _plain(text: str) -> str:
+    """Return ``text`` so that argparse prints it unchanged: argparse formats it with ``%``."""
+    return text.replace("%", "%%")
+
+
+def _description(text: str) -> str:
+    """Return a description so that argparse prints it unchanged.
+
+    argparse formats a description only if it names the program.
+    """
+    return _plain(text) if "%(prog)" in text else text
 
 
 def _subcommands() -> Iterator[Subcommand | PluginCommand]:
