@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from celery import current_task, states
@@ -26,7 +25,7 @@ from ..registry.calling import Hooks
 from ..registry.catalogue import require_serializer
 from ..registry.loading import know_serializers
 from ..utils import text_id, with_text_ids
-from .celery_internals import meta_cache, warn_if_eager
+from .celery_internals import meta_cache, warn_if_eager, with_text_id
 from .chord_parts import ChordParts, is_part
 from .chords import Chords
 from .cleanup import Expirer
@@ -43,19 +42,6 @@ if TYPE_CHECKING:
     from celery.result import AsyncResult
 
 __all__ = ["ResultBackend"]
-
-
-def _with_text_id(method: Callable[..., Any]) -> Any:
-    """Return a method of Celery's that is called with the text of the id, its first argument."""
-    name = method.__code__.co_varnames[1]
-
-    @wraps(method)
-    def call(self: BaseBackend, *args: Any, **kwargs: Any) -> Any:
-        if args:
-            return method(self, text_id(args[0]), *args[1:], **kwargs)
-        return method(self, **{**kwargs, name: text_id(kwargs[name])})
-
-    return call
 
 
 class ResultBackend(BaseBackend):
@@ -81,14 +67,14 @@ class ResultBackend(BaseBackend):
     url: str | None
 
     # Celery's methods that look into its cache of metas: ids with the same text have one entry.
-    get_task_meta = _with_text_id(BaseBackend.get_task_meta)
-    reload_task_result = _with_text_id(BaseBackend.reload_task_result)
-    is_cached = _with_text_id(BaseBackend.is_cached)
-    forget = _with_text_id(BaseBackend.forget)
-    get_group_meta = _with_text_id(BaseBackend.get_group_meta)
-    reload_group_result = _with_text_id(BaseBackend.reload_group_result)
-    save_group = _with_text_id(BaseBackend.save_group)
-    delete_group = _with_text_id(BaseBackend.delete_group)
+    get_task_meta = with_text_id(BaseBackend.get_task_meta)
+    reload_task_result = with_text_id(BaseBackend.reload_task_result)
+    is_cached = with_text_id(BaseBackend.is_cached)
+    forget = with_text_id(BaseBackend.forget)
+    get_group_meta = with_text_id(BaseBackend.get_group_meta)
+    reload_group_result = with_text_id(BaseBackend.reload_group_result)
+    save_group = with_text_id(BaseBackend.save_group)
+    delete_group = with_text_id(BaseBackend.delete_group)
 
     supports_native_join = True
     supports_result_compression = True

@@ -13,12 +13,15 @@ limits that Celery sets to some retries are ignored.
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+from ..utils import text_id
 
-__all__ = ["is_set", "meta_cache", "warn_if_eager"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+__all__ = ["is_set", "meta_cache", "warn_if_eager", "with_text_id"]
 
 
 def warn_if_eager(backend: Any) -> None:
@@ -44,3 +47,16 @@ def is_set(conf: Any, name: str) -> bool:
     names = (name, f"{prefix}{own}", f"CELERY_{name.upper()}")
     # The last mapping holds the defaults.
     return any(one in mapping for mapping in maps[:-1] for one in names)
+
+
+def with_text_id(method: Callable[..., Any]) -> Any:
+    """Return a method of Celery's that is called with the text of the id, its first argument."""
+    name = method.__code__.co_varnames[1]
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if args:
+            return method(self, text_id(args[0]), *args[1:], **kwargs)
+        return method(self, **{**kwargs, name: text_id(kwargs[name])})
+
+    return call
