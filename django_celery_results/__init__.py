@@ -6,9 +6,11 @@ Importing the package imports neither Django's models nor Celery, so plugins can
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pluggy
+
+from .former import former_names
 
 __all__ = ["VERSION", "__version__", "hookimpl"]
 
@@ -35,3 +37,8 @@ VERSION = version_info = _parse_version(__version__)
 #: Marks a function or method as the implementation of one of the hooks in
 #: :mod:`django_celery_results.hookspecs`.
 hookimpl = pluggy.HookimplMarker("django_celery_results")
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every name for an existing one.
+    __getattr__ = former_names(__name__)

@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from .conf import results_settings
+from .former import former_names
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+
+#: Converts a moment to the current time zone if the settings require it; kept for 2.6's importers.
+now_localtime = timezone.template_localtime
 
 
 def now() -> datetime:
@@ -36,3 +41,8 @@ def as_timedelta(age: float | timedelta) -> timedelta:
 def moment_ago(age: float | timedelta) -> datetime:
     """Return the moment ``age`` (seconds or timedelta) ago."""
     return now() - as_timedelta(age)
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every name for an existing one.
+    __getattr__ = former_names(__name__)

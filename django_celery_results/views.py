@@ -21,6 +21,7 @@ from kombu.exceptions import KombuError
 from kombu.utils.encoding import safe_repr
 
 from .exceptions import IdTooLong, ResultUnreadable
+from .former import former_names
 from .records import leaf_ids
 
 if TYPE_CHECKING:
@@ -197,3 +198,8 @@ def presentable(value: Any) -> Any:
     except (TypeError, ValueError, RecursionError):
         return safe_repr(value)
     return value
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every name for an existing one.
+    __getattr__ = former_names(__name__)

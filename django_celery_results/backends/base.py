@@ -21,6 +21,7 @@ from celery.backends.base import BaseBackend
 from celery.result import GroupResult, result_from_tuple
 from kombu.utils.encoding import bytes_to_str
 
+from ..exceptions import BackendMisconfigured
 from ..records import Contents, GroupRecord, TaskRecord
 from ..registry.calling import Hooks
 from ..registry.catalogue import require_serializer
@@ -31,6 +32,7 @@ from .chords import Chords
 from .cleanup import Expirer
 from .results import Results
 from .retrying import set_retry_defaults
+from .subclasses import SubclassContents, overrides, plain_row, remembered, require_supported
 from .translation import pending_meta, request_facts
 from .url import BackendURL, without_secrets
 from .waiting import Pace, wait_for, wait_for_many
@@ -40,9 +42,12 @@ if TYPE_CHECKING:
     from celery.app.task import Context
     from celery.result import AsyncResult
 
+    from ..records import StoredGroup, StoredTask
+
 __all__ = ["ResultBackend"]
 
 
+@remembered
 class ResultBackend(BaseBackend):
     """Celery's result backend over the storage plugin that the URL names.
 
@@ -52,6 +57,9 @@ class ResultBackend(BaseBackend):
 
     #: The name of the storage plugin; if ``None``, the URL's scheme names it.
     storage_name: ClassVar[str | None] = None
+
+    #: Whether a site's subclass counts the header tasks of chords itself.
+    _counts_by_subclass = False
 
     # Attributes that Celery's Backend sets but its type stubs lack.
     app: Celery
@@ -76,6 +84,7 @@ class ResultBackend(BaseBackend):
         url: str | None = None,
         **kwargs: Any,
     ) -> None:
+        require_supported(type(self))
         address = BackendURL.parse(url or self._configured_url(app))
         # Before Celery looks up the serializer, because loading the plugins registers it.
         self.hooks = Hooks(self.storage_name or address.scheme)
@@ -98,6 +107,7 @@ class ResultBackend(BaseBackend):
         self.results = Results(
             self, self.hooks, self.storage, serializer=self.content_serializer, codings=self.codings
         )
+        self._adapt(self.results)
         self.chords = Chords(app, self.results)
         self.chord_parts = ChordParts(app, self.results, self.chords)
         self.expirer = Expirer(self.results, self.chords)
@@ -106,6 +116,24 @@ class ResultBackend(BaseBackend):
         """Return the bare word that selects a third party's storage, such as ``mystore``."""
         name = app.backend_cls or app.conf.result_backend
         return name if self.storage_name is None and isinstance(name, str) else None
+
+    def _adapt(self, results: Results) -> None:
+        """Make ``results`` call the methods of 2.6 that a site's subclass overrides."""
+        kind = type(self)
+        if overrides(kind, "encode_content") or overrides(kind, "decode_content"):
+            results.by_subclass = SubclassContents(self)
+            if unstable := [one.name for one in self.codings if one.only_if_smaller or one.wanted]:
+                raise BackendMisconfigured(
+                    f"{kind.__qualname__} overrides encode_content, which encodes each content by "
+                    f"itself, so the coding {unstable[0]!r} could apply to some and not to others: "
+                    "remove it from CODINGS, or make the override a coding (see the how-to guide)"
+                )
+        results.reads_one_by_one = overrides(kind, "_get_task_meta_for")
+        self._counts_by_subclass = overrides(kind, "on_chord_part_return")
+
+    def row_for_decoding(self, contents: Contents, record: StoredTask | StoredGroup | None) -> Any:
+        """Return the object that an override of :meth:`decode_content` gets as ``obj``."""
+        return plain_row(contents, record)
 
     def storage_parameters(self) -> Mapping[str, Any]:
         """Return the parameters that this class gives its storage in addition to the URL."""
@@ -159,7 +187,7 @@ class ResultBackend(BaseBackend):
         state: str = states.SUCCESS,
     ) -> None:
         """Store the result of a task; if it is a header task of a chord, count it."""
-        if is_part(request):
+        if is_part(request) and not self._counts_by_subclass:
             self.chord_parts.expect(request)
         super().mark_as_done(task_id, result, request, store_result, state)
 
@@ -220,12 +248,16 @@ class ResultBackend(BaseBackend):
         )
 
     def _request_meta(self, request: Context | None) -> dict[str, Any]:
-        source = request or getattr(current_task, "request", None)
-        own = getattr(source, "meta", None)
+        own = self._get_meta_from_request(request)
         if not isinstance(own, Mapping):
             # Usually None. Any other value is ignored, so that the result is stored all the same.
             own = {}
         return {**own, "children": self.current_task_children(request)}
+
+    def _get_meta_from_request(self, request: Context | None = None) -> Any:
+        """Return what the task put into ``request.meta``; as in 2.6, a subclass may override it."""
+        source = request or getattr(current_task, "request", None)
+        return getattr(source, "meta", None) or {}
 
     def _forget(self, task_id: str) -> None:
         self.results.forget(bytes_to_str(task_id))
@@ -236,7 +268,7 @@ class ResultBackend(BaseBackend):
         """Return the meta of one task, from the storage."""
         task_id = bytes_to_str(task_id)
         found = self.results.load([task_id])
-        return self.results.meta(found[0]) if found else pending_meta(task_id)
+        return self.results.meta_by_hooks(found[0]) if found else pending_meta(task_id)
 
     def task_result_exists(self, task_id: str) -> bool:
         """Return whether anything is stored for the task, whatever its state."""
@@ -340,7 +372,7 @@ class ResultBackend(BaseBackend):
 
     def encode_content(self, data: Any) -> tuple[str, str, Any]:
         """Return the content type, the content encoding and the stored form of ``data``."""
-        contents = self.results.encode({"result": data})
+        contents = self.results.encode_by_hooks({"result": data})
         return contents.content_type, contents.content_encoding, contents.fields["result"]
 
     def decode_content(self, obj: Any, content: Any) -> Any:
@@ -352,4 +384,4 @@ class ResultBackend(BaseBackend):
             content_type=obj.content_type or "application/json",
             content_encoding=obj.content_encoding or "utf-8",
         )
-        return self.results.decode(str(obj), contents)["result"]
+        return self.results.decode(str(obj), contents, by_hooks=True)["result"]

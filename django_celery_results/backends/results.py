@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from ..records import Coding
     from ..registry.calling import Hooks
+    from .subclasses import SubclassContents
 
 __all__ = ["Results", "result_alone"]
 
@@ -77,6 +78,12 @@ class Results:
         self.storage = storage
         self.serializer = serializer
         self.codings = codings
+        #: Encodes and decodes everything, if the backend's class overrides 2.6's methods for it.
+        self.by_subclass: SubclassContents | None = None
+        #: Whether the backend's class overrides ``_get_task_meta_for``, so that it reads each task.
+        self.reads_one_by_one = False
+        #: Whether names and arguments are stored without ``result_extended`` too.
+        self.always_extended = False
         self.retrying = Retrying(
             hooks.storage, self.backend, self.backend.exception_safe_to_retry, self._observe_retry
         )
@@ -130,7 +137,7 @@ class Results:
                 f"A before_store hook changed the id of task {task_id!r} to "
                 f"{task.task_id!r}; it may set any attribute except the id"
             )
-        extended = bool(self.backend.app.conf.result_extended)
+        extended = self.always_extended or bool(self.backend.app.conf.result_extended)
         contents = self._encode_task(task, extended)
         return to_stored(task, contents, self._retention(task), extended=extended)
 
@@ -165,6 +172,12 @@ class Results:
 
     def encode(self, values: Mapping[str, Any]) -> Contents:
         """Serialize the values of one record, apply the codings, and return the contents."""
+        if self.by_subclass is not None:
+            return self.by_subclass.encode(values)
+        return self.encode_by_hooks(values)
+
+    def encode_by_hooks(self, values: Mapping[str, Any]) -> Contents:
+        """Encode as :meth:`encode` does unless the backend's class has a way of its own."""
         contents = self.hooks.ask(
             "encode", values=values, serializer=self.serializer, codings=self.codings
         )
@@ -220,6 +233,16 @@ class Results:
 
         Raises :class:`ResultUnreadable`.
         """
+        if self.reads_one_by_one:
+            return self._meta_of_subclass(stored.task_id)
+        return self.meta_by_hooks(stored)
+
+    def _meta_of_subclass(self, task_id: str) -> dict[str, Any]:
+        meta: dict[str, Any] = self.backend._get_task_meta_for(task_id)  # noqa: SLF001 - Celery's name
+        return meta
+
+    def meta_by_hooks(self, stored: StoredTask) -> dict[str, Any]:
+        """Return what :meth:`meta` does unless the backend's class has a way of its own."""
         values = self.values(stored)
         try:
             meta: dict[str, Any] = self.backend.meta_from_decoded(task_meta(stored, values))
@@ -253,10 +276,24 @@ class Results:
         The meta of an unknown task is pending. The meta of a task that cannot be read is a
         failure, whose result is the :class:`ResultUnreadable`.
         """
+        if self.reads_one_by_one:
+            return {one: self._meta_of_subclass(one) for one in map(bytes_to_str, task_ids)}
         metas = {one: pending_meta(one) for one in map(bytes_to_str, task_ids)}
         for stored in self.load(list(metas)):
             metas[stored.task_id] = self.meta_or_error(stored)
         return metas
+
+    def metas_in(
+        self, wanted: frozenset[str], task_ids: Sequence[str]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the id and the meta of each task that is in one of the ``wanted`` states."""
+        if self.reads_one_by_one:
+            found = self.metas(task_ids)
+            yield from ((one, meta) for one, meta in found.items() if meta["status"] in wanted)
+            return
+        for stored in self.load(task_ids):
+            if stored.status in wanted:
+                yield stored.task_id, self.meta_or_error(stored)
 
     def record(self, stored: StoredTask) -> TaskRecord:
         """Return a stored task with its values decoded; raise :class:`ResultUnreadable`."""
@@ -264,24 +301,26 @@ class Results:
 
     def values(self, stored: StoredTask) -> Mapping[str, Any]:
         """Return the decoded values of a stored task; raise :class:`ResultUnreadable`."""
-        return self.decode(f"task {stored.task_id!r}", stored.contents)
+        return self.decode(f"task {stored.task_id!r}", stored.contents, stored)
 
-    def decode(self, what: str, contents: Contents) -> Mapping[str, Any]:
+    def decode(
+        self,
+        what: str,
+        contents: Contents,
+        record: StoredTask | StoredGroup | None = None,
+        by_hooks: bool = False,
+    ) -> Mapping[str, Any]:
         """Return the values of ``contents`` by field name.
 
-        Raises :class:`ResultUnreadable`, whose message names the record as ``what``.
+        Raises :class:`ResultUnreadable`, whose message names the record as ``what``. ``record``
+        is the record itself, for the ``decode_content`` of a site's own class, which is not
+        called if ``by_hooks``.
         """
         try:
-            values: Mapping[str, Any] = self.hooks.ask(
-                "decode",
-                contents=contents,
-                accept=self.backend.accept,
-                codings=readers_of(self.hooks.plugins, contents),
-            )
-            if not isinstance(values, Mapping):
-                raise HookError(  # noqa: TRY301 - so that it names the record
-                    f"the hook 'decode' must return a mapping, not {type(values).__name__}"
-                )
+            if by_hooks or self.by_subclass is None:
+                values = self._decode_by_hooks(contents)
+            else:
+                values = self.by_subclass.decode(contents, record)
         except Exception as error:
             # A wrong setting can be corrected, and does not mean that the result is damaged.
             is_away = isinstance(error, (ResultUnavailable, BackendMisconfigured))
@@ -290,6 +329,18 @@ class Results:
             # The notes name the plugin that raised; this works on Python 3.10 too.
             unreadable.__notes__ = list(getattr(error, "__notes__", ()))  # type: ignore[attr-defined]  # Python 3.11's
             raise unreadable from error
+        return values
+
+    def _decode_by_hooks(self, contents: Contents) -> Mapping[str, Any]:
+        values: Mapping[str, Any] = self.hooks.ask(
+            "decode",
+            contents=contents,
+            accept=self.backend.accept,
+            codings=readers_of(self.hooks.plugins, contents),
+        )
+        if not isinstance(values, Mapping):
+            kind = type(values).__name__
+            raise HookError(f"the hook 'decode' must return a mapping, not {kind}")
         return values
 
     # -- Groups ----------------------------------------------------------------------
@@ -306,7 +357,7 @@ class Results:
 
     def group_record(self, stored: StoredGroup) -> GroupRecord:
         """Return a stored group with its results decoded; raise :class:`ResultUnreadable`."""
-        values = self.decode(f"group {stored.group_id!r}", stored.contents)
+        values = self.decode(f"group {stored.group_id!r}", stored.contents, stored)
         result = values.get("result") or ()
         return GroupRecord(group_id=stored.group_id, result=result, date_done=stored.date_done)
 
