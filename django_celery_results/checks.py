@@ -128,7 +128,9 @@ def _site_backend_class() -> type | None:
     if not isinstance(url, str) or url.partition(":")[0] in BACKEND_ALIASES:
         return None
     try:
-        kind, _ = by_url(url, current_app.loader)
+        # The type stubs say that it returns the class alone.
+        found: Any = by_url(url, current_app.loader)
+        kind = found[0]
     except Exception:  # noqa: BLE001 - Celery itself reports a class that cannot be imported
         return None
     return kind if isinstance(kind, type) and issubclass(kind, ResultBackend) else None

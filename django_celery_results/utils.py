@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 #: Converts a moment to the current time zone if the settings require it; kept for 2.6's importers.
-now_localtime = timezone.template_localtime
+now_localtime = timezone.template_localtime  # type: ignore[attr-defined]  # absent from the stubs
 
 
 def now() -> datetime:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from importlib import import_module
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery.exceptions import ChordError
@@ -72,18 +73,15 @@ class DatabaseBackend(ResultBackend):
         return {**models, "more_columns": _columns_of}
 
     @classmethod
-    def own_models(cls) -> dict[Any, type]:
-        """Return the models that a subclass sets, and the manager that each must have."""
+    def own_models(cls) -> Iterator[tuple[Any, Any, type]]:
+        """Yield each model that a subclass sets, with the model and the manager to derive from."""
         from ..managers import GroupResultManager, TaskResultManager
 
         needed = {"TaskModel": TaskResultManager, "GroupModel": GroupResultManager}
-        inherited = vars(DatabaseBackend)
-        return {
-            getattr(cls, name): manager
-            for name, manager in needed.items()
-            if next(vars(one)[name] for one in cls.__mro__ if name in vars(one))
-            is not inherited[name]
-        }
+        for name, manager in needed.items():
+            inherited = vars(DatabaseBackend)[name]
+            if getattr_static(cls, name) is not inherited:
+                yield getattr(cls, name), inherited.__get__(None, cls), manager
 
     def row_for_decoding(self, contents: Contents, record: StoredTask | StoredGroup | None) -> Any:
         """Return a row that is not saved, as 2.6 gave ``decode_content`` the row itself."""

@@ -339,8 +339,7 @@ class Results:
             codings=readers_of(self.hooks.plugins, contents),
         )
         if not isinstance(values, Mapping):
-            kind = type(values).__name__
-            raise HookError(f"the hook 'decode' must return a mapping, not {kind}")
+            raise HookError(f"the hook 'decode' must return a mapping, not {type(values).__name__}")
         return values
 
     # -- Groups ----------------------------------------------------------------------

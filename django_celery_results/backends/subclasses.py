@@ -67,8 +67,13 @@ def refusals(kind: type) -> Iterator[str]:
     for name, instead in refused.items():
         if overrides(kind, name):
             yield f"{_named(kind)} overrides {name}, which this release does not call: {instead}"
-    for model, own in getattr(kind, "own_models", dict)().items():
-        yield from _manager_refusals(model._default_manager, own)
+    for model, base, manager in getattr(kind, "own_models", tuple)():
+        yield from _manager_refusals(model._default_manager, manager)
+        if missing := _columns(base) - _columns(model):
+            yield (
+                f"{model._meta.label} lacks the columns {', '.join(sorted(missing))}: derive it "
+                f"from {base._meta.label}, or add them, and migrate"
+            )
 
 
 def require_supported(kind: type) -> None:
@@ -88,6 +93,11 @@ def _manager_refusals(manager: Any, own: type) -> Iterator[str]:
     for method, instead in REFUSED_OF_MANAGERS.items():
         if getattr(type(manager), method) is not getattr(own, method):
             yield f"{name} overrides {method}, which expiry does not call: {instead}"
+
+
+def _columns(model: Any) -> set[str]:
+    # The key may have any name.
+    return {field.name for field in model._meta.concrete_fields if not field.primary_key}
 
 
 def _named(kind: type) -> str:

@@ -90,10 +90,12 @@ def _save_locked(
 
 def _lock(rows: models.QuerySet[_M], rule: WriteRule) -> _M | None:
     if connections[rows.db].features.has_select_for_update:
-        return rows.select_for_update().first()
-    # SQLite has one lock, which the first statement that may write takes.
-    rows.update(**{rule.key: F(rule.key)})
-    return rows.first()
+        rows = rows.select_for_update()
+    else:
+        # SQLite has one lock, which the first statement that may write takes.
+        rows.update(**{rule.key: F(rule.key)})
+    instance: _M | None = rows.first()
+    return instance
 
 
 def _changes(

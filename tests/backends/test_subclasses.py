@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -373,8 +374,17 @@ def test_each_method_without_a_caller_is_refused(kind: Any, name: str) -> None:
 def test_each_method_of_managers_without_a_caller_is_refused(name: str) -> None:
     """Expiry does not go through the managers' methods."""
     manager = type("M", (TaskResultManager,), {name: lambda *_: None})()
-    manager.model = TaskResult
-    model = type("Model", (), {"_default_manager": manager})
+    model = SimpleNamespace(_default_manager=manager, _meta=TaskResult._meta)
     derived = type("Derived", (DatabaseBackend,), {"TaskModel": model})
     with pytest.raises(BackendMisconfigured, match=rf"M overrides {name}, "):
+        derived(app=None)
+
+
+def test_a_model_without_the_new_columns_is_refused() -> None:
+    """A site may have copied the fields of 2.6's model instead of deriving from it."""
+    fields = [one for one in TaskResult._meta.concrete_fields if one.name != "date_expires"]
+    meta = SimpleNamespace(concrete_fields=fields, label="site.Task")
+    model = SimpleNamespace(_default_manager=TaskResult.objects, _meta=meta)
+    derived = type("Derived", (DatabaseBackend,), {"TaskModel": model})
+    with pytest.raises(BackendMisconfigured, match=r"site\.Task lacks the columns date_expires: "):
         derived(app=None)
