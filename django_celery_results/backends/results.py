@@ -262,13 +262,18 @@ class Results:
         One corrupt row then does not affect other results of the same read. If ``can_wait``,
         :class:`ResultUnavailable` is raised, because the result may become readable later.
         """
+        return self._or_error(stored.task_id, lambda: self.meta(stored), can_wait)
+
+    def _or_error(
+        self, task_id: str, read: Callable[[], dict[str, Any]], can_wait: bool = False
+    ) -> dict[str, Any]:
         try:
-            return self.meta(stored)
+            return read()
         except Exception as error:
             if can_wait and isinstance(error, ResultUnavailable):
                 raise
-            logger.exception("The result of task %s cannot be read", stored.task_id)
-            return {**pending_meta(stored.task_id), "status": states.FAILURE, "result": error}
+            logger.exception("The result of task %s cannot be read", task_id)
+            return {**pending_meta(task_id), "status": states.FAILURE, "result": error}
 
     def metas(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return the meta of each task by its id, reading a thousand of them at once.
@@ -277,7 +282,10 @@ class Results:
         failure, whose result is the :class:`ResultUnreadable`.
         """
         if self.reads_one_by_one:
-            return {one: self._meta_of_subclass(one) for one in map(bytes_to_str, task_ids)}
+            return {
+                one: self._or_error(one, partial(self._meta_of_subclass, one))
+                for one in map(bytes_to_str, task_ids)
+            }
         metas = {one: pending_meta(one) for one in map(bytes_to_str, task_ids)}
         for stored in self.load(list(metas)):
             metas[stored.task_id] = self.meta_or_error(stored)

@@ -278,6 +278,15 @@ def test_every_reader_calls_the_override_that_reads(make_backend: MakeBackend) -
     assert backend.results.meta(stored)["told"]
 
 
+def test_one_unreadable_result_affects_no_other(make_backend: MakeBackend) -> None:
+    """It is a failure with the error, as for any other backend."""
+    backend = make(make_backend, "Telling")
+    backend.store_result("t1", 1, states.SUCCESS)
+    make_row("t2", result="{1")
+    metas = backend.results.metas(["t1", "t2"])
+    assert [states.SUCCESS, states.FAILURE] == [one["status"] for one in metas.values()]
+
+
 def test_a_part_is_not_counted_before_the_override(make_backend: MakeBackend) -> None:
     """Else an override that counts by itself would count twice."""
     conf = {"task_always_eager": True, "task_store_eager_result": True}
