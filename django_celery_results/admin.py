@@ -14,6 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
+from . import former_names
 from .conf import results_settings
 from .models import GroupResult, TaskResult
 
@@ -50,6 +51,7 @@ def shown_only(opts: Options[Any], when_editable: Sequence[str]) -> list[str]:
 class TaskResultAdmin(TaskModelAdmin):
     """The results of tasks."""
 
+    model = TaskResult
     date_hierarchy = "date_done"
     list_display = (
         "task_id",
@@ -60,7 +62,15 @@ class TaskResultAdmin(TaskModelAdmin):
         "worker",
     )
     list_filter = ("status", "date_done", "periodic_task_name", "task_name", "worker")
-    readonly_fields = ("date_created", "date_started", "completed", "result", "meta")
+    # The date of the last write is not on the page, but may be in a subclass's fieldsets.
+    readonly_fields = (
+        "date_created",
+        "date_started",
+        "date_done",
+        "completed",
+        "result",
+        "meta",
+    )
     search_fields = ("task_name", "task_id", "status", "task_args", "task_kwargs")
     show_full_result_count = False
     actions = ("terminate_tasks",)
@@ -143,6 +153,7 @@ class TaskResultAdmin(TaskModelAdmin):
 class GroupResultAdmin(GroupModelAdmin):
     """The results of groups."""
 
+    model = GroupResult
     date_hierarchy = "date_done"
     list_display = ("group_id", "date_done")
     list_filter = ("date_done",)
@@ -170,3 +181,8 @@ def terminate(task_ids: Sequence[str]) -> None:
         # The type stubs allow only one id; Celery's documentation also allows a list.
         control: Any = current_app.control
         control.terminate(list(task_ids), connection=connection)
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every name for an existing one.
+    __getattr__ = former_names(__name__, {"ALLOW_EDITS": lambda: results_settings.allow_edits})

@@ -32,5 +32,6 @@ class CeleryResultConfig(AppConfig):
             checks.check_plugins,
             checks.check_plugin_settings,
             checks.check_backend,
+            checks.check_backend_class,
         ):
             register(check)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 
+from .backends.subclasses import refusals
 from .backends.url import BackendURL
 from .conf import CHECK_PREFIX, results_settings
 from .exceptions import BackendMisconfigured, PluginError, ResultsError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_backend",
+    "check_backend_class",
     "check_options",
     "check_plugin_settings",
     "check_plugins",
@@ -107,6 +109,34 @@ def check_backend(**kwargs: Any) -> list[CheckMessage]:
         url = results_settings.raw("CELERY_RESULT_BACKEND")
         return [_error(f"CELERY_RESULT_BACKEND = {url!r} cannot be used: {error}", "E013")]
     return []
+
+
+def check_backend_class(**kwargs: Any) -> list[CheckMessage]:
+    """Report what a backend class of the site's own overrides in vain."""
+    kind = _site_backend_class()
+    return [
+        _error(f"{reason}.", "E018", hint="The upgrade guide has a section on subclasses.")
+        for reason in (refusals(kind) if kind is not None else ())
+    ]
+
+
+def _site_backend_class() -> type | None:
+    """Return the class that ``CELERY_RESULT_BACKEND`` names, if it is one of ours or derived."""
+    from celery import current_app
+    from celery.app.backends import BACKEND_ALIASES, by_url
+
+    from .backends.base import ResultBackend
+
+    url = results_settings.raw("CELERY_RESULT_BACKEND")
+    if not isinstance(url, str) or url.partition(":")[0] in BACKEND_ALIASES:
+        return None
+    try:
+        # The type stubs say that it returns the class alone.
+        found: Any = by_url(url, current_app.loader)
+        kind = found[0]
+    except Exception:  # noqa: BLE001 - Celery itself reports a class that cannot be imported
+        return None
+    return kind if isinstance(kind, type) and issubclass(kind, ResultBackend) else None
 
 
 #: The scheme under which any storage is found: ``django-results+mystore://``.

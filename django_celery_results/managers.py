@@ -6,19 +6,20 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from functools import reduce, wraps
+from functools import partial, reduce, wraps
 from operator import or_
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from celery import states
 from django.db import IntegrityError, connections, models, router, transaction
 from django.db.models import Case, F, Q, When
-from django.db.models.signals import post_save, pre_save
 
+from . import former_names
 from .conf import results_settings
 from .records import once
 from .sql.clock import DatabaseNow
 from .sql.deletion import BatchDeletion, Due
+from .sql.saving import has_listeners, is_there, save_row
 from .sql.upserts import Upsert, WriteRule, find_upsert
 from .utils import as_timedelta, moment_ago, now, text_id
 
@@ -64,7 +65,6 @@ FIRST_WRITE = WriteRule(key="task_id", insert_only=True)
 NO_VALUE = frozenset({None, "", "null", "null\n...\n"})
 #: How a group's row is overwritten: the last save wins.
 WRITE_GROUP = WriteRule(key="group_id")
-
 #: States in which the task is not under way, so that its row may expire by age alone.
 EXPIRABLE_STATES = frozenset(states.READY_STATES | {states.PENDING})
 
@@ -163,15 +163,19 @@ class ResultManager(models.Manager[_M]):
         if "REPEATABLE-READ" in levels:
             warnings.warn(TxIsolationWarning(W_ISOLATION_REP), stacklevel=3)
 
+    def columns_in(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the items of ``values`` that are columns of the model."""
+        names = {field.name for field in self.model._meta.concrete_fields}
+        return {name: value for name, value in values.items() if name in names}
+
     def has_listeners(self) -> bool:
-        """Return whether the signals that saving a row sends have receivers."""
-        return post_save.has_listeners(self.model) or pre_save.has_listeners(self.model)
+        """Return whether saving a row calls code of the site, such as a receiver of a signal."""
+        return has_listeners(self.model)
 
     def find_upsert(self, alias: str, rule: WriteRule, row: Mapping[str, Any]) -> Upsert | None:
         """Return the single statement that writes ``row``, ``None`` if it takes several.
 
-        It takes several if signals have receivers: a signal says whether the row was
-        created, and a single statement does not tell.
+        It takes several if signals have receivers, which may change the row before it is saved.
         """
         if self.has_listeners():
             return None
@@ -229,8 +233,6 @@ class TaskResultManager(ResultManager[_M]):
         ``date_started`` and ``date_expires`` may be given too. A row in the state SUCCESS
         is left unchanged, and PENDING without a result never overwrites a row.
         """
-        # Callers of 2.6 may pass a number of retries; these statements need none.
-        kwargs.pop("exception_retry_count", None)
         fields = {
             "content_type": content_type,
             "content_encoding": content_encoding,
@@ -243,7 +245,8 @@ class TaskResultManager(ResultManager[_M]):
             "task_args": task_args,
             "task_kwargs": task_kwargs,
             "worker": worker,
-            **kwargs,
+            # As in 2.6, the rest is ignored, such as a number of retries.
+            **self.columns_in(kwargs),
         }
         alias, task_id = self.write_alias(using), text_id(task_id)
         self.write(task_id, fields, using=alias)
@@ -267,10 +270,13 @@ class TaskResultManager(ResultManager[_M]):
             is_pending = fields["status"] == states.PENDING
             only_if_absent = is_pending and fields.get("result") in NO_VALUE
         row = {"task_id": task_id, **fields}
-        upsert = self.upsert_of(row, alias, only_if_absent)
-        if upsert is None:
-            return self._write_in_steps(task_id, fields, alias, not only_if_absent)
-        return upsert.execute(connections[alias], row)
+        rule = FIRST_WRITE if only_if_absent else WRITE
+        upsert = self.find_upsert(alias, rule, row)
+        if upsert is not None:
+            return upsert.execute(connections[alias], row)
+        if self.has_listeners():
+            return save_row(self.using(alias), rule, row, partial(self.insert, alias))
+        return self._write_in_steps(task_id, fields, alias, not only_if_absent)
 
     def upsert_of(self, row: Mapping[str, Any], alias: str, only_if_absent: bool) -> Upsert | None:
         """Return the single statement for :meth:`write`, ``None`` if it takes several."""
@@ -279,7 +285,7 @@ class TaskResultManager(ResultManager[_M]):
     def _write_in_steps(
         self, task_id: str, fields: Mapping[str, Any], alias: str, may_update: bool
     ) -> bool:
-        """Do what :meth:`write` does with statements of any database, and send signals."""
+        """Do what :meth:`write` does with statements of any database."""
         if may_update and self._update(task_id, fields, alias):
             return True
         try:
@@ -288,17 +294,10 @@ class TaskResultManager(ResultManager[_M]):
             # Another process inserted the row since the UPDATE, or its state is SUCCESS.
             if may_update and self._update(task_id, fields, alias):
                 return True
-            if not self._is_there(task_id, alias):
+            if not is_there(self.using(alias).filter(task_id=task_id)):
                 raise  # Not a race for the id: the row itself was refused.
             return False
         return True
-
-    def _is_there(self, task_id: str, alias: str) -> bool:
-        rows = self.using(alias).filter(task_id=task_id)
-        if connections[alias].in_atomic_block:
-            # The caller's snapshot may be older than the row, but a locking read sees the row.
-            rows = rows.select_for_update()
-        return bool(rows.exists())
 
     def _update(self, task_id: str, fields: Mapping[str, Any], alias: str) -> bool:
         changes = {
@@ -313,19 +312,7 @@ class TaskResultManager(ResultManager[_M]):
                 value = Case(When(**form, then=F(name))) if form else F(name)
             changes = {name: value, **changes}
         rows = self.using(alias).filter(task_id=task_id).exclude(status=states.SUCCESS)
-        if not rows.update(date_done=DatabaseNow(), **changes):
-            return False
-        if self.has_listeners():
-            self._announce_update(task_id, alias)
-        return True
-
-    def _announce_update(self, task_id: str, alias: str) -> None:
-        """Send the signals that saving the instance would have sent."""
-        row = self.using(alias).filter(task_id=task_id).first()
-        details = {"instance": row, "raw": False, "using": alias, "update_fields": None}
-        if row is not None:
-            pre_save.send(sender=self.model, **details)
-            post_save.send(sender=self.model, created=False, **details)
+        return bool(rows.update(date_done=DatabaseNow(), **changes))
 
     def due(self, expires: float | timedelta | None) -> Iterator[Due]:
         """Yield each condition under which a row expires; one index has both dates.
@@ -388,8 +375,14 @@ class GroupResultManager(ResultManager[_M]):
     def write(self, group_id: str, fields: Mapping[str, Any], using: str | None = None) -> None:
         """Create or update the row of ``group_id`` with ``fields``."""
         alias = self.write_alias(using)
-        upsert = self.find_upsert(alias, WRITE_GROUP, row := {"group_id": group_id, **fields})
-        if upsert is None:
-            self.using(alias).update_or_create(group_id=group_id, defaults=fields)
-        else:
+        row = {"group_id": group_id, **fields}
+        upsert = self.find_upsert(alias, WRITE_GROUP, row)
+        if upsert is not None:
             upsert.execute(connections[alias], row)
+        else:
+            save_row(self.using(alias), WRITE_GROUP, row, partial(self.insert, alias))
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every name for an existing one.
+    __getattr__ = former_names(__name__)

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from . import former_names
 from .conf import results_settings
 from .managers import GroupResultManager, TaskResultManager
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["ChordCounter", "ChordPart", "GroupResult", "TaskResult"]
+
+#: Celery's own states in alphabetical order, and the same as choices of a form, as in 2.6. A
+#: site may store other states too.
+ALL_STATES = sorted(states.ALL_STATES)
+TASK_STATE_CHOICES = [(state, state) for state in ALL_STATES]
 
 
 class TaskResult(models.Model):
@@ -371,3 +377,8 @@ class ChordPart(models.Model):
     def __str__(self) -> str:
         """Return a readable form: the task's id and its state."""
         return f"<Chord part: {self.task_id} ({self.status})>"
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every name for an existing one.
+    __getattr__ = former_names(__name__)

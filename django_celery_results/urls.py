@@ -6,10 +6,11 @@ The endpoints do not authenticate callers: a site that includes them must restri
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 from django.urls import URLPattern, path, register_converter
 
-from . import views
+from . import former_names, views
 from .conf import results_settings
 
 __all__ = ["urlpatterns"]
@@ -92,3 +93,8 @@ def chosen_patterns() -> list[URLPattern]:
 
 
 urlpatterns = chosen_patterns()
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every name for an existing one.
+    __getattr__ = former_names(__name__)

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 from kombu.utils.encoding import bytes_to_str
 
+from . import former_names
 from .conf import results_settings
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+
+#: Converts a moment to the current time zone if the settings require it; kept for 2.6's importers.
+now_localtime = timezone.template_localtime  # type: ignore[attr-defined]  # absent from the stubs
 
 
 def now() -> datetime:
@@ -56,3 +61,8 @@ def with_text_ids(result: Any) -> Any:
     parent = with_text_ids(parent) if parent else None
     children = None if children is None else [with_text_ids(child) for child in children]
     return (text_id(result_id), parent), children
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every name for an existing one.
+    __getattr__ = former_names(__name__)

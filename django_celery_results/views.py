@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from kombu.exceptions import KombuError
 from kombu.utils.encoding import safe_repr
 
+from . import former_names
 from .exceptions import IdTooLong, ResultUnreadable
 from .records import leaf_ids
 from .utils import text_id, with_text_ids
@@ -203,3 +204,8 @@ def presentable(value: Any) -> Any:
     except (TypeError, ValueError, RecursionError):
         return safe_repr(value)
     return value
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every name for an existing one.
+    __getattr__ = former_names(__name__)

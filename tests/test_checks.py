@@ -17,6 +17,7 @@ from django.test import override_settings
 from django_celery_results import checks, conf, hookimpl
 from django_celery_results.checks import (
     check_backend,
+    check_backend_class,
     check_options,
     check_plugin_settings,
     check_plugins,
@@ -221,6 +222,44 @@ def test_right_and_foreign_backends_are_not_reported(url: str | None) -> None:
     """This covers valid backends, and backends of others."""
     with override_settings(CELERY_RESULT_BACKEND=url):
         assert [] == check_backend()
+
+
+SUBCLASSES = "tests.backends.subclasses"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Setting", "Setting overrides set,"),
+        ("Managed", "KeepingManager overrides delete_expired,"),
+        ("Unmanaged", "is not a GroupResultManager"),
+    ],
+)
+def test_overrides_that_cannot_work_are_reported(name: str, message: str) -> None:
+    """The message names the method of the site's own backend class."""
+    with override_settings(CELERY_RESULT_BACKEND=f"{SUBCLASSES}:{name}"):
+        errors = check_backend_class()
+    assert {"E018"} == set(ids(errors))
+    assert message in errors[0].msg
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "django-db://secondary",
+        "django-cache",
+        "redis://nowhere",
+        "no.such.module:Backend",
+        "celery.backends.base:KeyValueStoreBackend",
+        f"{SUBCLASSES}:Encrypting",
+        f"{SUBCLASSES}:Labelled",
+    ],
+)
+def test_other_backend_classes_are_not_reported(url: str | None) -> None:
+    """Celery itself reports a class that cannot be imported."""
+    with override_settings(CELERY_RESULT_BACKEND=url):
+        assert [] == check_backend_class()
 
 
 def test_a_backend_is_not_opened_while_plugins_fail() -> None:

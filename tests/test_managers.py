@@ -138,6 +138,20 @@ def test_date_created_stays() -> None:
     assert before.date_done < row().date_done
 
 
+def test_a_refused_row_is_an_error_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No single statement writes it, and the reason is not a race for the id."""
+    monkeypatch.setattr(TaskResult.objects, "find_upsert", lambda *_: None)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        store(content_type=None)
+
+
+def test_a_refused_row_is_an_error_with_receivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Likewise if the row is saved as an instance."""
+    monkeypatch.setattr(TaskResult.objects, "has_listeners", lambda: True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        store(content_type=None)
+
+
 def test_a_refused_row_is_an_error() -> None:
     """The error is not mistaken for a race for the id."""
     with pytest.raises(IntegrityError), transaction.atomic():

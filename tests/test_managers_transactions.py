@@ -48,11 +48,11 @@ def test_a_write_that_comes_too_late_leaves_the_callers_transaction_usable(statu
     assert 2 == TaskResult.objects.count()
 
 
-@pytest.fixture
-def race(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+@pytest.fixture(params=["listeners", "steps"])
+def race(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[str]:
     """Before the INSERT, another connection inserts the row, with the state that is set here.
 
-    A signal has a listener, so rows are written in steps.
+    Either a signal has a listener, or no single statement can write the row.
     """
     insert = TaskResultManager.insert
     rival: list[str] = []
@@ -64,7 +64,10 @@ def race(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return insert(self, using, **fields)
 
     monkeypatch.setattr(TaskResultManager, "insert", late_insert)
-    monkeypatch.setattr(TaskResultManager, "has_listeners", lambda _: True)
+    if request.param == "listeners":
+        monkeypatch.setattr(TaskResultManager, "has_listeners", lambda _: True)
+    else:
+        monkeypatch.setattr(TaskResultManager, "find_upsert", lambda *_: None)
     return rival
 
 

@@ -6,6 +6,7 @@ as 2.6.0 itself reads them.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,10 @@ pytestmark = [pytest.mark.swap, pytest.mark.timeout(900)]
 
 SCRIPTS = "tests.swap"
 DRIVERS = {"sqlite": [], "postgresql": ["psycopg[binary]"], "mariadb": ["mysqlclient"]}
+ADMIN = """\
+INSTALLED_APPS += [f"django.contrib.{app}" for app in ("auth", "messages", "sessions", "admin")]
+DJANGO_CELERY_RESULTS_ID_FIRST_URLS = False
+"""
 BODY_SENT = [{"task": "swap.total", "args": [[0, 10, 20, 30, 40]]}]
 UNFINISHED = {f"str: {state!r}" for state in ("STARTED", "RETRY", "PROGRESS")}
 
@@ -171,6 +176,14 @@ def test_every_chord_has_a_date(swapped: Swapped) -> None:
     """A chord without a date never expires; 2.6.0 starts some, before and after the migration."""
     swapped.site.script(f"{SCRIPTS}.store", "late", python=swapped.old_python)
     assert [] == swapped.site.script(f"{SCRIPTS}.undated")
+
+
+def test_the_recorded_names_are_those_of_2_6(swapped: Swapped, tmp_path: Path) -> None:
+    """With this list, tests/test_former.py looks for each name in this release."""
+    site = Site(tmp_path, swapped.site.database, python=swapped.old_python)
+    site.configure(ADMIN)
+    recorded = Path(__file__).parent / "swap" / "names.json"
+    assert json.loads(recorded.read_text(encoding="utf-8")) == site.script(f"{SCRIPTS}.names")
 
 
 def test_2_6_can_read_what_this_release_stores(swapped: Swapped) -> None:

@@ -20,7 +20,7 @@ from celery import current_task, states
 from celery.backends.base import BaseBackend
 from celery.result import GroupResult, result_from_tuple
 
-from ..records import Contents, GroupRecord, TaskRecord
+from ..records import GroupRecord, TaskRecord
 from ..registry.calling import Hooks
 from ..registry.catalogue import require_serializer
 from ..registry.loading import know_serializers
@@ -32,6 +32,7 @@ from .cleanup import Expirer
 from .failures import raisable
 from .results import Results
 from .retrying import set_retry_defaults
+from .subclasses import adapt, content_of, remembered, require_supported
 from .translation import pending_meta, request_facts
 from .url import BackendURL, without_secrets
 from .waiting import Pace, wait_for, wait_for_many
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["ResultBackend"]
 
 
+@remembered
 class ResultBackend(BaseBackend):
     """Celery's result backend over the storage plugin that the URL names.
 
@@ -87,6 +89,7 @@ class ResultBackend(BaseBackend):
         url: str | None = None,
         **kwargs: Any,
     ) -> None:
+        require_supported(type(self))
         address = BackendURL.parse(url or self._configured_url(app))
         # Before Celery looks up the serializer, because loading the plugins registers it.
         self.hooks = Hooks(self.storage_name or address.scheme)
@@ -109,6 +112,7 @@ class ResultBackend(BaseBackend):
         self.results = Results(
             self, self.hooks, self.storage, serializer=self.content_serializer, codings=self.codings
         )
+        self._adapt(self.results)
         self.chords = Chords(app, self.results)
         self.chord_parts = ChordParts(app, self.results, self.chords)
         self.expirer = Expirer(self.results, self.chords)
@@ -117,6 +121,10 @@ class ResultBackend(BaseBackend):
         """Return the bare word that selects a third party's storage, such as ``mystore``."""
         name = app.backend_cls or app.conf.result_backend
         return name if self.storage_name is None and isinstance(name, str) else None
+
+    def _adapt(self, results: Results) -> None:
+        """Make ``results`` call the methods of 2.6 that a site's subclass overrides."""
+        adapt(self, results)
 
     def storage_parameters(self) -> Mapping[str, Any]:
         """Return the parameters that this class gives its storage in addition to the URL."""
@@ -170,7 +178,7 @@ class ResultBackend(BaseBackend):
         state: str = states.SUCCESS,
     ) -> None:
         """Store the result of a task; if it is a header task of a chord, count it."""
-        if is_part(request):
+        if is_part(request) and not self.results.counts_by_subclass:
             self.chord_parts.expect(request)
         super().mark_as_done(task_id, result, request, store_result, state)
 
@@ -244,13 +252,17 @@ class ResultBackend(BaseBackend):
         )
 
     def _request_meta(self, request: Context | None) -> dict[str, Any]:
-        source = request or getattr(current_task, "request", None)
-        own = getattr(source, "meta", None)
+        own = self._get_meta_from_request(request)
         if not isinstance(own, Mapping):
             # Usually None. Any other value is ignored, so that the result is stored all the same.
             own = {}
         children = self.current_task_children(request)
         return {**own, "children": children and [with_text_ids(one) for one in children]}
+
+    def _get_meta_from_request(self, request: Context | None = None) -> Any:
+        """Return what the task put into ``request.meta``; as in 2.6, a subclass may override it."""
+        source = request or getattr(current_task, "request", None)
+        return getattr(source, "meta", None) or {}
 
     def _forget(self, task_id: str) -> None:
         self.results.forget(text_id(task_id))
@@ -261,7 +273,7 @@ class ResultBackend(BaseBackend):
         """Return the meta of one task, from the storage."""
         task_id = text_id(task_id)
         found = self.results.load([task_id])
-        return self.results.meta(found[0]) if found else pending_meta(task_id)
+        return self.results.meta_by_hooks(found[0]) if found else pending_meta(task_id)
 
     def exception_to_python(self, exc: Any) -> Any:
         """Return the exception that a stored failure stands for, ``None`` for ``None``.
@@ -374,16 +386,9 @@ class ResultBackend(BaseBackend):
 
     def encode_content(self, data: Any) -> tuple[str, str, Any]:
         """Return the content type, the content encoding and the stored form of ``data``."""
-        contents = self.results.encode({"result": data})
+        contents = self.results.encode_by_hooks({"result": data})
         return contents.content_type, contents.content_encoding, contents.fields["result"]
 
     def decode_content(self, obj: Any, content: Any) -> Any:
         """Return the value of ``content``; ``obj`` has its content type and content encoding."""
-        if not content:
-            return None
-        contents = Contents(
-            fields={"result": content},
-            content_type=obj.content_type or "application/json",
-            content_encoding=obj.content_encoding or "utf-8",
-        )
-        return self.results.decode(str(obj), contents)["result"]
+        return content_of(self.results, obj, content) if content else None

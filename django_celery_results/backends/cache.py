@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery.backends.base import KeyValueStoreBackend
 from celery.result import AsyncResult, GroupResult
 from kombu.utils.encoding import bytes_to_str
 
+from .. import former_names
 from ..records import PYTHON_OBJECTS
 from .base import ResultBackend
+from .subclasses import remembered
 from .translation import plain
 
 if TYPE_CHECKING:
@@ -19,7 +21,26 @@ if TYPE_CHECKING:
 
 __all__ = ["CacheBackend"]
 
+_STORAGE = (
+    "wrap the hooks store_task and load_tasks in a plugin (hookimpl(wrapper=True)), or override "
+    "the methods of a Django cache backend and name that in CACHES"
+)
+_CODING = "write a coding and name it in CODINGS"
+REFUSED: Mapping[str, str] = {
+    "get": _STORAGE,
+    "mget": _STORAGE,
+    "set": _STORAGE,
+    "_set_with_state": _STORAGE,
+    "delete": _STORAGE,
+    "encode": _CODING,
+    "decode": _CODING,
+    "decode_result": _CODING,
+    "_get_result_meta": "change the task in the hook before_store of a plugin",
+    "cache_backend": "name the cache in CELERY_CACHE_BACKEND",
+}
 
+
+@remembered
 class CacheBackend(ResultBackend, KeyValueStoreBackend):
     """Celery results in one of Django's caches.
 
@@ -28,6 +49,8 @@ class CacheBackend(ResultBackend, KeyValueStoreBackend):
     """
 
     storage_name = "django-cache"
+    #: Methods through which 2.6 stored, and what to write instead of an override.
+    refused: ClassVar[Mapping[str, str]] = REFUSED
     supports_autoexpire = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -80,3 +103,8 @@ class CacheBackend(ResultBackend, KeyValueStoreBackend):
     def delete(self, key: str | bytes) -> None:
         """Delete the value of ``key``."""
         self.cache_backend.delete(bytes_to_str(key))
+
+
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every name for an existing one.
+    __getattr__ = former_names(__name__)

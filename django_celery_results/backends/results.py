@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from ..records import Coding
     from ..registry.calling import Hooks
+    from .subclasses import SubclassContents
 
 __all__ = ["Results", "result_alone"]
 
@@ -83,6 +84,14 @@ class Results:
         self.codings = codings
         #: The ids of the tasks for which a refused state has been logged.
         self._refused: set[str] = set()
+        #: Encodes and decodes everything, if the backend's class overrides 2.6's methods for it.
+        self.by_subclass: SubclassContents | None = None
+        #: Whether the backend's class overrides ``_get_task_meta_for``, so that it reads each task.
+        self.reads_one_by_one = False
+        #: Whether the backend's class counts the header tasks of chords itself.
+        self.counts_by_subclass = False
+        #: Whether names and arguments are stored without ``result_extended`` too.
+        self.always_extended = False
         self.retrying = Retrying(
             hooks.storage, self.backend, self.backend.exception_safe_to_retry, self._observe_retry
         )
@@ -130,7 +139,7 @@ class Results:
     def prepare(self, task: TaskRecord) -> StoredTask:
         """Let plugins amend ``task``, encode it, and return the record to store."""
         self.hooks.call("before_store", task=task)
-        extended = bool(self.backend.app.conf.result_extended)
+        extended = self.always_extended or bool(self.backend.app.conf.result_extended)
         contents = self._encode_task(task, extended)
         return to_stored(task, contents, self._retention(task), extended=extended)
 
@@ -189,6 +198,12 @@ class Results:
 
     def encode(self, values: Mapping[str, Any]) -> Contents:
         """Serialize the values of one record, apply the codings, and return the contents."""
+        if self.by_subclass is not None:
+            return self.by_subclass.encode(values)
+        return self.encode_by_hooks(values)
+
+    def encode_by_hooks(self, values: Mapping[str, Any]) -> Contents:
+        """Encode as :meth:`encode` does unless the backend's class has a way of its own."""
         contents: Contents = self.hooks.ask(
             "encode", values=values, serializer=self.serializer, codings=self.codings
         )
@@ -241,6 +256,16 @@ class Results:
         The result of a failure is an exception, whatever is stored for it. Raises
         :class:`ResultUnreadable`.
         """
+        if self.reads_one_by_one:
+            return self._meta_of_subclass(stored.task_id)
+        return self.meta_by_hooks(stored)
+
+    def _meta_of_subclass(self, task_id: str) -> dict[str, Any]:
+        meta: dict[str, Any] = self.backend._get_task_meta_for(task_id)  # noqa: SLF001 - Celery's name
+        return meta
+
+    def meta_by_hooks(self, stored: StoredTask) -> dict[str, Any]:
+        """Return what :meth:`meta` does unless the backend's class has a way of its own."""
         values = self.values(stored)
         meta: dict[str, Any] = self.backend.meta_from_decoded(task_meta(stored, values))
         if stored.status not in states.EXCEPTION_STATES:
@@ -256,13 +281,18 @@ class Results:
         One corrupt row then does not affect other results of the same read. If ``can_wait``,
         :class:`ResultUnavailable` is raised, because the result may become readable later.
         """
+        return self._or_error(stored.task_id, lambda: self.meta(stored), can_wait)
+
+    def _or_error(
+        self, task_id: str, read: Callable[[], dict[str, Any]], can_wait: bool = False
+    ) -> dict[str, Any]:
         try:
-            return self.meta(stored)
+            return read()
         except Exception as error:
             if can_wait and isinstance(error, ResultUnavailable):
                 raise
-            logger.exception("The result of task %s cannot be read", stored.task_id)
-            return {**pending_meta(stored.task_id), "status": states.FAILURE, "result": error}
+            logger.exception("The result of task %s cannot be read", task_id)
+            return {**pending_meta(task_id), "status": states.FAILURE, "result": error}
 
     def metas(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return the meta of each task by its id, reading a thousand of them at once.
@@ -270,10 +300,27 @@ class Results:
         The meta of an unknown task is pending. The meta of a task that cannot be read is a
         failure, whose result is the :class:`ResultUnreadable`.
         """
+        if self.reads_one_by_one:
+            return {
+                one: self._or_error(one, partial(self._meta_of_subclass, one))
+                for one in map(text_id, task_ids)
+            }
         metas = {one: pending_meta(one) for one in map(text_id, task_ids)}
         for stored in self.load(list(metas)):
             metas[stored.task_id] = self.meta_or_error(stored)
         return metas
+
+    def metas_in(
+        self, wanted: frozenset[str], task_ids: Sequence[str]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the id and the meta of each task that is in one of the ``wanted`` states."""
+        if self.reads_one_by_one:
+            found = self.metas(task_ids)
+            yield from ((one, meta) for one, meta in found.items() if meta["status"] in wanted)
+            return
+        for stored in self.load(task_ids):
+            if stored.status in wanted:
+                yield stored.task_id, self.meta_or_error(stored)
 
     def record(self, stored: StoredTask) -> TaskRecord:
         """Return a stored task with its values decoded; raise :class:`ResultUnreadable`."""
@@ -281,20 +328,26 @@ class Results:
 
     def values(self, stored: StoredTask) -> Mapping[str, Any]:
         """Return the decoded values of a stored task; raise :class:`ResultUnreadable`."""
-        return self.decode(f"task {stored.task_id!r}", stored.contents)
+        return self.decode(f"task {stored.task_id!r}", stored.contents, stored)
 
-    def decode(self, what: str, contents: Contents) -> Mapping[str, Any]:
+    def decode(
+        self,
+        what: str,
+        contents: Contents,
+        record: StoredTask | StoredGroup | None = None,
+        by_hooks: bool = False,
+    ) -> Mapping[str, Any]:
         """Return the values of ``contents`` by field name.
 
-        Raises :class:`ResultUnreadable`, whose message names the record as ``what``.
+        Raises :class:`ResultUnreadable`, whose message names the record as ``what``. ``record``
+        is the record itself, for the ``decode_content`` of a site's own class, which is not
+        called if ``by_hooks``.
         """
         try:
-            values: Mapping[str, Any] = self.hooks.ask(
-                "decode",
-                contents=contents,
-                accept=self.backend.accept,
-                codings=readers_of(self.hooks.plugins, contents),
-            )
+            if by_hooks or self.by_subclass is None:
+                values = self._decode_by_hooks(contents)
+            else:
+                values = self.by_subclass.decode(contents, record)
         except Exception as error:
             # A wrong setting can be corrected, and does not mean that the result is damaged.
             is_away = isinstance(error, (ResultUnavailable, BackendMisconfigured))
@@ -303,6 +356,15 @@ class Results:
             # The notes name the plugin that raised; this works on Python 3.10 too.
             unreadable.__notes__ = list(getattr(error, "__notes__", ()))  # type: ignore[attr-defined]  # Python 3.11's
             raise unreadable from error
+        return values
+
+    def _decode_by_hooks(self, contents: Contents) -> Mapping[str, Any]:
+        values: Mapping[str, Any] = self.hooks.ask(
+            "decode",
+            contents=contents,
+            accept=self.backend.accept,
+            codings=readers_of(self.hooks.plugins, contents),
+        )
         return values
 
     # -- Groups ----------------------------------------------------------------------
@@ -319,7 +381,7 @@ class Results:
 
     def group_record(self, stored: StoredGroup) -> GroupRecord:
         """Return a stored group with its results decoded; raise :class:`ResultUnreadable`."""
-        values = self.decode(f"group {stored.group_id!r}", stored.contents)
+        values = self.decode(f"group {stored.group_id!r}", stored.contents, stored)
         try:
             result = group_tuple(stored.group_id, values.get("result"))
         except ValueError as error:

@@ -104,9 +104,7 @@ def _newly_ready(
             yield task_id, meta
         else:
             unknown.append(task_id)
-    for stored in results.load(unknown):
-        if stored.status in ready:
-            meta = results.meta_or_error(stored)
-            if meta["status"] == states.SUCCESS:
-                cache[stored.task_id] = meta
-            yield stored.task_id, meta
+    for task_id, meta in results.metas_in(ready, unknown):
+        if meta["status"] == states.SUCCESS:
+            cache[task_id] = meta
+        yield task_id, meta

@@ -12,6 +12,7 @@ from ... import hookimpl
 from ...options import require_known
 from ...sql.errors import prepare_retry
 from .expiry import DatabaseExpiry
+from .overrides import get_group, get_tasks, replaced, store_with
 from .part_counting import store_and_count
 from .rows import (
     CONTENTS,
@@ -58,7 +59,9 @@ class DatabaseStoragePlugin:
     def store_task(self, storage: DatabaseStorage, task: StoredTask) -> bool:
         """Write the row of the task, unless its state is already SUCCESS."""
         columns = storage.columns_to_write(task)
-        return storage.tasks().write(
+        if replaced(tasks := storage.tasks(), "store_result"):
+            return store_with(tasks, task, columns)
+        return tasks.write(
             task.task_id, columns, using=task.using, only_if_absent=task.only_if_absent
         )
 
@@ -72,6 +75,8 @@ class DatabaseStoragePlugin:
     ) -> list[StoredTask]:
         """Read the rows of the tasks, in as few queries as the database allows."""
         alias = storage.using if primary else storage.tasks().db
+        if replaced(tasks := storage.tasks(), "get_task"):
+            return list(get_tasks(tasks.db_manager(alias), task_ids))
         wanted = CONTENTS if contents is None else tuple(contents)
         rows = storage.by_id(wanted).fetch(connections[alias], task_ids)
         return [task_from_columns(row, wanted) for row in rows]
@@ -86,13 +91,20 @@ class DatabaseStoragePlugin:
     def save_group(self, storage: DatabaseStorage, group: StoredGroup) -> bool:
         """Write the row of the group."""
         require_id(storage.group_model, "group_id", group.group_id)
-        storage.groups().write(group.group_id, group_columns(group))
+        groups, columns = storage.groups(), group_columns(group)
+        if replaced(groups, "store_group_result"):
+            groups.store_group_result(group_id=group.group_id, **columns)
+        else:
+            groups.write(group.group_id, columns)
         return True
 
     @hookimpl(trylast=True)
     def load_group(self, storage: DatabaseStorage, group_id: str) -> StoredGroup | None:
         """Read the row of the group."""
-        row = storage.groups().filter(group_id=group_id).first()
+        groups = storage.groups()
+        if replaced(groups, "get_group"):
+            return get_group(groups, group_id)
+        row = groups.filter(group_id=group_id).first()
         return None if row is None else group_from_row(row)
 
     @hookimpl(trylast=True)
@@ -128,6 +140,8 @@ class DatabaseStoragePlugin:
         self, storage: DatabaseStorage, task: StoredTask, part: ChordPart
     ) -> StoredPart | None:
         """Write the row and count the part in one transaction, in one statement where possible."""
+        if replaced(storage.tasks(), "store_result"):
+            return None
         row = {"task_id": task.task_id, **storage.columns_to_write(task)}
         using = cast("str", task.using)
         upsert = storage.tasks().upsert_of(row, using, task.only_if_absent)
