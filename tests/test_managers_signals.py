@@ -139,12 +139,22 @@ def test_what_a_receiver_changes_in_a_group_is_stored() -> None:
 def test_the_rules_of_writing_hold_with_receivers(
     status: str, expected: tuple[bool, str, str, str]
 ) -> None:
-    """PENDING changes nothing, and what a write does not know is kept."""
+    """An empty PENDING changes nothing, and what a write does not know is kept."""
     TaskResult.objects.bulk_create(
         [TaskResult(task_id="t1", status=states.RETRY, worker="w1", task_args="old", **JSON)]
     )
-    written = write(status, task_args=None)
+    written = write(status, task_args=None, result=None)
     assert expected == (written, row().status, row().worker, row().task_args)
+
+
+@pytest.mark.usefixtures("sent")
+def test_progress_as_pending_is_written_with_receivers() -> None:
+    """A result makes PENDING tell something new, unless the caller says otherwise."""
+    write(states.STARTED)
+    assert write(states.PENDING, result="[1]")
+    assert (states.PENDING, "[1]") == (row().status, row().result)
+    assert not write(states.PENDING, result="[2]", only_if_absent=True)
+    assert "[1]" == row().result
 
 
 @pytest.mark.usefixtures("stamping")

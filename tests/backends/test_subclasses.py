@@ -332,6 +332,18 @@ def test_a_write_that_the_manager_drops_is_seen(make_backend: MakeBackend) -> No
     assert not backend.results.store(stored)
 
 
+def test_pending_through_a_manager_of_the_sites_own(make_backend: MakeBackend) -> None:
+    """An empty PENDING overwrites nothing, whatever the manager makes of it; progress does."""
+    backend = make(make_backend, "Labelled")
+    backend.store_result("t1", None, states.PENDING)
+    assert states.PENDING == read(backend)["status"]
+    backend.store_result("t1", 5, states.STARTED)
+    backend.store_result("t1", None, states.PENDING)
+    assert (states.STARTED, 5) == (row().status, read(backend)["result"])
+    backend.store_result("t1", 6, states.PENDING)
+    assert (states.PENDING, 6) == (row().status, read(backend)["result"])
+
+
 def test_a_managers_queryset_may_change(
     make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
