@@ -7,9 +7,8 @@ from contextlib import closing
 from django_celery_results import hookimpl
 
 django_celery_results_name = "pocket"
-UPSERT = """INSERT INTO task VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE
-    SET status = excluded.status, task = merge(task, excluded.task)
-    WHERE status <> 'SUCCESS' AND NOT ? RETURNING id"""
+UPSERT = """INSERT INTO task VALUES (?,?,?) ON CONFLICT (id) DO UPDATE SET status = excluded.status,
+    task = merge(task, excluded.task) WHERE status <> 'SUCCESS' AND NOT ? RETURNING id"""
 
 
 def merge(old, new):
