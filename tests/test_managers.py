@@ -100,7 +100,8 @@ def test_other_states_are_overwritten(status: str) -> None:
 )
 def test_extended_fields_are_never_blanked(name: str) -> None:
     """A write without values for them keeps them."""
-    write(states.STARTED, "t1", **{name: "known"})
+    known: dict[str, Any] = {name: "known"}
+    write(states.STARTED, "t1", **known)
     write(states.FAILURE, "t1", **{name: None})
     assert "known" == getattr(row(), name)
 
@@ -115,7 +116,7 @@ def test_extended_fields_are_replaced_by_others() -> None:
 @pytest.mark.parametrize("name", ["result", "traceback", "meta", "date_expires"])
 def test_what_belongs_to_the_state_goes_with_it(name: str) -> None:
     """A success must not show the traceback of a retry."""
-    known = datetime.now(timezone.utc) if name == "date_expires" else "known"
+    known: Any = datetime.now(timezone.utc) if name == "date_expires" else "known"
     write(states.RETRY, "t1", **{name: known})
     write(states.SUCCESS, "t1", **{name: None})
     assert None is getattr(row(), name)

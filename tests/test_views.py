@@ -248,11 +248,12 @@ def test_a_corrupt_group_is_an_error_in_json(client: Client, path: str) -> None:
 
 def test_ids_that_are_not_text(app: Celery, rf: RequestFactory) -> None:
     """A site's own URL pattern may convert the id to a UUID."""
-    task_id, group_id = uuid4(), uuid4()
+    task_id: Any = uuid4()
+    group_id: Any = uuid4()
     app.backend.mark_as_done(task_id, 1)
     app.GroupResult(group_id, [app.AsyncResult(task_id)]).save()
     one = {"id": str(task_id), "executed": True}
-    expected = {
+    expected: dict[Any, dict[str, Any]] = {
         is_task_successful: {"task": one},
         task_status: {"task": {"id": str(task_id), "status": "SUCCESS", "result": 1}},
         is_group_successful: {"group": {"id": str(group_id), "results": [one]}},

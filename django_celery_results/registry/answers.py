@@ -130,7 +130,7 @@ def _guarded(impl: pluggy.HookImpl, caller: pluggy.HookCaller) -> Callable[..., 
         for place, name in enumerate(impl.argnames)
         if name in contract.records
     ]
-    collects = not caller.spec.opts["firstresult"]
+    collects = caller.spec is not None and not caller.spec.opts["firstresult"]
     guard = _Guard(contract, impl.plugin_name, changeable, collects=collects)
     make = guard.wrapper if impl.wrapper else guard.implementation
     mark = hookimpl(
@@ -177,7 +177,7 @@ class _Guard:
                 self._require_valid(before, args)
             if answer is not None:
                 self._require_kind(answer, args)
-            return self._each(answer) if inspect.isgenerator(answer) else answer
+            return self._each(answer) if isinstance(answer, Generator) else answer
 
         return answer_of
 
@@ -290,7 +290,4 @@ def _kind(answer: Any) -> str:
 _sample = _Guard(contract_of("before_store"), "")
 
 #: The code objects of the functions that call an implementation, their variable ``function``.
-GUARDS = frozenset(
-    make(id).__code__  # type: ignore[attr-defined]  # these are functions
-    for make in (_sample.implementation, _sample.wrapper)
-)
+GUARDS = frozenset(make(id).__code__ for make in (_sample.implementation, _sample.wrapper))

@@ -69,7 +69,8 @@ class _Kind:
             return False
         if self.items is None or value is None:
             return True
-        return all(map(self.items.allows, value))
+        items: Any = value
+        return all(map(self.items.allows, items))
 
 
 class Record:

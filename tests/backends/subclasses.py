@@ -73,7 +73,7 @@ class StoringAsBefore(DatabaseBackend):
         self,
         task_id: str,
         result: Any,
-        status: str,
+        status: Any,
         traceback: str | None = None,
         request: Any = None,
         using: str | None = None,

@@ -56,8 +56,8 @@ def test_no_id_stays_none() -> None:
 def test_the_ids_in_a_result_tuple() -> None:
     """Those of its parents and its children too."""
     parent = ((UUID(OTHER), None), None)
-    result = ((UUID(TEXT), parent), [((b"t1", None), None), ((UUID(OTHER), None), [])])
-    expected = (
+    result: Any = ((UUID(TEXT), parent), [((b"t1", None), None), ((UUID(OTHER), None), [])])
+    expected: Any = (
         (TEXT, ((OTHER, None), None)),
         [(("t1", None), None), ((OTHER, None), [])],
     )
@@ -224,7 +224,7 @@ def test_a_task_may_be_sent_with_such_an_id(make_backend: MakeBackend) -> None:
     """``apply_async(task_id=uuid4())``."""
     app = make_backend(task_always_eager=True, task_store_eager_result=True).app
 
-    @app.task(name="double")
+    @app.task(name="double")  # type: ignore[untyped-decorator]  # an app of Any
     def double(value: int) -> int:
         return 2 * value
 

@@ -161,7 +161,7 @@ def sendable(lab: Lab, one: UUID) -> Any:
 
 def test_the_id_may_be_a_uuid(lab: Lab) -> None:
     """``apply_async(task_id=uuid4())``, with ``track_started``: the body runs once."""
-    task_id = uuid4()
+    task_id: Any = uuid4()
     result: Any = tasks.started.apply_async((lab.key,), task_id=sendable(lab, task_id))
     assert ["started"] == lab.notes()
     assert "STARTED" == result.state
@@ -173,14 +173,17 @@ def test_the_id_may_be_a_uuid(lab: Lab) -> None:
 
 def test_canvases_may_have_uuids(lab: Lab) -> None:
     """The ids of the header's tasks, of the group and of the body."""
-    ids = [uuid4() for _ in range(3)]
+    ids: list[Any] = [uuid4() for _ in range(3)]
+    group_id: Any = uuid4()
     sent = [sendable(lab, one) for one in (*ids, uuid4(), uuid4())]
     header = [tasks.add.s(1, number).set(task_id=sent[number]) for number in range(3)]
     body = tasks.note_value.s(key=lab.key).set(task_id=sent[3])
     result: Any = chord(group(header, task_id=sent[4]))(body)
     assert [1, 2, 3] == lab.get(result)
     assert [repr([1, 2, 3])] == lab.notes(settle=0.3)
-    assert [1, 2, 3] == lab.get(lab.app.GroupResult(uuid4(), [lab.app.AsyncResult(i) for i in ids]))
+    assert [1, 2, 3] == lab.get(
+        lab.app.GroupResult(group_id, [lab.app.AsyncResult(i) for i in ids])
+    )
 
 
 def test_progress_may_be_reported_as_pending_or_without_a_state(own_lab: Lab) -> None:

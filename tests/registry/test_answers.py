@@ -12,11 +12,10 @@ import pytest
 from celery.exceptions import WorkerShutdown
 from django.test import override_settings
 
-from django_celery_results import hookimpl
+from django_celery_results import hookimpl, hookspecs
 from django_celery_results.checks import check_plugin_settings
 from django_celery_results.exceptions import HookError
-from django_celery_results.records import Retention, TaskRecord
-from django_celery_results.registry import loading
+from django_celery_results.records import Retention, StoredTask, TaskRecord
 from django_celery_results.registry.loading import hook_names, load_plugins
 from tests.memory import Memory, make_app, record
 from tests.registry.hook_plugins import CONTENTS, Shelf, observe, store, stored, using
@@ -92,7 +91,7 @@ def losing() -> Generator[None, Any, None]:
     ],
 )
 def test_implementation_that_cannot_be_right_is_refused(
-    hook: str, function: Callable[..., Any], options: dict[str, bool], reason: str
+    hook: str, function: Callable[..., Any], options: dict[str, Any], reason: str
 ) -> None:
     """The reason names the hook and says what to write instead."""
     assert failure(plugin(hook, function, **options)).startswith(f"{hook} {reason}")
@@ -102,7 +101,7 @@ def test_generators_suit_hooks_that_are_iterated() -> None:
     """An argument with a default is allowed too."""
 
     def contribute(*args: Any, other: int = 3, **kwargs: Any) -> Iterator[Any]:
-        yield from (args or kwargs or other - 3 or ())
+        yield from (args or kwargs or range(other - 3))
 
     with override_settings(
         DJANGO_CELERY_RESULTS={"PLUGINS": [plugin("check_settings", contribute)]}
@@ -118,7 +117,7 @@ def test_wrapper_of_a_hook_without_an_answer_need_not_return() -> None:
 
 # -- Answers at a call ---------------------------------------------------------------
 
-WRONG = {
+WRONG: dict[str, dict[str, Any]] = {
     "encode": {"values": {}, "serializer": "json", "codings": []},
     "decode": {"contents": CONTENTS, "accept": None, "codings": {}},
     "result_retention": {"task": None},
@@ -148,7 +147,7 @@ class Storage(Shelf):
 
 def answering(hook: str, answer: Callable[[], Any]) -> object:
     """A plugin or a storage called "odd" with one wrong answer."""
-    if hook not in loading.hookspecs.STORAGE_HOOKS:
+    if hook not in hookspecs.STORAGE_HOOKS:
         return plugin(hook, answer)
     own = dict.fromkeys(["put", "open_storage", "load_tasks", "forget_task"], None)
     del own["put" if hook == "store_task" else "open_storage"]
@@ -175,7 +174,7 @@ def test_answer_of_a_wrong_kind_is_an_error(hook: str) -> None:
 def test_every_hook_that_is_called_has_a_case() -> None:
     """The others are called at load, by the checks, or on each observer."""
     others = {"check_settings", *(one for one in hook_names() if one.startswith("contribute_"))}
-    observers = set(loading.hookspecs.OBSERVER_HOOKS)
+    observers = set(hookspecs.OBSERVER_HOOKS)
     assert {*hook_names()} == {*WRONG} | others | observers
 
 
@@ -336,13 +335,14 @@ def test_wrapper_may_answer_in_place_of_an_error() -> None:
 
     def saving() -> Generator[None, Any, bool]:
         try:
-            return (yield)
+            answer: bool = yield
         except OSError:
             return False
+        return answer
 
     class Full(Shelf):
         @hookimpl(specname="store_task")
-        def put(self) -> bool:
+        def put(self, task: StoredTask) -> bool:  # noqa: ARG002 - as the base class
             """Raise an error."""
             raise OSError
 
@@ -373,7 +373,7 @@ def test_implementations_keep_their_order() -> None:
     def noting(name: str) -> Any:
         return staticmethod(lambda: seen.append(name))
 
-    def members(**options: bool) -> dict[str, Any]:
+    def members(**options: Any) -> dict[str, Any]:
         names = [f"{'_'.join(options)}{number}" for number in (1, 2)]
         mark = hookimpl(specname="before_store", **options)
         return {name: staticmethod(mark(noting(name).__func__)) for name in names}
